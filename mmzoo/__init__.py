@@ -1,0 +1,75 @@
+"""mmzoo, the plugin model zoo for multimodal Keras: recipes in, served models out.
+
+Importing this package imports neither Keras nor TensorFlow; the names below are fetched when they are used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mmzoo.dataset import Card, Dataset
+from mmzoo.errors import DataError, MmzooError, PluginError, StreamError
+from mmzoo.hookspecs import hookimpl
+from mmzoo.options import Count, Fraction, InputName, Positive, PositiveFloat, Rate
+
+if TYPE_CHECKING:
+    from mmzoo.build import build, check, load
+    from mmzoo.processing import Processed, Processor, fine
+    from mmzoo.streams import Features, Stream, make_stream, only_stream, pick_stream, pool, same_dim
+    from mmzoo.task import Head, Signature
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "build": "build",
+    "check": "build",
+    "load": "build",
+    "Processed": "processing",
+    "Processor": "processing",
+    "fine": "processing",
+    "Features": "streams",
+    "Stream": "streams",
+    "make_stream": "streams",
+    "only_stream": "streams",
+    "pick_stream": "streams",
+    "pool": "streams",
+    "same_dim": "streams",
+    "Head": "task",
+    "Signature": "task",
+}
+
+__all__ = [
+    "Card",
+    "Count",
+    "DataError",
+    "Dataset",
+    "Features",
+    "Fraction",
+    "Head",
+    "InputName",
+    "MmzooError",
+    "PluginError",
+    "Positive",
+    "PositiveFloat",
+    "Processed",
+    "Processor",
+    "Rate",
+    "Signature",
+    "Stream",
+    "StreamError",
+    "build",
+    "check",
+    "fine",
+    "hookimpl",
+    "load",
+    "make_stream",
+    "only_stream",
+    "pick_stream",
+    "pool",
+    "same_dim",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'mmzoo' has no attribute '{name}'")
+    return getattr(import_module(f"mmzoo.{_LAZY[name]}"), name)

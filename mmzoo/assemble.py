@@ -1,0 +1,138 @@
+"""Plan -> `Task`, built on symbolic tensors: every join is checked before any data is read."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import keras
+
+from mmzoo.errors import RecipeError, StreamError, suggest
+from mmzoo.options import supplied_of
+from mmzoo.plan import Bound, Loss, Plan
+from mmzoo.recipe import Node
+from mmzoo.streams import Features, check_stream, describe
+from mmzoo.task import Head, Task, WeightedLoss
+
+
+@dataclass(frozen=True)
+class Join:
+    """What one part of a task takes and gives, for people to look at.
+
+    Args:
+        part: `encoders.image`, `fusion`, `head`.
+        name: The component's name.
+        takes: Names, shapes and dtypes.
+        gives: The same.
+        weights: How many numbers it holds.
+    """
+
+    part: str
+    name: str
+    takes: str
+    gives: str
+    weights: int
+
+
+def assemble(plan: Plan, features: Mapping[str, Features]) -> tuple[Task, list[Join]]:
+    """Makes the task of a plan.
+
+    Args:
+        plan: A resolved recipe.
+        features: What each input's processor gives.
+
+    Raises:
+        RecipeError: Parts that do not fit each other, with the place in the recipe.
+    """
+    symbols = {name: _symbol(name, known) for name, known in features.items()}
+    joins: list[Join] = []
+    encoders = {name: _encoder(plan, name, features, symbols, joins) for name in plan.encoders}
+    streams = {name: encoder(symbols[name]) for name, encoder in encoders.items()}
+    fusion = None
+    if plan.fusion is not None:
+        fusion, streams = _fusion(plan.fusion, streams, joins)
+    head, outputs = _head(plan, features, symbols, streams, joins)
+    _check_inputs(plan, head)
+    losses = [_loss(loss, {**symbols, **outputs}) for loss in plan.losses]
+    task = Task(encoders, fusion, head, losses)
+    task(symbols)
+    return task, joins
+
+
+def _symbol(name: str, features: Features) -> Any:
+    return keras.KerasTensor((None, *features["shape"]), dtype=features["dtype"], name=name)
+
+
+def _make(bound: Bound, features: Any = None, inputs: Any = None) -> Any:
+    wanted = supplied_of(bound.component.load())
+    supplied = {"features": features, "inputs": inputs}
+    return bound.make(**{name: supplied[name] for name in wanted})
+
+
+def _encoder(plan: Plan, name: str, features: Mapping[str, Features], symbols: Any, joins: list[Join]) -> Any:
+    bound = plan.encoders[name]
+    with _blamed_on(bound.node):
+        encoder = _make(bound, features=dict(features[name]))
+        gives = encoder(symbols[name])
+        check_stream(gives, f"the encoder '{bound.component.name}'")
+    joins.append(_join(f"encoders.{name}", bound, encoder, symbols[name], gives))
+    return encoder
+
+
+def _fusion(bound: Bound, streams: Any, joins: list[Join]) -> tuple[Any, Any]:
+    with _blamed_on(bound.node):
+        fusion = _make(bound)
+        gives = fusion(streams)
+        for name, stream in gives.items():
+            check_stream(stream, f"the fusion '{bound.component.name}', for '{name}',")
+    joins.append(_join("fusion", bound, fusion, streams, gives))
+    return fusion, gives
+
+
+def _head(plan: Plan, features: Any, symbols: Any, streams: Any, joins: list[Join]) -> tuple[Head, Any]:
+    with _blamed_on(plan.head.node):
+        head = _make(plan.head, inputs={name: dict(known) for name, known in features.items()})
+        outputs = head(streams, targets={name: symbols[name] for name in head.targets})
+    joins.append(_join("head", plan.head, head, streams, outputs))
+    return head, outputs
+
+
+def _join(part: str, bound: Bound, layer: Any, takes: Any, gives: Any) -> Join:
+    return Join(part, bound.component.name, describe(takes), describe(gives), layer.count_params())
+
+
+def _check_inputs(plan: Plan, head: Head) -> None:
+    named = {name for loss in plan.losses for name in loss.tensors.values()}
+    used = {*plan.encoders, *head.targets, *named}
+    idle = [column for name, column in plan.inputs.items() if name not in used]
+    if idle:
+        advice = "Give it an encoder, make it the head's target, or remove it."
+        raise RecipeError([column.node.misnamed("nothing uses this input.", advice) for column in idle])
+
+
+def _loss(loss: Loss, found: Mapping[str, Any]) -> WeightedLoss:
+    name = loss.bound.component.name
+    for parameter, tensor in loss.tensors.items():
+        if tensor not in found:
+            what = f"the loss '{name}' needs '{tensor}' (its '{parameter}'), which neither the head nor the inputs give."
+            raise RecipeError([loss.bound.node.fault(what, suggest(tensor, found))])
+    function = partial(loss.bound.component.load(), **loss.bound.options)
+    weighted = WeightedLoss(name, function, loss.tensors, loss.weight)
+    with _blamed_on(loss.bound.node):
+        value = keras.backend.compute_output_spec(weighted, dict(found))
+        if len(value.shape) != 1:
+            raise StreamError(f"the loss '{name}' must give one value per example, (batch,), received {describe(value)}.")
+    return weighted
+
+
+@contextmanager
+def _blamed_on(node: Node) -> Iterator[None]:
+    """Turns what a component raises while it is built on symbolic tensors into a fault at its place in the recipe."""
+    try:
+        yield
+    except StreamError as error:
+        raise RecipeError([node.fault(str(error))]) from error
+    except (ValueError, TypeError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        raise RecipeError([node.fault(f"it cannot be built: {lines[0]}")]) from error

@@ -1,0 +1,273 @@
+"""The whole way on one screen: recipe -> plan -> task -> trained run -> scores -> SavedModel -> report."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmzoo.catalog import Catalog
+from mmzoo.errors import RunError, TrainingError
+from mmzoo.plan import Plan
+from mmzoo.plugins import discover
+from mmzoo.recipe import Recipe, place, read_recipe
+from mmzoo.resolve import resolve
+
+if TYPE_CHECKING:
+    from mmzoo.assemble import Join
+    from mmzoo.data import Data
+    from mmzoo.progress import Screen
+    from mmzoo.run import Run
+
+LIBRARIES = ("mmzoo", "keras", "tensorflow", "keras-hub", "tensorflow-datasets", "jax")
+"""The libraries whose versions a run records."""
+
+
+def build(
+    recipe: str | Path,
+    *,
+    out: str | Path | None = None,
+    overrides: Iterable[str] = (),
+    resume: bool = False,
+    force: bool = False,
+    catalog: Catalog | None = None,
+    screen: "Screen | None" = None,
+) -> "Run":
+    """Builds a recipe: trains, evaluates, exports and reports.
+
+    Args:
+        recipe: Path of the recipe.
+        out: Folder of the run; `runs/<name>` by default.
+        overrides: `key=value` pairs that replace or add values of the recipe.
+        resume: Continue the run in `out` from its last checkpoint.
+        force: Replace the run in `out`.
+        catalog: The components; those of the installed plugins by default.
+        screen: Where progress goes; the terminal by default.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        RecipeError: Everything that is wrong with the recipe.
+        MmzooError: The data, the run's folder, the training or the export is at fault; the message says what to do.
+    """
+    read = read_recipe(recipe, tuple(overrides))
+    backend = _choose_backend(read)
+    plan = resolve(read, catalog or discover())
+    from mmzoo.progress import Screen
+    from mmzoo.run import Run
+
+    screen, run = screen or Screen(), Run(Path(out or Path("runs") / plan.name))
+    data = _train(plan, run, screen, resume, force)
+    if backend == "tensorflow":
+        finish(run, screen, catalog, data)
+    else:
+        _finish_under_tensorflow(run)
+    return run
+
+
+def check(recipe: str | Path, *, overrides: Iterable[str] = (), catalog: Catalog | None = None) -> "tuple[Plan, list[Join]]":
+    """Resolves a recipe and assembles it on symbolic tensors; trains nothing and writes nothing.
+
+    What a processor learns from the data, such as a vocabulary, is learned if the data is ready, and else left empty.
+
+    Returns:
+        The plan, and what each part of the task takes and gives.
+
+    Raises:
+        RecipeError: Everything that is wrong with the recipe.
+    """
+    read = read_recipe(recipe, tuple(overrides))
+    _choose_backend(read)
+    plan = resolve(read, catalog or discover())
+    from mmzoo.assemble import assemble
+    from mmzoo.data import learned_processors
+    from mmzoo.train import prepare
+
+    prepare(plan.train)
+    features = {name: processor.features for name, processor in learned_processors(plan).items()}
+    return plan, assemble(plan, features)[1]
+
+
+def finish(run: "Run", screen: "Screen", catalog: Catalog | None = None, data: "Data | None" = None) -> None:
+    """Evaluates, exports and reports a trained run, from its folder; `data` saves opening it again."""
+    model = load(run, catalog)
+    evaluate(model, screen, data)
+    export(model, screen, data)
+
+
+def evaluate(model: "Model", screen: "Screen", data: "Data | None" = None) -> dict[str, Any]:
+    """Scores a trained run on its held-out split, writes its report, and gives the flat scores."""
+    from mmzoo.evaluate import evaluate as score
+    from mmzoo.report import report
+
+    data = data or model.open_data(screen)
+    scores = score(model.plan, model.served, data, screen)
+    report(model.plan, model.run, model.served, data, scores)
+    return scores.flat()
+
+
+def export(model: "Model", screen: "Screen", data: "Data | None" = None) -> Path:
+    """Exports a trained run and gives the folder of the version."""
+    from mmzoo.export import export as write
+
+    return write(model.plan, model.run, model.served, data or model.open_data(screen), screen)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained run, reopened: its plan assembled and its weights loaded."""
+
+    plan: Plan
+    run: "Run"
+    task: Any
+    served: Any
+
+    def predict(self, signature: str | None = None, **raw: Any) -> dict[str, Any]:
+        """Answers a batch of raw values, as the exported model does.
+
+        Args:
+            signature: Which one; the default one if not given.
+            raw: For each of its inputs a list of encoded bytes or strings.
+
+        Returns:
+            Output name -> array whose first axis is the batch.
+        """
+        import tensorflow as tf
+
+        name = signature or self.served.default
+        inputs = self.served.signatures[name].inputs
+        outputs = self.served.functions[name](*[tf.constant(raw[one]) for one in inputs])
+        return {output: value.numpy() for output, value in outputs.items()}
+
+    def open_data(self, screen: "Screen") -> "Data":
+        """Reads the run's data through its own processors."""
+        from mmzoo.data import read_data
+
+        data = read_data(self.plan, screen)
+        data.processors = self.served.processors
+        for split in data.raw:
+            data.scan(split, screen)
+        return data
+
+
+def load(run: "str | Path | Run", catalog: Catalog | None = None) -> Model:
+    """Reopens a trained run by assembling its plan and loading its weights; under the TensorFlow backend alone.
+
+    Raises:
+        RunError: The folder holds no trained run.
+        RecipeError: The installed plugins do not fit the run's plan any more.
+    """
+    _set_backend("tensorflow")
+    from mmzoo.assemble import assemble
+    from mmzoo.data import make_processors
+    from mmzoo.run import Run
+    from mmzoo.serving import Served
+    from mmzoo.train import load_weights, prepare
+
+    run = run if isinstance(run, Run) else Run(Path(run))
+    plan = resolve(_saved_recipe(run), catalog or discover())
+    prepare(plan.train)
+    processors = make_processors(plan)
+    run.load_processors(processors)
+    task, _ = assemble(plan, {name: processor.features for name, processor in processors.items()})
+    load_weights(task, run)
+    return Model(plan, run, task, Served(task, processors))
+
+
+def _train(plan: Plan, run: "Run", screen: "Screen", resume: bool, force: bool) -> "Data":
+    from mmzoo.assemble import assemble
+    from mmzoo.data import open_data
+    from mmzoo.train import on_devices, prepare, train
+
+    if resume and run.plan.exists():
+        _check_same(plan, run)
+    else:
+        run.begin(plan, _versions(plan), force)
+    prepare(plan.train)
+    data = open_data(plan, screen)
+    run.save_processors(data.processors)
+    with on_devices(plan.train):
+        task, joins = assemble(plan, {name: processor.features for name, processor in data.processors.items()})
+        _rehearse(plan, task, data)
+        sizes = ", ".join(f"{data.sizes[split]:,} {split}" for split in data.sizes)
+        screen.say(f"data      {sizes}")
+        screen.say(f"task      {sum(join.weights for join in joins):,} weights")
+        train(task, data, run, screen, resume)
+    return data
+
+
+def _rehearse(plan: Plan, task: Any, data: "Data") -> None:
+    """Answers and scores two examples before hours of training find out that they cannot be; TensorFlow alone can."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        from mmzoo.evaluate import rehearse
+        from mmzoo.serving import Served
+
+        rehearse(plan, Served(task, data.processors), data)
+
+
+def _finish_under_tensorflow(run: "Run") -> None:
+    """Evaluates and exports a run that another backend trained, in a process of its own."""
+    code = "import sys; from mmzoo.cli import finish_run; sys.exit(finish_run(sys.argv[1]))"
+    done = subprocess.run([sys.executable, "-c", code, str(run.folder)], env=os.environ | {"KERAS_BACKEND": "tensorflow"})
+    if done.returncode != 0:
+        raise RunError(f"{run.folder}: the run is trained, but could not be evaluated and exported; the reason stands above.")
+
+
+def _check_same(plan: Plan, run: "Run") -> None:
+    saved, now = run.load_json(run.plan)["recipe"], plan.plain()
+    changed = [key for key in now if key != "train" and now[key] != saved.get(key)]
+    changed += [f"train.{key}" for key, value in now["train"].items() if key != "epochs" and saved["train"].get(key) != value]
+    if changed:
+        raise RunError(
+            f"{run.folder}: the recipe is not the one that this run began with; changed: {', '.join(changed)}.\n"
+            "Undo the change to resume, replace the run with --force, or choose another folder with --out."
+        )
+
+
+def _saved_recipe(run: "Run") -> Recipe:
+    if not run.weights.exists():
+        there = ", ".join(run.contents()) or "no run"
+        raise RunError(f"{run.folder}: expected a trained run, found {there}. `mmzoo build RECIPE` makes one.")
+    saved = run.load_json(run.plan)["recipe"]
+    return Recipe(run.recipe.read_text("utf-8"), place(saved, str(run.plan)), str(run.plan))
+
+
+def _versions(plan: Plan) -> dict[str, str]:
+    versions = {}
+    for library in LIBRARIES:
+        try:
+            versions[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return plan.versions() | versions
+
+
+def _choose_backend(recipe: Recipe) -> str:
+    node = dict(recipe.root.items()).get("train")
+    asked = dict(node.items()).get("backend") if node is not None else None
+    backend = asked.value if asked is not None else "auto"
+    if backend == "auto" or backend not in ("tensorflow", "jax"):  # resolve reports a wrong one
+        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    return _set_backend(backend)
+
+
+def _set_backend(backend: str) -> str:
+    """Chooses Keras' backend, which is fixed when Keras is imported."""
+    if "keras" in sys.modules:
+        import keras
+
+        if keras.backend.backend() != backend:
+            raise TrainingError(
+                f"Keras is already imported with the backend '{keras.backend.backend()}', and '{backend}' is asked for. "
+                f"Set KERAS_BACKEND={backend} before Keras is imported, or use a new process."
+            )
+    os.environ["KERAS_BACKEND"] = backend
+    return backend
+
+

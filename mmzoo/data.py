@@ -1,0 +1,275 @@
+"""Plan -> `Data`: the data set's splits, named as the recipe's inputs, processed and batched by tf.data.
+
+The order of the examples, and which of several captions an epoch sees, follow from the seed and the number of the epoch
+alone; so a resumed training sees what an unbroken one would have seen.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import tensorflow as tf
+
+from mmzoo.dataset import FAULT, ROW, SPLITS, Card
+from mmzoo.errors import DataError, RecipeError
+from mmzoo.plan import Input, Plan
+from mmzoo.processing import Processor
+from mmzoo.progress import Screen
+
+CHUNK = 128
+"""Examples that are processed at a time."""
+MEMORY = 2 << 30
+"""Bytes of processed examples that `cache: auto` keeps in memory, for each split."""
+SHUFFLE = 50_000
+"""Examples among which the next one is drawn; a smaller split is shuffled as a whole."""
+
+Batch = dict[str, Any]
+
+
+def make_processors(plan: Plan) -> dict[str, Processor]:
+    """Makes the processor of each input; they have learned nothing yet."""
+    return {name: column.processor.make() for name, column in plan.inputs.items()}
+
+
+def learned_processors(plan: Plan) -> dict[str, Processor]:
+    """Makes the processors and, if the data is ready, lets them learn from it; prepares nothing."""
+    if plan.dataset.card.needs:
+        return make_processors(plan)
+    data = read_data(plan, Screen(quiet=True))
+    data.adapt()
+    return data.processors
+
+
+def open_data(plan: Plan, screen: Screen) -> "Data":
+    """Prepares the data set, lets the processors learn from the training split, and reads every example once.
+
+    Raises:
+        DataError: The data cannot be had; or examples are unreadable and the recipe says to stop.
+        RecipeError: A field does not hold what its processor reads.
+    """
+    data = read_data(plan, screen)
+    data.adapt()
+    for split in data.raw:
+        data.scan(split, screen)
+    return data
+
+
+def read_data(plan: Plan, screen: Screen) -> "Data":
+    """Prepares the data set and opens its splits, with processors that have learned nothing."""
+    if plan.dataset.card.needs:
+        screen.say(f"data      {plan.dataset.card.needs}")
+    plan.dataset.prepare()
+    found = plan.dataset.splits()
+    raw = {split: _select(found[split], plan.inputs) for split in SPLITS if split in found}
+    if "train" not in raw:
+        raise DataError(f"the data set has no split 'train'; it has {', '.join(found) or 'none'}.")
+    processors = make_processors(plan)
+    _check_types(plan, raw["train"], processors)
+    return Data(plan, plan.dataset.card, raw, processors)
+
+
+@dataclass
+class Data:
+    """The splits of a plan.
+
+    Args:
+        plan: What is read, and how.
+        card: The data set's.
+        raw: Split -> raw values by input, unbatched; each also has `dataset.ROW` and `dataset.FAULT`.
+        processors: By input.
+        sizes: Split -> readable examples, once it is scanned.
+        faults: Split -> why examples were left out, `row: input: reason`.
+    """
+
+    plan: Plan
+    card: Card
+    raw: dict[str, tf.data.Dataset]
+    processors: dict[str, Processor]
+    sizes: dict[str, int] = field(default_factory=dict)
+    faults: dict[str, list[str]] = field(default_factory=dict)
+    _processed: dict[str, tf.data.Dataset] = field(default_factory=dict)
+
+    def adapt(self) -> None:
+        """Lets the processors learn from the training split."""
+        for name, processor in self.processors.items():
+            processor.adapt(self.values("train", name))
+
+    def values(self, split: str, name: str) -> tf.data.Dataset:
+        """Gives the raw values of one input, unbatched; several for one example follow each other."""
+        rank = len(self.processors[name].raw.shape)
+        column = self.raw[split].map(lambda example: example[name])
+        return column.unbatch() if len(column.element_spec.shape) > rank else column
+
+    def raw_batches(self, split: str, batch: int = CHUNK) -> tf.data.Dataset:
+        """Gives batches of raw values; an input with several values for one example is ragged."""
+        return self.raw[split].ragged_batch(batch)
+
+    def processed(self, split: str) -> tf.data.Dataset:
+        """Gives the processed examples, unbatched and in order, kept in memory if they fit; faulty ones have a reason."""
+        if split not in self._processed:
+            chunks = self.raw_batches(split).map(self._process, num_parallel_calls=tf.data.AUTOTUNE)
+            examples = chunks.unbatch()
+            self._processed[split] = examples.cache() if self._fits(examples, split) else examples
+        return self._processed[split]
+
+    def examples(self, split: str) -> tf.data.Dataset:
+        """Gives the readable processed examples, unbatched and in order."""
+        readable = self.processed(split).filter(lambda example: example[FAULT] == "")
+        return readable.map(lambda example: {name: example[name] for name in self.processors})
+
+    def batches(self, split: str, batch: int, seed: int, epochs: range) -> tf.data.Dataset:
+        """Gives the training batches of some epochs one after the other, each shuffled anew.
+
+        Args:
+            split: Which split.
+            batch: Examples in a batch; an epoch's last, smaller batch is left out, unless it is the only one.
+            seed: What the order follows from, with the epoch's number.
+            epochs: Numbers of the epochs.
+        """
+        examples, size = self.examples(split), self.sizes[split]
+
+        def epoch(number: tf.Tensor) -> tf.data.Dataset:
+            shuffled = examples.shuffle(min(size, SHUFFLE), seed=number + 1000 * seed, reshuffle_each_iteration=False)
+            chosen = shuffled.enumerate().map(lambda index, example: self._choose(example, [number + seed, index]))
+            return chosen.batch(batch, drop_remainder=size >= batch)
+
+        return tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(epoch).prefetch(2)
+
+    def ordered_batches(self, split: str, batch: int) -> tf.data.Dataset:
+        """Gives a split's processed batches in order, for a loss on held-out data; the first of several values counts."""
+        return self.examples(split).map(lambda example: self._choose(example, None)).batch(batch).prefetch(2)
+
+    def steps(self, batch: int) -> int:
+        """Counts the batches in an epoch of training."""
+        return max(1, self.sizes["train"] // batch)
+
+    def held_out(self) -> str:
+        """Names the split that is reported on: test, or else validation, or else train."""
+        return next(split for split in reversed(SPLITS) if split in self.raw)
+
+    def scan(self, split: str, screen: Screen) -> None:
+        """Reads a split once, counts it, and finds the examples that cannot be read.
+
+        Raises:
+            DataError: There are some, and the recipe says to stop; or none is readable.
+        """
+        total, faults = 0, []
+        for example in screen.track(self.processed(split), f"read {split}", self._cardinality(split)):
+            total += 1
+            if reason := example[FAULT].numpy().decode():
+                faults.append(f"{example[ROW].numpy().decode()}: {reason}")
+        self.sizes[split], self.faults[split] = total - len(faults), faults
+        if faults and self.plan.on_error == "stop":
+            advice = "Mend or remove them, or leave them out with `on_error: skip` under `data`."
+            raise DataError(f"{len(faults)} of the {total} examples of '{split}' cannot be read.\n{_some(faults)}\n{advice}")
+        if faults:
+            screen.say(f"data      left out {len(faults)} of the {total} examples of '{split}':\n{_some(faults)}")
+        if total == len(faults):
+            raise DataError(f"the split '{split}' has no example that can be read ({total} in all).")
+
+    def _process(self, raw: Batch) -> Batch:
+        done: Batch = {ROW: raw[ROW]}
+        fault = raw[FAULT]
+        for name, processor in self.processors.items():
+            done[name], reason = _apply(processor, raw[name])
+            reason = tf.where(reason == "", "", tf.strings.join([name, ": ", reason]))
+            fault = tf.where(fault == "", reason, fault)
+        return done | {FAULT: fault}
+
+    def _choose(self, example: Batch, seed: list[tf.Tensor] | None) -> Batch:
+        """Takes one of the values where an example has several: at random, or the first."""
+        return {name: self._one(name, value, seed) for name, value in example.items()}
+
+    def _one(self, name: str, value: tf.Tensor, seed: list[tf.Tensor] | None) -> tf.Tensor:
+        if len(value.shape) == len(self.processors[name].features["shape"]):
+            return value
+        if seed is None:
+            return value[0]
+        count = tf.shape(value)[0]
+        chosen = tf.random.stateless_uniform([], tf.stack(seed), maxval=count, dtype=tf.int32)
+        return value[chosen]
+
+    def _cardinality(self, split: str) -> int | None:
+        count = int(self.raw[split].cardinality().numpy())
+        return count if count >= 0 else None
+
+    def _fits(self, examples: tf.data.Dataset, split: str) -> bool:
+        if self.plan.train.cache != "auto":
+            return bool(self.plan.train.cache)
+        count = self._cardinality(split)
+        if not count:
+            return False
+        one = next(iter(examples.take(1)), {})
+        return count * sum(_bytes(value) for value in one.values()) <= MEMORY
+
+    def references(self, split: str, name: str) -> Iterator[list[Any]]:
+        """Iterates over the raw values of an input, a list for each example; text is decoded."""
+        for value in self.raw[split].map(lambda example: example[name]):
+            yield plain_values(value)
+
+
+def plain_values(value: tf.Tensor) -> list[Any]:
+    """Gives one or several raw values as a list; strings that are UTF-8 text become text."""
+    values = value.numpy()
+    values = values.tolist() if getattr(values, "shape", ()) else [values]
+    return [_text(one) for one in values]
+
+
+def most_common(references: Iterator[list[Any]]) -> Any:
+    """Gives the value that occurs most often; the first of those that tie."""
+    return Counter(value for values in references for value in values).most_common(1)[0][0]
+
+
+def _text(value: Any) -> Any:
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
+def _bytes(value: Any) -> int:
+    return int(tf.size(value).numpy()) * max(value.dtype.size or 0, 1)
+
+
+def _some(faults: list[str], most: int = 10) -> str:
+    rest = f"\n  ... and {len(faults) - most} more" if len(faults) > most else ""
+    return "\n".join(f"  {fault}" for fault in faults[:most]) + rest
+
+
+def _select(split: tf.data.Dataset, inputs: Mapping[str, Input]) -> tf.data.Dataset:
+    """Names the fields as the recipe's inputs and completes each example with its row and its fault."""
+
+    def named(index: tf.Tensor, example: Batch) -> Batch:
+        row = example.get(ROW, tf.strings.join(["example ", tf.strings.as_string(index)]))
+        fault = example.get(FAULT, tf.constant(""))
+        return {name: example[column.field] for name, column in inputs.items()} | {ROW: row, FAULT: fault}
+
+    return split.enumerate().map(named, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _check_types(plan: Plan, split: tf.data.Dataset, processors: Mapping[str, Processor]) -> None:
+    faults = []
+    for name, column in plan.inputs.items():
+        found, wanted = split.element_spec[name], processors[name].raw
+        ranks = (len(wanted.shape), len(wanted.shape) + 1)
+        if found.dtype != wanted.dtype or len(found.shape) not in ranks:
+            what = (
+                f"the field '{column.field}' holds {found.dtype.name} {tuple(found.shape)} per example; "
+                f"the processor '{column.processor.component.name}' reads {wanted.dtype.name} {tuple(wanted.shape)}."
+            )
+            faults.append(column.node.fault(what))
+    if faults:
+        raise RecipeError(faults)
+
+
+def _apply(processor: Processor, raw: Any) -> tuple[Any, tf.Tensor]:
+    """Processes a batch in which each example may have several values; its first fault is the example's."""
+    if not isinstance(raw, tf.RaggedTensor) or len(raw.shape) == len(processor.raw.shape) + 1:
+        return processor(raw)
+    features, fault = processor(raw.flat_values)
+    ragged = raw.with_flat_values(fault)
+    first = tf.strings.reduce_join(ragged, axis=1, separator=" ")
+    return raw.with_flat_values(features), tf.strings.strip(first)

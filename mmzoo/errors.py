@@ -1,0 +1,85 @@
+"""What the user can mend: one kind of error, and how its message is laid out.
+
+An `MmzooError` is printed without a traceback and ends the command with exit code 2. Every other exception is a
+bug of ours and keeps its traceback.
+"""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class MmzooError(Exception):
+    """Something the user can mend; the text says where, what was found, what was expected and what to do."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with a recipe.
+
+    Args:
+        where: The place, `file:line:column`.
+        key: The dotted path of the value in the recipe, `encoders.image.type`; empty for the whole file.
+        what: One sentence: what was found and what was expected.
+        advice: What to do; empty when the sentence says it already.
+    """
+
+    where: str
+    key: str
+    what: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        subject = f"{self.key}: {self.what}" if self.key else self.what
+        return f"{self.where}  {subject}" + (f"\n  {self.advice}" if self.advice else "")
+
+
+class RecipeError(MmzooError):
+    """A recipe that cannot be built; holds every fault that was found, in the order of the file.
+
+    Args:
+        faults: At least one `Fault`.
+    """
+
+    def __init__(self, faults: Iterable[Fault]):
+        self.faults = tuple(faults)
+        super().__init__("\n".join(map(str, self.faults)))
+
+
+class PluginError(MmzooError):
+    """A plugin that breaks its contract, or two that offer one name."""
+
+
+class StreamError(MmzooError):
+    """Streams that do not fit the encoder, fusion or head they are given to."""
+
+
+class DataError(MmzooError):
+    """A data set that cannot be read, or rows in it that are unreadable."""
+
+
+class RunError(MmzooError):
+    """A run folder that is in the way, incomplete or cannot be written."""
+
+
+class TrainingError(MmzooError):
+    """Training that cannot go on: a loss that is no number, a backend that was chosen too late."""
+
+
+class ExportError(MmzooError):
+    """A model that a stock TF Serving could not serve, or that answers otherwise than the task."""
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Gives up to three of the known names which look most like `name`, best first."""
+    return difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Words the advice for an unknown name: the nearest names, then all of them if they are twelve or fewer."""
+    known = list(known)
+    near = nearest(name, known)
+    parts = [f"Nearest: {', '.join(near)}."] if near else []
+    if 0 < len(known) <= 12:
+        parts.append(f"Known: {', '.join(known)}.")
+    return " ".join(parts)

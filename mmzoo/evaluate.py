@@ -1,0 +1,181 @@
+"""Run, split -> scores: the served answer of every held-out example, scored; and of two baselines, the same way."""
+
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mmzoo.data import Data, most_common, plain_values
+from mmzoo.dataset import FAULT
+from mmzoo.errors import RecipeError, suggest
+from mmzoo.plan import Bound, Plan
+from mmzoo.progress import Screen
+from mmzoo.serving import Served
+
+Row = dict[str, Any]
+BATCH = 64
+"""Examples that are answered at a time."""
+NEIGHBOURS = 20_000
+"""The most training examples among which the nearest is looked for."""
+
+
+@dataclass
+class Scores:
+    """What the model and the baselines scored on a split.
+
+    Args:
+        split: Which split.
+        numbers: Scorer (`model`, `most_frequent`, `nearest`) -> metric -> number.
+        rows: Each scored example: `references` by input, `answers` by scorer.
+        unreadable: Examples that were left out.
+    """
+
+    split: str
+    numbers: dict[str, dict[str, float]] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+    unreadable: int = 0
+
+    def flat(self) -> dict[str, Any]:
+        """Gives `{metric: number}`, baselines as `baseline.<name>.<metric>`."""
+        flat: dict[str, Any] = {"split": self.split, "examples": len(self.rows), "unreadable": self.unreadable}
+        for scorer, numbers in self.numbers.items():
+            prefix = "" if scorer == "model" else f"baseline.{scorer}."
+            flat |= {prefix + metric: number for metric, number in numbers.items()}
+        return flat
+
+
+def evaluate(plan: Plan, served: Served, data: Data, screen: Screen) -> Scores:
+    """Answers and scores every readable example of the held-out split.
+
+    Raises:
+        RecipeError: A metric wants something that neither the answers nor the inputs give.
+    """
+    scores = Scores(data.held_out())
+    for answer, references in screen.track(_answered(served, data, scores.split), "evaluate", data.sizes.get(scores.split)):
+        if not answer["ok"]:
+            scores.unreadable += 1
+            continue
+        scores.rows.append({"references": references, "answers": {"model": answer}})
+    for scorer, answers in _baselines(served, data, scores.split).items():
+        for row, answer in zip(scores.rows, answers, strict=True):
+            row["answers"][scorer] = answer
+    for scorer in scores.rows[0]["answers"] if scores.rows else ():
+        scores.numbers[scorer] = _score(plan, served, scorer, scores.rows)
+    return scores
+
+
+def rehearse(plan: Plan, served: Served, data: Data) -> None:
+    """Answers and scores one batch before training, so that a recipe which cannot be evaluated costs no training.
+
+    Raises:
+        RecipeError: As `evaluate`.
+    """
+    answered = _batch(served, data, next(iter(data.raw_batches(data.held_out(), 2))))
+    rows = [{"references": references, "answers": {"model": answer}} for answer, references in answered]
+    _score(plan, served, "model", rows)
+
+
+def _answered(served: Served, data: Data, split: str) -> Iterator[tuple[Row, Row]]:
+    for batch in data.raw_batches(split, BATCH):
+        yield from _batch(served, data, batch)
+
+
+def _batch(served: Served, data: Data, batch: Mapping[str, Any]) -> Iterator[tuple[Row, Row]]:
+    signature = served.signatures[served.default]
+    outputs = served.functions[served.default](*[batch[name] for name in signature.inputs])
+    values = {name: output.numpy() for name, output in outputs.items()}
+    for index in range(len(values["ok"])):
+        answer = {name: plain(value[index]) for name, value in values.items()}
+        answer["ok"] = answer["ok"] and not batch[FAULT][index].numpy()
+        yield answer, {name: plain_values(batch[name][index]) for name in data.processors if name not in signature.inputs}
+
+
+def plain(value: Any) -> Any:
+    """Gives one example's output as text, a number or an array; bytes that are no text stay bytes."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return value
+    if getattr(value, "dtype", None) == object:
+        return [plain(one) for one in value]
+    return value.item() if np.ndim(value) == 0 and hasattr(value, "item") else value
+
+
+def _score(plan: Plan, served: Served, scorer: str, rows: Iterable[Row]) -> dict[str, float]:
+    signature = served.signatures[served.default]
+    numbers: dict[str, float] = {}
+    for bound in plan.metrics:
+        metric = bound.make()
+        wanted = list(inspect.signature(metric.update).parameters)
+        for row in rows:
+            found = _found(row, scorer, signature.answers)
+            if scorer != "model" and not set(wanted) <= set(found):
+                break  # a baseline answers, but has no embeddings or scores for this metric
+            _check(bound, wanted, found)
+            metric.update(**{name: found[name] for name in wanted})
+        else:
+            numbers |= metric.result()
+    return numbers
+
+
+def _found(row: Row, scorer: str, answers: Mapping[str, str]) -> Row:
+    answer, references = row["answers"][scorer], row["references"]
+    found = references | answer
+    if len(answers) == 1:
+        ((output, name),) = answers.items()
+        found |= {"answer": answer[output], "references": references[name]}
+    return found
+
+
+def _check(bound: Bound, wanted: Iterable[str], found: Mapping[str, Any]) -> None:
+    for name in wanted:
+        if name not in found:
+            what = f"the metric '{bound.component.name}' needs '{name}', which neither the answers nor the inputs give."
+            raise RecipeError([bound.node.fault(what, suggest(name, found))])
+
+
+def _baselines(served: Served, data: Data, split: str) -> dict[str, Iterable[Row]]:
+    """Answers as one would without learning: the most frequent answer, and that of the nearest training example."""
+    signature = served.signatures[served.default]
+    if len(signature.answers) != 1:
+        return {}
+    ((output, target),) = signature.answers.items()
+    readable = [references for references, fault in _references(data, "train", target) if not fault]
+    frequent = most_common(iter(readable))
+    count = sum(1 for _ in data.examples(split))
+    baselines: dict[str, Iterable[Row]] = {"most_frequent": [{output: frequent}] * count}
+    if (dense := _dense_input(data, signature.inputs)) is not None:
+        indices = _nearest(data, dense, split)
+        baselines["nearest"] = [{output: readable[index][0]} for index in indices]
+    return baselines
+
+
+def _references(data: Data, split: str, target: str) -> Iterator[tuple[list[Any], str]]:
+    faults = (example[FAULT].numpy().decode() for example in data.processed(split))
+    yield from zip(data.references(split, target), faults, strict=True)
+
+
+def _dense_input(data: Data, inputs: Iterable[str]) -> str | None:
+    dense = [name for name in inputs if data.processors[name].features["vocabulary"] is None]
+    return dense[0] if len(dense) == 1 and len(data.processors[dense[0]].features["shape"]) >= 2 else None
+
+
+def _nearest(data: Data, name: str, split: str) -> Iterator[int]:
+    """Finds, for each example, the training example whose features are nearest (Euclidean)."""
+    train = _matrix(data, name, "train", NEIGHBOURS)
+    squares = np.einsum("nd,nd->n", train, train)
+    for batch in data.examples(split).map(lambda example: example[name]).batch(256):
+        queries = _flat(batch.numpy())
+        yield from np.argmin(squares[None] - 2 * queries @ train.T, axis=1).tolist()
+
+
+def _matrix(data: Data, name: str, split: str, most: int) -> Any:
+    batches = data.examples(split).take(most).map(lambda example: example[name]).batch(256)
+    return np.concatenate([_flat(batch.numpy()) for batch in batches])
+
+
+def _flat(batch: Any) -> Any:
+    return batch.reshape(len(batch), -1).astype("float32") / 255

@@ -1,0 +1,56 @@
+"""Loads a SavedModel as a server would and answers; run as a script, by `export`, where mmzoo and Keras are not imported.
+
+Reads `{"folder": ..., "inputs": {signature: {input: values}}}` from standard input and prints, for each of TensorFlow's two
+loaders, the outputs of each signature. Strings travel as base64 with their shape.
+"""
+
+import json
+import sys
+from base64 import b64decode, b64encode
+
+import numpy as np
+import tensorflow as tf
+
+
+def decoded(values):
+    if not isinstance(values, dict):
+        return np.array(values)
+    return np.array([b64decode(value) for value in values["b64"]], dtype=object).reshape(values["shape"])
+
+
+def encoded(values):
+    values = np.asarray(values)
+    if values.dtype == object:
+        return {"b64": [b64encode(value).decode() for value in values.ravel()], "shape": list(values.shape)}
+    return values.tolist()
+
+
+def by_saved_model(folder, inputs):
+    """Answers through `tf.saved_model.load`."""
+    model = tf.saved_model.load(folder)
+    return {
+        name: {
+            output: encoded(value.numpy())
+            for output, value in model.signatures[name](**{key: tf.constant(decoded(v)) for key, v in raw.items()}).items()
+        }
+        for name, raw in inputs.items()
+    }
+
+
+def by_session(folder, inputs):
+    """Answers through the loader and session of TensorFlow 1, the way of TF Serving; it refuses more models."""
+    answers = {}
+    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+        signatures = tf.compat.v1.saved_model.loader.load(session, ["serve"], folder).signature_def
+        for name, raw in inputs.items():
+            signature = signatures[name]
+            fetches = {output: info.name for output, info in signature.outputs.items()}
+            feed = {signature.inputs[key].name: decoded(value) for key, value in raw.items()}
+            answers[name] = {output: encoded(value) for output, value in session.run(fetches, feed).items()}
+    return answers
+
+
+if __name__ == "__main__":
+    request = json.load(sys.stdin)
+    loaders = {"tf.saved_model.load": by_saved_model, "the v1 Session loader": by_session}
+    print(json.dumps({name: load(request["folder"], request["inputs"]) for name, load in loaders.items()}))

@@ -1,0 +1,179 @@
+"""What a build will do, with every default filled in: the value between a recipe and a model. Light."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mmzoo.catalog import Component
+from mmzoo.options import Count, Positive, PositiveFloat, Rate
+from mmzoo.recipe import Node, Recipe
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A component with the value of each of its options.
+
+    Args:
+        component: Which one.
+        options: Every option's value.
+        node: Where the recipe names it.
+    """
+
+    component: Component
+    options: Mapping[str, Any]
+    node: Node
+
+    def make(self, **supplied: Any) -> Any:
+        """Makes the object; `supplied` are the parameters that the core fills in."""
+        return self.component.load()(**self.options, **supplied)
+
+    def plain(self) -> dict[str, Any]:
+        """Gives it as a recipe would write it, with every option."""
+        return {"type": f"{self.component.plugin.name}/{self.component.name}", **self.options}
+
+
+@dataclass(frozen=True)
+class Input:
+    """A named column: a field of the data set read through a processor."""
+
+    name: str
+    field: str
+    processor: Bound
+    node: Node
+
+    def plain(self) -> dict[str, Any]:
+        """Gives it as a recipe would write it."""
+        return self.processor.plain() | {"field": self.field}
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss, its weight in the sum, and which output or input each of its tensors is.
+
+    Args:
+        bound: The loss function with its options.
+        tensors: Parameter name -> name of a head's output or of an input.
+        weight: Its factor in the total.
+    """
+
+    bound: Bound
+    tensors: Mapping[str, str]
+    weight: float = 1.0
+
+    def plain(self) -> dict[str, Any]:
+        """Gives it as a recipe would write it."""
+        return self.bound.plain() | {name: name_ for name, name_ in self.tensors.items()} | {"weight": self.weight}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """How the task is trained.
+
+    Args:
+        epochs: Passes over the training split.
+        batch: Examples per step, over all devices.
+        optimizer: A Keras optimizer by its identifier, with its options. `learning_rate` may be a Keras schedule by
+            its identifier; a schedule's `decay_steps` left out is the number of steps of the whole training.
+        clip: Largest global norm of the gradient.
+        accumulate: Steps whose gradients are averaged before one update.
+        ema: Momentum of the moving average of the weights that is evaluated and exported; none by default.
+        precision: Keras dtype policy of the layers.
+        jit: Compile the step with XLA; `auto` leaves it to Keras (off on a CPU).
+        devices: How many GPUs to train on; `auto` takes all there are, or the CPU.
+        backend: Keras backend to train on; evaluation and export are always TensorFlow's. `auto` is KERAS_BACKEND or
+            tensorflow.
+        patience: Stop after so many epochs without a better validation loss and keep the best weights; never by default.
+        seed: Of everything drawn at random.
+        cache: Keep the processed examples in memory; `auto` does so up to 2 GiB.
+        tensorboard: Write TensorBoard logs to the run; needs `pip install 'mmzoo[tensorboard]'`.
+    """
+
+    epochs: Positive = 10
+    batch: Positive = 64
+    optimizer: str | dict[str, Any] = field(default_factory=lambda: {"type": "adamw", "learning_rate": 0.001})
+    clip: PositiveFloat | None = None
+    accumulate: Positive = 1
+    ema: Rate | None = None
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    jit: bool | Literal["auto"] = "auto"
+    devices: Positive | Literal["auto"] = "auto"
+    backend: Literal["auto", "tensorflow", "jax"] = "auto"
+    patience: Positive | None = None
+    seed: Count = 0
+    cache: bool | Literal["auto"] = "auto"
+    tensorboard: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """How the trained model is exported.
+
+    Args:
+        version: Number of the version folder, `export/<version>`; a served model's newest number is the one that answers.
+        examples: How many held-out examples the exported model must answer as the task does before it counts.
+    """
+
+    version: Positive = 1
+    examples: Positive = 16
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A resolved recipe: every name looked up and every option bound.
+
+    Args:
+        recipe: What it was resolved from.
+        name: The run's name.
+        about: What the recipe is for.
+        data: The data set.
+        on_error: What an unreadable example does: `stop` the build or be skipped and counted.
+        dataset: The data set's object.
+        inputs: By name, in the recipe's order.
+        encoders: By the name of the input that each reads.
+        fusion: None leaves the streams as they are.
+        head: What answers.
+        losses: Summed with their weights.
+        metrics: What scores the answers.
+        train: How to train.
+        export: How to export.
+    """
+
+    recipe: Recipe
+    name: str
+    about: str
+    data: Bound
+    on_error: str
+    dataset: Any
+    inputs: Mapping[str, Input]
+    encoders: Mapping[str, Bound]
+    fusion: Bound | None
+    head: Bound
+    losses: tuple[Loss, ...]
+    metrics: tuple[Bound, ...]
+    train: Train
+    export: Export
+
+    def components(self) -> list[Bound]:
+        """Lists every component in it."""
+        inputs = [i.processor for i in self.inputs.values()]
+        fusion = [self.fusion] if self.fusion is not None else []
+        losses = [loss.bound for loss in self.losses]
+        return [self.data, *inputs, *self.encoders.values(), *fusion, self.head, *losses, *self.metrics]
+
+    def plain(self) -> dict[str, Any]:
+        """Gives it as a recipe with every default written out; resolving that gives this plan again."""
+        plain: dict[str, Any] = {"name": self.name, "about": self.about}
+        plain["data"] = self.data.plain() | {"on_error": self.on_error}
+        plain["inputs"] = {name: column.plain() for name, column in self.inputs.items()}
+        plain["encoders"] = {name: bound.plain() for name, bound in self.encoders.items()}
+        plain["fusion"] = self.fusion.plain() if self.fusion is not None else None
+        plain["head"] = self.head.plain()
+        plain["loss"] = [loss.plain() for loss in self.losses]
+        plain["train"] = vars(self.train)
+        plain["metrics"] = [metric.plain() for metric in self.metrics]
+        plain["export"] = vars(self.export)
+        return plain
+
+    def versions(self) -> dict[str, str]:
+        """Gives the version of each plugin in use."""
+        return {b.component.plugin.name: b.component.plugin.version for b in self.components()}

@@ -1,0 +1,51 @@
+"""What a build tells the person who waits: lines, and bars with the time left."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class Screen:
+    """Prints to a terminal, or plain lines to a file.
+
+    Args:
+        quiet: Print nothing.
+    """
+
+    def __init__(self, quiet: bool = False):
+        self.console = Console(quiet=quiet, highlight=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """Prints a line as it stands."""
+        self.console.print(text, markup=False)
+
+    def show(self, renderable: Any) -> None:
+        """Prints a table or another rich object."""
+        self.console.print(renderable)
+
+    def track(self, items: Iterable[Any], what: str, total: int | None) -> Iterator[Any]:
+        """Passes items through and shows how many are done and the time left; the bar goes when it is done."""
+        with self.bar(transient=True) as bar:
+            task = bar.add_task(what, total=total, note="")
+            for item in items:
+                yield item
+                bar.advance(task)
+
+    @contextmanager
+    def bar(self, transient: bool = False) -> Iterator[Progress]:
+        """Shows a progress bar; on something that is no terminal, nothing."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        shown = self.console.is_terminal and not self.console.quiet
+        with Progress(*columns, console=self.console, transient=transient, disable=not shown) as bar:
+            yield bar

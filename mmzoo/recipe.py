@@ -1,0 +1,215 @@
+"""Text -> `Recipe`: the YAML of a recipe, each value with its line and column. Light: no Keras, no TensorFlow.
+
+A recipe is plain YAML 1.2 data: mappings, lists, strings, numbers, booleans, null. Tags, anchors and aliases are refused,
+so a recipe can neither run code nor grow when it is read.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mmzoo.errors import Fault, MmzooError, RecipeError
+
+LARGEST = 1_000_000
+"""The most bytes that a recipe may have."""
+DEEPEST = 20
+"""The most levels that a recipe may nest."""
+
+_SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq", "timestamp")}
+
+
+@dataclass(frozen=True)
+class Node:
+    """A value of a recipe and where it stands.
+
+    Args:
+        value: A scalar, a dict of nodes or a list of nodes.
+        where: `file:line:column`, or `--set key`.
+        key: The dotted path from the top of the recipe; empty at the top.
+        name_where: Where the key of this value stands; empty if it has none.
+    """
+
+    value: Any
+    where: str
+    key: str = ""
+    name_where: str = ""
+
+    def plain(self) -> Any:
+        """Gives the value without places: scalars, dicts and lists."""
+        if isinstance(self.value, dict):
+            return {key: node.plain() for key, node in self.value.items()}
+        if isinstance(self.value, list):
+            return [node.plain() for node in self.value]
+        return self.value
+
+    def fault(self, what: str, advice: str = "") -> Fault:
+        """Words a fault of this value."""
+        return Fault(self.where, self.key, what, advice)
+
+    def misnamed(self, what: str, advice: str = "") -> Fault:
+        """Words a fault of this value's key."""
+        return Fault(self.name_where or self.where, self.key, what, advice)
+
+    def items(self) -> Iterator[tuple[str, "Node"]]:
+        """Iterates over a mapping's entries; over nothing if the value is no mapping."""
+        yield from self.value.items() if isinstance(self.value, dict) else ()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe as written.
+
+    Args:
+        text: Its text, unchanged.
+        root: Its values; the root is always a mapping.
+        path: The file it was read from.
+    """
+
+    text: str
+    root: Node
+    path: str = "<recipe>"
+
+
+def read_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Reads a recipe's file.
+
+    Args:
+        path: The file.
+        overrides: `key=value` pairs, dotted keys and YAML values, that replace or add values.
+
+    Raises:
+        RecipeError: The file is absent, a folder, empty, no text, no YAML, or breaks the rules of this module.
+    """
+    return parse_recipe(_text(Path(path)), str(path), overrides)
+
+
+def parse_recipe(text: str, path: str = "<recipe>", overrides: tuple[str, ...] = ()) -> Recipe:
+    """Reads a recipe's text; `read_recipe` says the rest."""
+    if len(text.encode()) > LARGEST:
+        raise RecipeError([Fault(path, "", f"the recipe has {len(text)} characters; at most {LARGEST} are read.")])
+    root = _Reader(path).read(text)
+    if root.value is None:
+        raise RecipeError([Fault(path, "", "the recipe is empty.", "See recipes/openmoji/captioner.yaml for one.")])
+    if not isinstance(root.value, dict):
+        found = type(root.value).__name__
+        raise RecipeError([Fault(root.where, "", f"a recipe is a mapping of keys to values, found a {found}.")])
+    for override in overrides:
+        root = _override(root, override)
+    return Recipe(text, root, path)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        near = sorted(str(p) for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        advice = f"Recipes there: {', '.join(near[:8])}." if near else "Give the path of a YAML file."
+        what = "there is no such file."
+    except IsADirectoryError:
+        what, advice = "this is a folder, not a recipe.", "Give the path of a YAML file in it."
+    except UnicodeDecodeError as error:
+        what, advice = f"the file is not UTF-8 text (byte {error.start}).", "Save the recipe as UTF-8."
+    except OSError as error:
+        what, advice = f"the file cannot be read: {error.strerror}.", ""
+    raise RecipeError([Fault(str(path), "", what, advice)])
+
+
+@dataclass
+class _Reader:
+    """Turns YAML nodes into `Node`s and gathers what breaks the rules."""
+
+    path: str
+    faults: list[Fault] = field(default_factory=list)
+
+    def read(self, text: str) -> Node:
+        from ruamel.yaml import YAML
+        from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+        yaml = YAML(typ="safe", pure=True)
+        try:
+            self._reject_aliases(yaml.parse(text))
+            composed = yaml.compose(text)
+        except MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            raise RecipeError([Fault(self._at(mark), "", f"this is no YAML: {error.problem}.")]) from error
+        except (YAMLError, RecursionError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
+            raise RecipeError([Fault(self.path, "", f"this is no YAML: {reason}.")]) from error
+        self._scalar = YAML(typ="safe", pure=True).load
+        node = self._node(composed, "") if composed is not None else Node(None, f"{self.path}:1:1")
+        if self.faults:
+            raise RecipeError(self.faults)
+        return node
+
+    def _reject_aliases(self, events: Any) -> None:
+        depth = 0
+        for event in events:
+            depth += {"MappingStartEvent": 1, "SequenceStartEvent": 1}.get(type(event).__name__, 0)
+            depth -= {"MappingEndEvent": 1, "SequenceEndEvent": 1}.get(type(event).__name__, 0)
+            if getattr(event, "anchor", None):
+                what = f"anchors and aliases are not read ('{event.anchor}')."
+                raise RecipeError([Fault(self._at(event.start_mark), "", what, "Write the value out.")])
+            if depth > DEEPEST:
+                what = f"values are nested more than {DEEPEST} deep."
+                raise RecipeError([Fault(self._at(event.start_mark), "", what)])
+
+    def _at(self, mark: Any) -> str:
+        return f"{self.path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else self.path
+
+    def _node(self, composed: Any, key: str) -> Node:
+        where = self._at(composed.start_mark)
+        if str(composed.tag) not in _SCALARS:
+            tag = str(composed.tag).replace("tag:yaml.org,2002:", "!!")
+            self.faults.append(Fault(where, key, f"the YAML tag '{tag}' is not read.", "Write a plain value."))
+            return Node(None, where, key)
+        if composed.id == "mapping":
+            return Node(self._mapping(composed, key), where, key)
+        if composed.id == "sequence":
+            return Node([self._node(n, f"{key}[{i}]") for i, n in enumerate(composed.value)], where, key)
+        return Node(self._value(composed), where, key)
+
+    def _mapping(self, composed: Any, path: str) -> dict[str, Node]:
+        entries: dict[str, Node] = {}
+        for key_node, value_node in composed.value:
+            name = str(key_node.value) if key_node.id == "scalar" else "?"
+            key = f"{path}.{name}" if path else name
+            if name in entries:
+                first = entries[name].where
+                self.faults.append(Fault(self._at(key_node.start_mark), key, f"the key stands twice, first at {first}."))
+            entries[name] = replace(self._node(value_node, key), name_where=self._at(key_node.start_mark))
+        return entries
+
+    def _value(self, composed: Any) -> Any:
+        if str(composed.tag).endswith((":str", ":timestamp")):
+            return composed.value
+        return self._scalar(composed.value)
+
+
+def _override(root: Node, override: str) -> Node:
+    key, equals, text = override.partition("=")
+    where = f"--set {key}"
+    if not equals or not key:
+        raise MmzooError(f"--set {override}: expected KEY=VALUE, for example --set train.epochs=1")
+    value = _Reader(where).read(text).plain()
+    return _replace(root, key.split("."), key, where, value)
+
+
+def _replace(node: Node, path: list[str], key: str, where: str, value: Any) -> Node:
+    if not path:
+        return place(value, where, key)
+    if not isinstance(node.value, dict | None):
+        raise RecipeError([Fault(where, key, f"'{node.key}' is {node.plain()!r}, which has no '{path[0]}'.")])
+    entries = dict(node.value or {})
+    here = key.split(".")[: len(key.split(".")) - len(path) + 1]
+    entries[path[0]] = _replace(entries.get(path[0], Node({}, where, ".".join(here))), path[1:], key, where, value)
+    return Node(entries, node.where, node.key)
+
+
+def place(value: Any, where: str, key: str = "") -> Node:
+    """Makes nodes of plain data which all stand at one place."""
+    if isinstance(value, dict):
+        return Node({k: place(v, where, f"{key}.{k}" if key else str(k)) for k, v in value.items()}, where, key)
+    if isinstance(value, list):
+        return Node([place(v, where, f"{key}[{i}]") for i, v in enumerate(value)], where, key)
+    return Node(value, where, key)

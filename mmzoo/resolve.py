@@ -1,0 +1,216 @@
+"""Recipe, Catalog -> Plan: every name looked up, every option bound, all faults reported at once."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from mmzoo.catalog import Catalog
+from mmzoo.errors import Fault, MmzooError, PluginError, RecipeError, suggest
+from mmzoo.options import MISSING, Option, bind, options_of, tensors_of
+from mmzoo.plan import Bound, Export, Input, Loss, Plan, Train
+from mmzoo.recipe import Node, Recipe
+
+KEYS = ("name", "about", "data", "inputs", "encoders", "fusion", "head", "loss", "train", "metrics", "export")
+"""The keys of a recipe."""
+REQUIRED = ("name", "data", "inputs", "encoders", "head", "loss")
+"""The keys that every recipe has."""
+
+FIELD = Option("field", str, MISSING, "Which field of the data set the input reads.")
+ON_ERROR = Option("on_error", str, "stop", "What an unreadable example does: `stop` the build, or `skip` and be counted.")
+WEIGHT = Option("weight", float, 1.0, "The loss's factor in the total.")
+
+T = TypeVar("T")
+
+
+def resolve(recipe: Recipe, catalog: Catalog) -> Plan:
+    """Resolves a recipe against the installed components.
+
+    Raises:
+        RecipeError: Holds every fault found, in the order of the file.
+    """
+    return _Resolver(recipe, catalog).plan()
+
+
+@dataclass
+class _Resolver:
+    recipe: Recipe
+    catalog: Catalog
+    faults: list[Fault] = field(default_factory=list)
+
+    def plan(self) -> Plan:
+        from mmzoo.optimizer import check_optimizer
+
+        self._check_keys()
+        data, dataset = self._data(self._get("data"))
+        inputs = self._mapping("inputs", lambda name, node: self._input(name, node, dataset))
+        encoders = self._mapping("encoders", lambda name, node: self._encoder(name, node))
+        fusion = self._optional("fusion", lambda node: self._component("fusion", node))
+        head = self._optional("head", lambda node: self._component("head", node))
+        losses = tuple(filter(None, (self._loss(node) for node in self._list("loss"))))
+        metrics = tuple(filter(None, (self._component("metric", node) for node in self._list("metrics"))))
+        train = self._settings("train", Train)
+        self.faults += check_optimizer(self._get("train", {}).value.get("optimizer"), train)
+        export = self._settings("export", Export)
+        name, about = self._name(), self._about()
+        if self.faults:
+            raise RecipeError(sorted(self.faults, key=_order))
+        on_error = (self._get("data").plain() or {}).get("on_error", "stop") if self._is_map("data") else "stop"
+        return Plan(
+            self.recipe, name, about, data, on_error, dataset, inputs, encoders, fusion, head, losses, metrics, train, export
+        )  # type: ignore[arg-type]  # a missing part is a fault, raised above
+
+    # The recipe's own keys
+
+    def _get(self, key: str, default: Any = None) -> Node:
+        node = self.recipe.root.value.get(key)
+        return node if node is not None and node.value is not None else Node(default, self.recipe.root.where, key)
+
+    def _is_map(self, key: str) -> bool:
+        return isinstance(self._get(key).value, dict)
+
+    def _check_keys(self) -> None:
+        for key, node in self.recipe.root.items():
+            if key not in KEYS:
+                self.faults.append(node.misnamed("a recipe has no such key.", suggest(key, KEYS)))
+        for key in REQUIRED:
+            if self._get(key).value is None:
+                self.faults.append(Fault(self.recipe.root.where, key, "the recipe lacks this key."))
+
+    def _name(self) -> str:
+        name = self._get("name").value
+        if name is not None and not (isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9][\w.-]*", name)):
+            self.faults.append(
+                self._get("name").fault(
+                    f"expected a name of letters, digits, '.', '_' and '-', received {name!r}.",
+                    "It becomes the name of the run's folder.",
+                )
+            )
+        return str(name)
+
+    def _about(self) -> str:
+        about = self._get("about", "")
+        if not isinstance(about.value, str):
+            self.faults.append(about.fault(f"expected text, received {about.plain()!r}."))
+        return str(about.value)
+
+    def _mapping(self, key: str, read: Callable[[str, Node], T | None]) -> dict[str, T]:
+        node = self._get(key, {})
+        if not isinstance(node.value, dict):
+            self.faults.append(node.fault(f"expected a mapping of names to components, received {node.plain()!r}."))
+        read_all = {name: read(name, child) for name, child in node.items()}
+        return {name: value for name, value in read_all.items() if value is not None}
+
+    def _list(self, key: str) -> list[Node]:
+        node = self._get(key, [])
+        return node.value if isinstance(node.value, list) else [node]
+
+    def _optional(self, key: str, read: Callable[[Node], T]) -> T | None:
+        node = self._get(key)
+        return read(node) if node.value is not None else None
+
+    def _settings(self, key: str, settings: type[T]) -> T:
+        node = self._get(key, {})
+        if not isinstance(node.value, dict):
+            self.faults.append(node.fault(f"expected a mapping, received {node.plain()!r}."))
+        values, faults = bind(_with_defaults(settings), node)
+        self.faults += faults
+        return settings(**values) if not faults else settings()
+
+    # Components
+
+    def _component(self, kind: str, node: Node, extra: tuple[Option, ...] = ()) -> Bound | None:
+        """Binds `node` to the component it names; `extra` are keys beside the options that the core reads itself."""
+        named = self._type(kind, node)
+        if named is None:
+            return None
+        try:
+            component = self.catalog.get(kind, str(named.value))
+            loaded = component.load()
+        except PluginError as error:
+            what, _, advice = str(error).partition("\n")
+            self.faults.append(named.fault(what, advice))
+            return None
+        known = {option.name: option for option in options_of(loaded)}
+        values, faults = bind([*known.values(), *extra], node, leave=("type",))
+        self.faults += faults
+        self._check_references(known, values, node)
+        return Bound(component, {name: value for name, value in values.items() if name in known}, node)
+
+    def _type(self, kind: str, node: Node) -> Node | None:
+        named = node.value.get("type") if isinstance(node.value, dict) else node
+        if named is None:
+            self.faults.append(node.fault(f"the key 'type' is missing; it names the {kind}."))
+        elif not isinstance(named.value, str):
+            self.faults.append(named.fault(f"expected the name of a {kind}, received {named.plain()!r}."))
+            return None
+        return named
+
+    def _check_references(self, options: dict[str, Option], values: dict[str, Any], node: Node) -> None:
+        for name, option in options.items():
+            value, known = values.get(name), self._get(option.refers_to or "?", {}).value
+            if option.refers_to and isinstance(value, str) and value not in known:
+                place = dict(node.items()).get(name, node)
+                singular = option.refers_to.removesuffix("s")
+                self.faults.append(place.fault(f"the recipe has no {singular} '{value}'.", suggest(value, known)))
+
+    def _data(self, node: Node) -> tuple[Bound | None, Any]:
+        bound = self._component("dataset", node, extra=(ON_ERROR,)) if node.value is not None else None
+        given = dict(node.items()).get("on_error")
+        if given is not None and given.value not in ("stop", "skip"):
+            self.faults.append(given.fault(f"expected 'stop' or 'skip', received {given.plain()!r}."))
+        if bound is None or any(fault.key.startswith("data") for fault in self.faults):
+            return bound, None
+        try:
+            return bound, bound.make()
+        except MmzooError as error:
+            what, _, advice = str(error).partition("\n")
+            self.faults.append(node.fault(what, advice.strip()))
+            return bound, None
+
+    def _input(self, name: str, node: Node, dataset: Any) -> Input | None:
+        bound = self._component("processor", node, extra=(FIELD,))
+        column = dict(node.items()).get("field")
+        if bound is None or column is None:
+            return None
+        if dataset is not None and column.value not in dataset.card.fields:
+            what = f"the data set '{self._get('data').plain()['type']}' has no field '{column.value}'." if self._is_map(
+                "data"
+            ) else f"the data set has no field '{column.value}'."
+            fields = ", ".join(dataset.card.fields)
+            self.faults.append(column.fault(what, f"Its fields: {fields}."))
+        return Input(name, str(column.value), bound, node)
+
+    def _encoder(self, name: str, node: Node) -> Bound | None:
+        inputs = self._get("inputs", {}).value
+        if isinstance(inputs, dict) and name not in inputs:
+            self.faults.append(node.misnamed(f"the recipe has no input '{name}' to encode.", suggest(name, inputs)))
+        return self._component("encoder", node)
+
+    def _loss(self, node: Node) -> Loss | None:
+        named = self._type("loss", node)
+        tensors = self._tensors(named)
+        wired = tuple(Option(tensor, str, tensor) for tensor in tensors)
+        bound = self._component("loss", node, extra=(*wired, WEIGHT))
+        if bound is None:
+            return None
+        given = {key: child.value for key, child in node.items()}
+        names = {tensor: str(given.get(tensor, tensor)) for tensor in tensors}
+        return Loss(bound, names, float(given.get("weight", 1.0)) if not self.faults else 1.0)
+
+    def _tensors(self, named: Node | None) -> tuple[str, ...]:
+        try:
+            return tensors_of(self.catalog.get("loss", str(named.value)).load()) if named is not None else ()
+        except PluginError:
+            return ()  # the same fault is reported when the component is bound
+
+
+def _with_defaults(settings: type) -> list[Option]:
+    """Reads a dataclass's options; a default made by a factory counts as a default."""
+    made = vars(settings())
+    return [Option(o.name, o.annotation, made.get(o.name, o.default), o.doc) for o in options_of(settings)]
+
+
+def _order(fault: Fault) -> tuple[int, int]:
+    numbers = re.findall(r":(\d+)", fault.where)
+    return (int(numbers[-2]), int(numbers[-1])) if len(numbers) >= 2 else (0, 0)

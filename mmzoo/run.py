@@ -1,0 +1,178 @@
+"""The run folder: its layout, and writing that leaves either the old or the new behind, never half."""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmzoo.errors import RunError
+from mmzoo.plan import Plan
+from mmzoo.processing import Processor
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder that a build writes.
+
+    Args:
+        folder: `runs/<name>` unless `--out` says otherwise.
+    """
+
+    folder: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe as given."""
+        return self.folder / "recipe.yaml"
+
+    @property
+    def plan(self) -> Path:
+        """The plan: a recipe with every default, and the versions of plugins and libraries."""
+        return self.folder / "plan.json"
+
+    @property
+    def processors(self) -> Path:
+        """What the processors learned, a folder per input."""
+        return self.folder / "processors"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The last finished epoch of a training that is under way."""
+        return self.folder / "checkpoint"
+
+    @property
+    def weights(self) -> Path:
+        """The trained weights."""
+        return self.folder / "task.weights.h5"
+
+    @property
+    def history(self) -> Path:
+        """Losses by epoch."""
+        return self.folder / "history.json"
+
+    @property
+    def scores(self) -> Path:
+        """Flat: metric -> number, for the model and the baselines."""
+        return self.folder / "scores.json"
+
+    @property
+    def answers(self) -> Path:
+        """Each held-out example with its references and answers, a JSON object per line."""
+        return self.folder / "answers.jsonl"
+
+    @property
+    def report(self) -> Path:
+        """The page to look at."""
+        return self.folder / "report.html"
+
+    @property
+    def card(self) -> Path:
+        """The model card."""
+        return self.folder / "README.md"
+
+    @property
+    def export(self) -> Path:
+        """The exported model, a numbered folder per version: what TF Serving is pointed at."""
+        return self.folder / "export"
+
+    def contents(self) -> list[str]:
+        """Lists what is there, in words."""
+        checkpoint = self.load_json(self.checkpoint / "state.json") if (self.checkpoint / "state.json").exists() else None
+        found = [f"a checkpoint after epoch {checkpoint['epoch']}"] if checkpoint else []
+        named = {"trained weights": self.weights, "scores": self.scores, "an exported model": self.export}
+        return found + [name for name, path in named.items() if path.exists()]
+
+    def begin(self, plan: Plan, versions: dict[str, str], force: bool = False) -> None:
+        """Makes the folder and writes the recipe and the plan.
+
+        Raises:
+            RunError: Something is there already and `force` is not given; or the folder cannot be written.
+        """
+        if self.folder.is_dir() and any(self.folder.iterdir()):
+            if not force:
+                there = ", ".join(self.contents()) or "files"
+                raise RunError(
+                    f"{self.folder}: there is a run already, with {there}.\n"
+                    "Continue it with --resume, replace it with --force, or choose another folder with --out."
+                )
+            self._clear()
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        write_text(self.recipe, plan.recipe.text)
+        write_json(self.plan, {"recipe": plan.plain(), "versions": versions})
+
+    def _clear(self) -> None:
+        if not self.plan.exists():
+            raise RunError(f"{self.folder}: the folder is not empty and holds no run; it is not replaced. Choose another with --out.")
+        with writing(self.folder):
+            shutil.rmtree(self.folder)
+
+    def save_processors(self, processors: dict[str, Processor]) -> None:
+        """Writes what the processors learned."""
+        for name, processor in processors.items():
+            with writing(self.processors):
+                (self.processors / name).mkdir(parents=True, exist_ok=True)
+                processor.save(self.processors / name)
+
+    def load_processors(self, processors: dict[str, Processor]) -> None:
+        """Reads what they learned."""
+        for name, processor in processors.items():
+            processor.load(self.processors / name)
+
+    def load_json(self, path: Path) -> Any:
+        """Reads one of the run's JSON files.
+
+        Raises:
+            RunError: It is absent or broken.
+        """
+        try:
+            return json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path}: this is no complete run: {error}.") from error
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns a failure to write into an error that says where.
+
+    Raises:
+        RunError: The disk is full, the folder is read-only, and the like.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RunError(f"{path}: it cannot be written: {reason}. What was saved before is untouched.") from error
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a name beside `path` to write to, and renames it to `path` when that went well; else removes it."""
+    beside = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield beside
+            if path.is_dir():
+                shutil.rmtree(path)
+            os.replace(beside, path)
+    finally:
+        if beside.is_dir():
+            shutil.rmtree(beside)
+        else:
+            beside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    with replacing(path) as beside:
+        beside.write_text(text, "utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON file whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,127 @@
+"""The tensor contract: what flows between processors, encoders, fusion and head, and the checks that it holds.
+
+Axes have one name everywhere: batch, tokens, dim, heads, height, width, time, classes.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+import keras
+from keras import ops
+
+from mmzoo.errors import StreamError, suggest
+
+PAD, UNKNOWN, START, END = 0, 1, 2, 3
+"""Token ids with a meaning, the same for every text processor."""
+
+
+class Stream(TypedDict):
+    """What an encoder gives.
+
+    `tokens` is `(batch, tokens, dim)`, floating point. `mask` is `(batch, tokens)`, boolean, True for a real token. A
+    pooled vector is a stream of one token. A stream whose mask is all False for an example is absent from it.
+    """
+
+    tokens: Any
+    mask: Any
+
+
+class Features(TypedDict):
+    """What is known of a processor's output once it has seen the data.
+
+    `shape` is that of one example, without batch. `dtype` is its dtype. `vocabulary` is the number of distinct ids, or
+    None for features that are no ids.
+    """
+
+    shape: list[int]
+    dtype: str
+    vocabulary: int | None
+
+
+def make_stream(tokens: Any, mask: Any = None) -> Stream:
+    """Makes a stream.
+
+    Args:
+        tokens: `(batch, tokens, dim)`, or `(batch, dim)` for a pooled vector.
+        mask: `(batch, tokens)`, True for a real token; all are real by default.
+    """
+    if len(tokens.shape) == 2:
+        tokens = tokens[:, None, :]
+    if mask is None:
+        mask = ops.ones_like(tokens[..., 0], dtype="bool")
+    return Stream(tokens=tokens, mask=ops.cast(mask, "bool"))
+
+
+def only_stream(streams: Mapping[str, Stream], user: str) -> Stream:
+    """Gives the one stream there is.
+
+    Raises:
+        StreamError: There are none or several; `user` is who wants one.
+    """
+    if len(streams) != 1:
+        names = ", ".join(streams) or "none"
+        raise StreamError(f"{user} takes one stream, received {len(streams)} ({names}). Add a fusion that joins them.")
+    return next(iter(streams.values()))
+
+
+def pick_stream(streams: Mapping[str, Stream], name: str, user: str) -> Stream:
+    """Gives the stream of a name.
+
+    Raises:
+        StreamError: There is none; `user` is who wants it.
+    """
+    if name not in streams:
+        raise StreamError(f"{user} takes the stream '{name}', which is not there. {suggest(name, streams)}".rstrip())
+    return streams[name]
+
+
+def same_dim(streams: Mapping[str, Stream], user: str) -> int:
+    """Gives the dim that all streams share.
+
+    Raises:
+        StreamError: They differ; `user` is who wants them alike.
+    """
+    dims = {name: stream["tokens"].shape[-1] for name, stream in streams.items()}
+    if len(set(dims.values())) != 1:
+        found = ", ".join(f"{name} has {dim}" for name, dim in dims.items())
+        raise StreamError(f"{user} takes streams of one dim, received others: {found}.")
+    return next(iter(dims.values()))
+
+
+def pool(stream: Stream) -> Any:
+    """Averages the real tokens, `(batch, dim)`; zeros for an absent stream."""
+    weights = ops.cast(stream["mask"], stream["tokens"].dtype)[..., None]
+    total = ops.sum(stream["tokens"] * weights, axis=1)
+    return total / ops.maximum(ops.sum(weights, axis=1), 1)
+
+
+def check_stream(value: Any, user: str) -> None:
+    """Holds a value against the contract of `Stream`.
+
+    Raises:
+        StreamError: It breaks the contract; `user` is who made it.
+    """
+    if not (isinstance(value, Mapping) and set(value) == {"tokens", "mask"}):
+        raise StreamError(f"{user} must give a stream of 'tokens' and 'mask', received {describe(value)}.")
+    tokens, mask = value["tokens"], value["mask"]
+    if len(tokens.shape) != 3 or tuple(mask.shape) != tuple(tokens.shape[:2]) or _dtype(mask) != "bool":
+        raise StreamError(
+            f"{user} must give tokens (batch, tokens, dim) and a boolean mask (batch, tokens), "
+            f"received tokens {describe(tokens)} and mask {describe(mask)}."
+        )
+
+
+def describe(value: Any) -> str:
+    """Writes the shapes and dtypes in a nest of tensors: `{tokens: (batch, 64, 256) float32, ...}`."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {describe(child)}" for key, child in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(describe, value)) + "]"
+    if not hasattr(value, "shape"):
+        return repr(value)
+    sizes = ["batch" if i == 0 and size is None else "any" if size is None else str(size) for i, size in enumerate(value.shape)]
+    return f"({', '.join(sizes)}) {_dtype(value)}"
+
+
+def _dtype(tensor: Any) -> str:
+    return keras.backend.standardize_dtype(tensor.dtype)

@@ -1,0 +1,141 @@
+"""`Task`: encoders -> fusion -> head -> loss, as one Keras model for any backend; and what a head is."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import keras
+from keras import ops
+
+from mmzoo.streams import Stream
+
+Tensors = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A named entry of the served model: raw values in, answers out.
+
+    Args:
+        answer: Streams -> named tensors whose first axis is the batch; Keras ops alone.
+        decode: Output -> the input whose processor turns the output's ids (or pixels) into raw values.
+        pieces: Output -> the input whose processor turns each id of the output into its own string.
+        answers: Output -> the input that it predicts; what metrics compare and baselines imitate.
+        attention: The output `(batch, pieces, tokens)` that says how much each piece looked at each token of the picture; what
+            the report draws. Empty if there is none.
+        inputs: The recipe's inputs that it takes, in order; every one that has an encoder, if empty.
+    """
+
+    answer: Callable[[dict[str, Stream]], Tensors]
+    decode: Mapping[str, str] = field(default_factory=dict)
+    pieces: Mapping[str, str] = field(default_factory=dict)
+    answers: Mapping[str, str] = field(default_factory=dict)
+    attention: str = ""
+    inputs: tuple[str, ...] = ()
+
+
+class Head(keras.layers.Layer):
+    """Base of heads: streams and, in training, targets -> named outputs.
+
+    `call(streams, targets=None, training=False)` gives a dict of tensors, which losses find by name. `targets` holds the
+    features of the inputs that `targets` names.
+    """
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The inputs that the head learns to predict; they are given to it and not encoded."""
+        return ()
+
+    def signatures(self) -> dict[str, Signature]:
+        """What the model answers, by name; the first is the default one, and the one that is evaluated."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class WeightedLoss:
+    """A loss with its options bound.
+
+    Args:
+        name: The component's name.
+        function: Named tensors -> one value per example, `(batch,)`.
+        tensors: Parameter -> name of a head's output or of an input.
+        weight: Its factor in the total.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    tensors: Mapping[str, str]
+    weight: float = 1.0
+
+    def __call__(self, found: Mapping[str, Any]) -> Any:
+        """Computes it on the tensors of a batch, floating point ones in float32."""
+        return self.function(**{parameter: _float32(found[name]) for parameter, name in self.tensors.items()})
+
+
+class Task(keras.Model):
+    """The assembled model.
+
+    Args:
+        encoders: By the name of the input that each reads.
+        fusion: A layer `{name: stream}` -> `{name: stream}`, or None to leave the streams as they are.
+        head: What answers.
+        losses: Summed with their weights.
+    """
+
+    def __init__(
+        self,
+        encoders: Mapping[str, keras.layers.Layer],
+        fusion: keras.layers.Layer | None,
+        head: Head,
+        losses: Iterable[WeightedLoss],
+    ):
+        super().__init__(name="task")
+        self.encoders = dict(encoders)
+        self.fusion = fusion
+        self.head = head
+        self.weighted_losses = list(losses)
+        self.trackers = [keras.metrics.Mean(name=loss.name) for loss in self.weighted_losses]
+
+    def streams(self, features: Mapping[str, Any], training: bool = False) -> dict[str, Stream]:
+        """Encodes the inputs that have an encoder and fuses them; inputs that are not given are left out."""
+        streams = {
+            name: encoder(features[name], training=training) for name, encoder in self.encoders.items() if name in features
+        }
+        return self.fusion(streams, training=training) if self.fusion is not None else streams
+
+    def call(self, features: Mapping[str, Any], training: bool = False) -> Tensors:
+        """Gives the head's outputs for the processed inputs of a batch."""
+        targets = {name: features[name] for name in self.head.targets}
+        return self.head(self.streams(features, training), targets=targets, training=training)
+
+    def signatures(self) -> dict[str, Signature]:
+        """Gives the head's signatures, each with its inputs named."""
+        named = self.head.signatures()
+        return {name: replace(signature, inputs=signature.inputs or tuple(self.encoders)) for name, signature in named.items()}
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """Sums the weighted means of the losses and the layers' own; `x` holds the inputs, `y_pred` the outputs."""
+        found = {**x, **y_pred}
+        total: Any = ops.sum([ops.cast(loss, "float32") for loss in self.losses]) if self.losses else 0.0
+        for loss, tracker in zip(self.weighted_losses, self.trackers, strict=True):
+            value = ops.mean(loss(found))
+            tracker.update_state(value)
+            total = total + loss.weight * value
+        return total / _replicas()
+
+
+def _float32(value: Any) -> Any:
+    if hasattr(value, "dtype") and keras.backend.is_float_dtype(keras.backend.standardize_dtype(value.dtype)):
+        return ops.cast(value, "float32")
+    return value
+
+
+def _replicas() -> int:
+    # Keras sums the gradients of replicas, so each gives its share of the mean.
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync

@@ -1,0 +1,251 @@
+"""Task, splits -> trained Run: seed, precision, devices, fit, callbacks, checkpoints."""
+
+import contextlib
+import importlib.util
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from mmzoo.data import Data
+from mmzoo.errors import RunError, TrainingError
+from mmzoo.optimizer import make_optimizer
+from mmzoo.plan import Train
+from mmzoo.progress import Screen
+from mmzoo.run import Run, replacing, write_json
+from mmzoo.task import Task
+
+History = dict[str, list[float]]
+
+
+def prepare(train: Train) -> None:
+    """Sets the seed and the precision; call it before the task is assembled."""
+    keras.utils.set_random_seed(train.seed)
+    keras.config.set_dtype_policy(train.precision)
+
+
+@contextlib.contextmanager
+def on_devices(train: Train) -> Iterator[int]:
+    """Enters the strategy under which the task is assembled and trained; gives the number of devices.
+
+    Raises:
+        TrainingError: More devices are asked for than there are.
+    """
+    found = _accelerators()
+    wanted = max(1, len(found)) if train.devices == "auto" else train.devices
+    if wanted > max(1, len(found)):
+        raise TrainingError(f"train.devices is {wanted}, but {len(found)} accelerators are here. Give `auto` or fewer.")
+    if wanted == 1:
+        yield 1
+    elif keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        with tf.distribute.MirroredStrategy(found[:wanted]).scope():
+            yield wanted
+    else:
+        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=found[:wanted]))
+        yield wanted
+
+
+def _accelerators() -> list[str]:
+    if keras.backend.backend() != "tensorflow":
+        return list(keras.distribution.list_devices("gpu")) or list(keras.distribution.list_devices("tpu"))
+    import tensorflow as tf
+
+    return [device.name.replace("physical_device:", "") for device in tf.config.list_physical_devices("GPU")]
+
+
+def train(task: Task, data: Data, run: Run, screen: Screen, resume: bool = False) -> History:
+    """Trains a task and writes its weights and history to the run.
+
+    Args:
+        task: Built.
+        data: Scanned.
+        run: Begun.
+        screen: Where progress goes.
+        resume: Continue from the run's checkpoint, if it has one.
+
+    Raises:
+        TrainingError: The loss is no number any more; the message names the step and the last good checkpoint.
+        RunError: The run's folder cannot be written.
+    """
+    options = data.plan.train
+    steps = data.steps(options.batch)
+    updates = max(1, steps * options.epochs // options.accumulate)
+    task.compile(optimizer=make_optimizer(options, updates), jit_compile=options.jit, loss=None)
+    state = _restore(task, run) if resume else _State()
+    if state.epoch < options.epochs and not state.stopped(options.patience):
+        _fit(task, data, run, screen, state, steps)
+    _finish(task, run, state, options)
+    return state.history
+
+
+def _fit(task: Task, data: Data, run: Run, screen: Screen, state: "_State", steps: int) -> None:
+    options = data.plan.train
+    epochs = range(state.epoch, options.epochs)
+    validation = data.ordered_batches("validation", options.batch) if "validation" in data.raw else None
+    guard = _Guard(run, state)
+    callbacks: list[Any] = [guard, _Progress(screen, options.epochs, steps), _Best(run, state)]
+    if options.ema is not None:
+        callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=False))
+    callbacks.append(_Checkpoint(run, state, options.patience))
+    if options.tensorboard:
+        callbacks.append(_tensorboard(run))
+    task.fit(
+        data.batches("train", options.batch, options.seed, epochs),
+        initial_epoch=epochs.start,
+        epochs=epochs.stop,
+        steps_per_epoch=steps,
+        validation_data=validation,
+        callbacks=callbacks,
+        verbose=0,
+    )
+    guard.check()
+
+
+def _finish(task: Task, run: Run, state: "_State", options: Train) -> None:
+    best = run.checkpoint / "best.weights.h5"
+    if options.patience is not None and best.exists():
+        task.load_weights(best)
+    with replacing(run.weights) as beside:
+        task.save_weights(beside)
+    write_json(run.history, state.history)
+
+
+def load_weights(task: Task, run: Run) -> None:
+    """Loads the trained weights of a run into its assembled task.
+
+    Raises:
+        RunError: The file is broken, or does not fit the task.
+    """
+    try:
+        task.load_weights(run.weights)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{run.weights}: the weights do not fit the run's plan: {error}.") from error
+
+
+class _State:
+    """Where a training stands; what a checkpoint remembers beside the weights."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.best = math.inf
+        self.waited = 0
+        self.weights = ""
+        self.history: History = {}
+
+    def stopped(self, patience: int | None) -> bool:
+        return patience is not None and self.waited >= patience
+
+
+def _restore(task: Task, run: Run) -> _State:
+    state = _State()
+    path = run.checkpoint / "state.json"
+    if not path.exists():
+        return state
+    vars(state).update(run.load_json(path))
+    weights = run.checkpoint / state.weights
+    task.optimizer.build(task.trainable_variables)
+    try:
+        task.load_weights(weights)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{weights}: the checkpoint cannot be read: {error}. Start again with --force.") from error
+    return state
+
+
+class _Guard(keras.callbacks.Callback):
+    """Stops at the first loss that is no number, before a checkpoint can keep it."""
+
+    def __init__(self, run: Run, state: _State):
+        super().__init__()
+        self.run, self.state, self.diverged = run, state, ""
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if not self.diverged and not math.isfinite(float((logs or {}).get("loss", 0.0))):
+            self.diverged = f"step {batch + 1} of epoch {self.epoch + 1}"
+            self.model.stop_training = True
+            self.check()
+
+    def check(self) -> None:
+        if self.diverged:
+            kept = self.run.checkpoint / self.state.weights if self.state.weights else None
+            last = f"The last good checkpoint is {kept}" if kept else "No checkpoint had been written"
+            raise TrainingError(
+                f"the loss is not a number any more at {self.diverged}. {last}.\n"
+                "Try a smaller learning rate, `train.clip: 1.0`, or `train.precision: float32`."
+            )
+
+
+class _Best(keras.callbacks.Callback):
+    """Keeps the weights with the least validation loss. Stands before the swap back from EMA weights, so it sees those."""
+
+    def __init__(self, run: Run, state: _State):
+        super().__init__()
+        self.run, self.state = run, state
+
+    def on_test_end(self, logs: Any = None) -> None:
+        loss = float((logs or {}).get("loss", math.inf))
+        self.state.waited += 1
+        if loss < self.state.best:
+            self.state.best, self.state.waited = loss, 0
+            with replacing(self.run.checkpoint / "best.weights.h5") as beside:
+                self.model.save_weights(beside)
+
+
+class _Checkpoint(keras.callbacks.Callback):
+    """Saves after each epoch: first the weights under a new name, then the state that points to them."""
+
+    def __init__(self, run: Run, state: _State, patience: int | None):
+        super().__init__()
+        self.run, self.state, self.patience = run, state, patience
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        state, previous = self.state, self.state.weights
+        name = f"epoch-{epoch + 1:04d}.weights.h5"
+        with replacing(self.run.checkpoint / name) as beside:
+            self.model.save_weights(beside)
+        state.epoch, state.weights = epoch + 1, name
+        for key, value in (logs or {}).items():
+            state.history.setdefault(key, []).append(float(value))
+        write_json(self.run.checkpoint / "state.json", vars(state))
+        if previous and previous != name:
+            (self.run.checkpoint / previous).unlink(missing_ok=True)
+        self.model.stop_training = self.model.stop_training or state.stopped(self.patience)
+
+
+class _Progress(keras.callbacks.Callback):
+    """A bar over all steps with the time left, and a line for each epoch where there is no terminal."""
+
+    def __init__(self, screen: Screen, epochs: int, steps: int):
+        super().__init__()
+        self.screen, self.epochs, self.steps = screen, epochs, steps
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.context = self.screen.bar()
+        self.bar = self.context.__enter__()
+        self.line = self.bar.add_task("train", total=self.epochs * self.steps, note="")
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        note = f"epoch {self.epoch + 1}/{self.epochs}  loss {float((logs or {}).get('loss', 0.0)):.3f}"
+        self.bar.update(self.line, completed=self.epoch * self.steps + batch + 1, note=note)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if not self.screen.console.is_terminal:
+            losses = "  ".join(f"{name} {float(value):.4f}" for name, value in (logs or {}).items())
+            self.screen.say(f"train     epoch {epoch + 1}/{self.epochs}  {losses}")
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.context.__exit__(None, None, None)
+
+
+def _tensorboard(run: Run) -> Any:
+    if importlib.util.find_spec("tensorboard") is None:
+        raise TrainingError("train.tensorboard needs TensorBoard: pip install 'mmzoo[tensorboard]'.")
+    return keras.callbacks.TensorBoard(run.folder / "tensorboard")

@@ -1,0 +1,1 @@
+"""Captioning for mmzoo: the GRU captioner with attention, its losses and caption metrics."""

@@ -1,0 +1,1 @@
+"""Data sets for mmzoo: OpenMoji drawings, a folder of your own, any TFDS builder."""

@@ -1,0 +1,12 @@
+"""What this plugin contributes."""
+
+from mmzoo import hookimpl
+
+
+@hookimpl
+def mmzoo_datasets() -> dict[str, str]:
+    return {
+        "openmoji": "mmzoo_datasets.openmoji:OpenMoji",
+        "files": "mmzoo_datasets.files:Files",
+        "tfds": "mmzoo_datasets.tfds:TFDS",
+    }

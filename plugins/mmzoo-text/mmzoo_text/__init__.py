@@ -1,0 +1,1 @@
+"""Text for mmzoo: text processors and text encoders."""

@@ -1,0 +1,92 @@
+"""Text -> word ids with core TensorFlow string ops, so that every stock server runs it."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Literal
+
+import tensorflow as tf
+
+from mmzoo import Features, Positive, Processed, Processor, fine
+from mmzoo.streams import END, PAD, START, UNKNOWN
+
+SPECIAL = ("", "[unknown]", "[start]", "[end]")
+"""What stands in the vocabulary for PAD, UNKNOWN, START and END."""
+SCRIPTS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}"
+"""Scripts that are written without blanks: each character is a word."""
+
+
+class Words(Processor):
+    """Turns text into word ids by a vocabulary learned from the training split.
+
+    Gives `(batch, length)`, int32: the words, END, then PAD (see `mmzoo.streams` for the ids). Text is lower-cased; marks and
+    symbols are words of their own, and so is each character of Chinese, Japanese or Thai. Longer text is cut to `length - 1`
+    words, counted in the build's output. A word that training has not seen is UNKNOWN.
+
+    Args:
+        length: Ids per text, END included.
+        min_count: How often a word must occur in the training split to be known.
+        largest: The most words in the vocabulary, the most frequent ones; None keeps all.
+        unit: `words`, or `characters` to make every character a word.
+    """
+
+    def __init__(
+        self,
+        *,
+        length: Positive = 20,
+        min_count: Positive = 1,
+        largest: Positive | None = None,
+        unit: Literal["words", "characters"] = "words",
+    ):
+        super().__init__(name="words")
+        self.length, self.min_count, self.largest, self.unit = length, min_count, largest, unit
+        self._learn([])
+
+    @property
+    def features(self) -> Features:
+        return Features(shape=[self.length], dtype="int32", vocabulary=len(self.vocabulary))
+
+    def adapt(self, values: tf.data.Dataset) -> None:
+        counts: Counter[bytes] = Counter()
+        texts = cut = 0
+        for batch in values.batch(1024).map(self._split):
+            counts.update(batch.flat_values.numpy().tolist())
+            lengths = batch.row_lengths().numpy()
+            texts, cut = texts + len(lengths), cut + int((lengths > self.length - 1).sum())
+        # Ties are broken by the word itself, so that the ids do not depend on the order of the data.
+        known = sorted((word for word, count in counts.items() if count >= self.min_count), key=lambda w: (-counts[w], w))
+        self._learn([word.decode() for word in known[: self.largest]])
+        if cut:
+            self.note = f"{cut:,} of {texts:,} texts are longer than {self.length - 1} words and are cut"
+
+    def __call__(self, raw: tf.Tensor) -> Processed:
+        words = self._split(raw)[:, : self.length - 1]
+        ends = tf.fill([words.nrows(), 1], tf.constant(END, tf.int32))
+        ids = tf.concat([tf.ragged.map_flat_values(self.table.lookup, words), ends], axis=1)
+        return Processed(ids.to_tensor(PAD, shape=[None, self.length]), fine(raw))
+
+    def decode(self, values: tf.Tensor) -> tf.Tensor:
+        text = tf.strings.reduce_join(self.pieces(values), axis=1, separator=" ")
+        text = tf.strings.regex_replace(tf.strings.strip(text), " +", " ")
+        return tf.strings.regex_replace(text, f"([{SCRIPTS}]) ", r"\1")
+
+    def pieces(self, ids: tf.Tensor) -> tf.Tensor:
+        ended = tf.cumsum(tf.cast(ids == END, tf.int32), axis=1) > 0
+        return tf.where(ended | (ids == START), "", tf.gather(self.words, ids))
+
+    def save(self, folder: Path) -> None:
+        (folder / "vocabulary.txt").write_text("".join(f"{word}\n" for word in self.vocabulary[len(SPECIAL) :]), "utf-8")
+
+    def load(self, folder: Path) -> None:
+        self._learn((folder / "vocabulary.txt").read_text("utf-8").split("\n")[:-1])
+
+    def _learn(self, words: list[str]) -> None:
+        self.vocabulary = (*SPECIAL, *words)
+        self.words = tf.constant(self.vocabulary)
+        ids = tf.range(len(SPECIAL), len(self.vocabulary), dtype=tf.int32)
+        initializer = tf.lookup.KeyValueTensorInitializer(tf.constant(words, tf.string), ids)
+        self.table = tf.lookup.StaticHashTable(initializer, default_value=UNKNOWN)
+
+    def _split(self, raw: tf.Tensor) -> tf.RaggedTensor:
+        text = tf.strings.lower(raw, encoding="utf-8")
+        alone = r"." if self.unit == "characters" else rf"[^\pL\pN\pM\s]|[{SCRIPTS}]"
+        return tf.strings.split(tf.strings.regex_replace(text, f"({alone})", r" \1 "))
