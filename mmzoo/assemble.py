@@ -120,7 +120,7 @@ def _loss(loss: Loss, found: Mapping[str, Any]) -> WeightedLoss:
     function = partial(loss.bound.component.load(), **loss.bound.options)
     weighted = WeightedLoss(name, function, loss.tensors, loss.weight)
     with _blamed_on(loss.bound.node):
-        value = keras.backend.compute_output_spec(weighted, dict(found))
+        value = weighted(found)
         if len(value.shape) != 1:
             raise StreamError(f"the loss '{name}' must give one value per example, (batch,), received {describe(value)}.")
     return weighted

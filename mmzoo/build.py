@@ -1,9 +1,11 @@
 """The whole way on one screen: recipe -> plan -> task -> trained run -> scores -> SavedModel -> report."""
 
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -139,7 +141,7 @@ class Model:
         import tensorflow as tf
 
         name = signature or self.served.default
-        inputs = self.served.signatures[name].inputs
+        inputs = self.served.answers[name].inputs
         outputs = self.served.functions[name](*[tf.constant(raw[one]) for one in inputs])
         return {output: value.numpy() for output, value in outputs.items()}
 
@@ -268,6 +270,24 @@ def _set_backend(backend: str) -> str:
                 f"Set KERAS_BACKEND={backend} before Keras is imported, or use a new process."
             )
     os.environ["KERAS_BACKEND"] = backend
+    with _hushed():
+        import keras  # noqa: F401
+        import tensorflow  # noqa: F401
     return backend
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Keeps what TensorFlow's libraries print while they load off the screen; a failure to load raises all the same."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 

@@ -1,6 +1,5 @@
 """The command line: verbs that print; no logic. Light until a verb needs Keras."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ class _Verbs(click.Group):
     """Prints what the user can mend without a traceback, and how to go on after Ctrl-C."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         try:
             return super().invoke(ctx)
         except MmzooError as error:

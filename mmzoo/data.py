@@ -50,6 +50,9 @@ def open_data(plan: Plan, screen: Screen) -> "Data":
     """
     data = read_data(plan, screen)
     data.adapt()
+    for name, processor in data.processors.items():
+        if processor.note:
+            screen.say(f"data      {name}: {processor.note}")
     for split in data.raw:
         data.scan(split, screen)
     return data
@@ -134,7 +137,8 @@ class Data:
             chosen = shuffled.enumerate().map(lambda index, example: self._choose(example, [number + seed, index]))
             return chosen.batch(batch, drop_remainder=size >= batch)
 
-        return tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(epoch).prefetch(2)
+        # One epoch more than asked for is never drawn, but keeps Keras from believing that the data ran out.
+        return tf.data.Dataset.range(epochs.start, epochs.stop + 1).flat_map(epoch).prefetch(2)
 
     def ordered_batches(self, split: str, batch: int) -> tf.data.Dataset:
         """Gives a split's processed batches in order, for a loss on held-out data; the first of several values counts."""

@@ -83,7 +83,7 @@ def _answered(served: Served, data: Data, split: str) -> Iterator[tuple[Row, Row
 
 
 def _batch(served: Served, data: Data, batch: Mapping[str, Any]) -> Iterator[tuple[Row, Row]]:
-    signature = served.signatures[served.default]
+    signature = served.answers[served.default]
     outputs = served.functions[served.default](*[batch[name] for name in signature.inputs])
     values = {name: output.numpy() for name, output in outputs.items()}
     for index in range(len(values["ok"])):
@@ -105,7 +105,7 @@ def plain(value: Any) -> Any:
 
 
 def _score(plan: Plan, served: Served, scorer: str, rows: Iterable[Row]) -> dict[str, float]:
-    signature = served.signatures[served.default]
+    signature = served.answers[served.default]
     numbers: dict[str, float] = {}
     for bound in plan.metrics:
         metric = bound.make()
@@ -139,7 +139,7 @@ def _check(bound: Bound, wanted: Iterable[str], found: Mapping[str, Any]) -> Non
 
 def _baselines(served: Served, data: Data, split: str) -> dict[str, Iterable[Row]]:
     """Answers as one would without learning: the most frequent answer, and that of the nearest training example."""
-    signature = served.signatures[served.default]
+    signature = served.answers[served.default]
     if len(signature.answers) != 1:
         return {}
     ((output, target),) = signature.answers.items()

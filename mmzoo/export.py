@@ -91,7 +91,7 @@ def _is_text_op(op: str) -> bool:
 
 def _output_faults(concrete: Any) -> Iterator[str]:
     for name, output in concrete.structured_outputs.items():
-        if not isinstance(output, tf.TensorSpec):
+        if isinstance(output, tf.RaggedTensor | tf.SparseTensor):
             yield f"the output '{name}' is a {type(output).__name__}; a signature gives plain tensors alone."
         elif output.dtype not in TYPES:
             yield f"the output '{name}' is {output.dtype.name}, which the server's JSON does not know."
@@ -121,7 +121,7 @@ def _questions(served: Served, data: Data, examples: int) -> dict[str, list[tf.T
     # A row that cannot be read must neither fail nor change the others.
     return {
         name: [tf.concat([raw[one], tf.fill([1, *raw[one].shape[1:]], b"")], 0) for one in signature.inputs]
-        for name, signature in served.signatures.items()
+        for name, signature in served.answers.items()
     }
 
 

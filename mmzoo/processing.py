@@ -29,6 +29,8 @@ class Processor(tf.Module):
 
     raw = tf.TensorSpec((), tf.string)
     """One raw value, without batch; `(None,)` for a list, such as the frames of a clip."""
+    note = ""
+    """What the user should know of what `adapt` learned: how many texts were cut, say."""
 
     @property
     def features(self) -> Features:

@@ -28,13 +28,13 @@ class Served(tf.Module):
             raise RuntimeError("a task is served by the TensorFlow backend; reopen its run there")
         self.task_variables = [variable.value for variable in task.variables]
         self.processors = dict(processors)
-        self.signatures = task.signatures()
-        self.functions = {name: self._function(task, signature) for name, signature in self.signatures.items()}
+        self.answers = task.signatures()
+        self.functions = {name: self._function(task, signature) for name, signature in self.answers.items()}
 
     @property
     def default(self) -> str:
         """The name of the signature that is evaluated and served by default."""
-        return next(iter(self.signatures))
+        return next(iter(self.answers))
 
     def spec(self, name: str) -> tf.TensorSpec:
         """Gives the batched spec of an input's raw values."""

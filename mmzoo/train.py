@@ -98,6 +98,7 @@ def _fit(task: Task, data: Data, run: Run, screen: Screen, state: "_State", step
         epochs=epochs.stop,
         steps_per_epoch=steps,
         validation_data=validation,
+        shuffle=False,  # the data comes shuffled
         callbacks=callbacks,
         verbose=0,
     )

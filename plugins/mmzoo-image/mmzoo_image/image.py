@@ -104,11 +104,10 @@ def _jpeg(data: tf.Tensor) -> tf.Tensor:
 
 def _header_fault(data: tf.Tensor) -> tf.Tensor:
     """Reads the first bytes of a picture: what keeps it from being decoded, empty if nothing does."""
-    png = tf.strings.regex_full_match(tf.strings.substr(data, 0, 8), r"\x89PNG\r\n\x1a\n")
+    png = (tf.strings.substr(data, 0, 8) == b"\x89PNG\r\n\x1a\n") & (tf.strings.length(data) >= 24)
     gif = (tf.strings.substr(data, 0, 4) == b"GIF8") & (tf.strings.length(data) >= 10)
     bmp = (tf.strings.substr(data, 0, 2) == b"BM") & (tf.strings.length(data) >= 26)
     jpeg = tf.strings.substr(data, 0, 3) == b"\xff\xd8\xff"
-    png &= tf.strings.length(data) >= 24
     pixels = tf.case(
         [(png, lambda: _area(data, 16, 4, big=True)), (gif, lambda: _area(data, 6, 2)), (bmp, lambda: _area(data, 18, 4))],
         default=lambda: tf.constant(0, tf.int64),

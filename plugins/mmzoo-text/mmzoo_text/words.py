@@ -82,8 +82,9 @@ class Words(Processor):
     def _learn(self, words: list[str]) -> None:
         self.vocabulary = (*SPECIAL, *words)
         self.words = tf.constant(self.vocabulary)
-        ids = tf.range(len(SPECIAL), len(self.vocabulary), dtype=tf.int32)
-        initializer = tf.lookup.KeyValueTensorInitializer(tf.constant(words, tf.string), ids)
+        ids = tf.range(len(self.vocabulary), dtype=tf.int32)
+        # No text has a special word: brackets are split off, and a word is never empty.
+        initializer = tf.lookup.KeyValueTensorInitializer(self.words, ids)
         self.table = tf.lookup.StaticHashTable(initializer, default_value=UNKNOWN)
 
     def _split(self, raw: tf.Tensor) -> tf.RaggedTensor:
