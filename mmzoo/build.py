@@ -216,7 +216,9 @@ def _rehearse(plan: Plan, task: Any, data: "Data") -> None:
 def _finish_under_tensorflow(run: "Run") -> None:
     """Evaluates and exports a run that another backend trained, in a process of its own."""
     code = "import sys; from mmzoo.cli import finish_run; sys.exit(finish_run(sys.argv[1]))"
-    done = subprocess.run([sys.executable, "-c", code, str(run.folder)], env=os.environ | {"KERAS_BACKEND": "tensorflow"})
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(run.folder)], check=False, env=os.environ | {"KERAS_BACKEND": "tensorflow"}
+    )
     if done.returncode != 0:
         raise RunError(f"{run.folder}: the run is trained, but could not be evaluated and exported; the reason stands above.")
 
@@ -271,7 +273,7 @@ def _set_backend(backend: str) -> str:
             )
     os.environ["KERAS_BACKEND"] = backend
     with _hushed():
-        import keras  # noqa: F401
+        import keras
         import tensorflow  # noqa: F401
     return backend
 

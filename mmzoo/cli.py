@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from mmzoo.errors import MmzooError
-from mmzoo.hookspecs import KINDS, plural
 
 USER_FAULT, INTERRUPTED = 2, 130
 

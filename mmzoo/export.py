@@ -134,7 +134,9 @@ def _dense(values: Any, rank: int) -> tf.Tensor:
 def _ask_fresh_process(request: Mapping[str, Any]) -> dict[str, Any]:
     script = Path(__file__).with_name("fresh.py")
     # -P keeps mmzoo's folder off the path, so the process sees TensorFlow alone.
-    done = subprocess.run([sys.executable, "-P", str(script)], input=json.dumps(request), capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-P", str(script)], input=json.dumps(request), capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
         raise ExportError(f"the exported model does not load or answer in a fresh process: {last[0]}")

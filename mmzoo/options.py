@@ -173,9 +173,7 @@ def _check(option: Option, node: Node) -> tuple[Any, list[Fault]]:
 
 def _descend(node: Node, path: Iterable[int | str]) -> Node:
     for step in path:
-        if isinstance(node.value, list) and isinstance(step, int) and step < len(node.value):
-            node = node.value[step]
-        elif isinstance(node.value, dict) and step in node.value:
+        if isinstance(node.value, list) and isinstance(step, int) and step < len(node.value) or isinstance(node.value, dict) and step in node.value:
             node = node.value[step]
     return node
 

@@ -56,7 +56,7 @@ def _entry(point: EntryPoint) -> tuple[Plugin, ModuleType | None]:
     plugin = Plugin(_name(point), version, point.module)
     try:
         return plugin, point.load()
-    except Exception as error:  # a plugin's import may fail in any way; it must not stop the others
+    except Exception as error:  # noqa: BLE001  # a plugin's import may fail in any way; it must not stop the others
         return _broken(plugin, f"{type(error).__name__}: {error}"), None
 
 
@@ -73,7 +73,7 @@ def _contributions(plugin: Plugin, module: ModuleType | None) -> tuple[Plugin, l
         manager.register(module, name=plugin.name)
         manager.check_pending()  # a misspelt hook is an error, not a plugin that contributes nothing
         return plugin, list(_components(plugin, manager))
-    except Exception as error:  # the hooks are the plugin's code
+    except Exception as error:  # noqa: BLE001  # the hooks are the plugin's code
         return _broken(plugin, f"{type(error).__name__}: {error}"), []
 
 

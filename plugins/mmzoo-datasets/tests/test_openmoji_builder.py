@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 import tensorflow_datasets as tfds
-from PIL import Image
-
 from mmzoo_datasets.openmoji_builder import MmzooOpenmoji, OpenmojiConfig, openmoji, render
 from mmzoo_datasets.openmoji_pairs import group, is_combination, parts, read_pairs, role, split_pairs, words
+from PIL import Image
 
 LANGUAGES = ["en", "zh", "de", "ar"]
 HELD = ("validation", "test")
