@@ -119,7 +119,9 @@ class Data:
     def examples(self, split: str) -> tf.data.Dataset:
         """Gives the readable processed examples, unbatched and in order."""
         readable = self.processed(split).filter(lambda example: example[FAULT] == "")
-        return readable.map(lambda example: {name: example[name] for name in self.processors})
+        # Told the number, Keras does not read past the end to find it, which would count one batch too many in its means.
+        counted = readable.apply(tf.data.experimental.assert_cardinality(self.sizes[split]))
+        return counted.map(lambda example: {name: example[name] for name in self.processors})
 
     def batches(self, split: str, batch: int, seed: int, epochs: range) -> tf.data.Dataset:
         """Gives the training batches of some epochs one after the other, each shuffled anew.
