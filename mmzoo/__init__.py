@@ -6,7 +6,7 @@ Importing this package imports neither Keras nor TensorFlow; the names below are
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mmzoo.dataset import Card, Dataset
+from mmzoo.dataset import FAULT, ROW, Card, Dataset
 from mmzoo.errors import DataError, MmzooError, PluginError, StreamError
 from mmzoo.hookspecs import hookimpl
 from mmzoo.options import Count, Fraction, InputName, Positive, PositiveFloat, Rate
@@ -14,7 +14,7 @@ from mmzoo.options import Count, Fraction, InputName, Positive, PositiveFloat, R
 if TYPE_CHECKING:
     from mmzoo.build import build, check, load
     from mmzoo.processing import Processed, Processor, fine
-    from mmzoo.streams import Features, Stream, make_stream, only_stream, pick_stream, pool, same_dim
+    from mmzoo.streams import END, PAD, START, UNKNOWN, Features, Stream, make_stream, only_stream, pick_stream, pool, same_dim
     from mmzoo.task import Head, Signature
 
 __version__ = "0.1.0"
@@ -26,6 +26,10 @@ _LAZY = {
     "Processed": "processing",
     "Processor": "processing",
     "fine": "processing",
+    "END": "streams",
+    "PAD": "streams",
+    "START": "streams",
+    "UNKNOWN": "streams",
     "Features": "streams",
     "Stream": "streams",
     "make_stream": "streams",
@@ -38,6 +42,12 @@ _LAZY = {
 }
 
 __all__ = [
+    "END",
+    "FAULT",
+    "PAD",
+    "ROW",
+    "START",
+    "UNKNOWN",
     "Card",
     "Count",
     "DataError",

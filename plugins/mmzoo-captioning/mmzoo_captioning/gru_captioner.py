@@ -6,8 +6,22 @@ from typing import Any
 import keras
 from keras import ops
 
-from mmzoo import Features, Head, InputName, Positive, Rate, Signature, Stream, StreamError, only_stream, pool
-from mmzoo.streams import END, PAD, START, UNKNOWN
+from mmzoo import (
+    END,
+    PAD,
+    START,
+    UNKNOWN,
+    Features,
+    Head,
+    InputName,
+    Positive,
+    Rate,
+    Signature,
+    Stream,
+    StreamError,
+    only_stream,
+    pool,
+)
 
 NEVER = -1e9
 """Log-probability of what must not happen."""

@@ -4,8 +4,7 @@ from typing import Any
 
 from keras import ops
 
-from mmzoo import Rate
-from mmzoo.streams import PAD
+from mmzoo import PAD, Rate
 
 
 def token_cross_entropy(logits: Any, tokens: Any, *, label_smoothing: Rate = 0.0) -> Any:

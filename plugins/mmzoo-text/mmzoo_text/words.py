@@ -6,8 +6,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from mmzoo import Features, Positive, Processed, Processor, fine
-from mmzoo.streams import END, PAD, START, UNKNOWN
+from mmzoo import END, PAD, START, UNKNOWN, Features, Positive, Processed, Processor, fine
 
 SPECIAL = ("", "[unknown]", "[start]", "[end]")
 """What stands in the vocabulary for PAD, UNKNOWN, START and END."""
@@ -18,7 +17,7 @@ SCRIPTS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}"
 class Words(Processor):
     """Turns text into word ids by a vocabulary learned from the training split.
 
-    Gives `(batch, length)`, int32: the words, END, then PAD (see `mmzoo.streams` for the ids). Text is lower-cased; marks and
+    Gives `(batch, length)`, int32: the words, END, then PAD (`mmzoo.PAD` and its like are the ids). Text is lower-cased; marks and
     symbols are words of their own, and so is each character of Chinese, Japanese or Thai. Longer text is cut to `length - 1`
     words, counted in the build's output. A word that training has not seen is UNKNOWN.
 
