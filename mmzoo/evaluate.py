@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mmzoo.data import Data, most_common, plain_values
-from mmzoo.dataset import FAULT
+from mmzoo.dataset import FAULT, ROW
 from mmzoo.errors import RecipeError, suggest
 from mmzoo.plan import Bound, Plan
 from mmzoo.progress import Screen
@@ -28,7 +28,7 @@ class Scores:
     Args:
         split: Which split.
         numbers: Scorer (`model`, `most_frequent`, `nearest`) -> metric -> number.
-        rows: Each scored example: `references` by input, `answers` by scorer.
+        rows: Each scored example: `row` says where it comes from, `references` by input, `answers` by scorer.
         unreadable: Examples that were left out.
     """
 
@@ -53,11 +53,11 @@ def evaluate(plan: Plan, served: Served, data: Data, screen: Screen) -> Scores:
         RecipeError: A metric wants something that neither the answers nor the inputs give.
     """
     scores = Scores(data.held_out())
-    for answer, references in screen.track(_answered(served, data, scores.split), "evaluate", data.sizes.get(scores.split)):
-        if not answer["ok"]:
+    for row in screen.track(_answered(served, data, scores.split), "evaluate", data.sizes.get(scores.split)):
+        if row["answers"]["model"]["ok"]:
+            scores.rows.append(row)
+        else:
             scores.unreadable += 1
-            continue
-        scores.rows.append({"references": references, "answers": {"model": answer}})
     for scorer, answers in _baselines(served, data, scores.split).items():
         for row, answer in zip(scores.rows, answers, strict=True):
             row["answers"][scorer] = answer
@@ -72,24 +72,25 @@ def rehearse(plan: Plan, served: Served, data: Data) -> None:
     Raises:
         RecipeError: As `evaluate`.
     """
-    answered = _batch(served, data, next(iter(data.raw_batches(data.held_out(), 2))))
-    rows = [{"references": references, "answers": {"model": answer}} for answer, references in answered]
+    rows = _batch(served, data, next(iter(data.raw_batches(data.held_out(), 2))))
     _score(plan, served, "model", rows)
 
 
-def _answered(served: Served, data: Data, split: str) -> Iterator[tuple[Row, Row]]:
+def _answered(served: Served, data: Data, split: str) -> Iterator[Row]:
     for batch in data.raw_batches(split, BATCH):
         yield from _batch(served, data, batch)
 
 
-def _batch(served: Served, data: Data, batch: Mapping[str, Any]) -> Iterator[tuple[Row, Row]]:
+def _batch(served: Served, data: Data, batch: Mapping[str, Any]) -> Iterator[Row]:
     signature = served.answers[served.default]
     outputs = served.functions[served.default](*[batch[name] for name in signature.inputs])
     values = {name: output.numpy() for name, output in outputs.items()}
     for index in range(len(values["ok"])):
         answer = {name: plain(value[index]) for name, value in values.items()}
         answer["ok"] = answer["ok"] and not batch[FAULT][index].numpy()
-        yield answer, {name: plain_values(batch[name][index]) for name in data.processors if name not in signature.inputs}
+        references = {name: plain_values(batch[name][index]) for name in data.processors if name not in signature.inputs}
+        row = batch[ROW][index].numpy().decode()
+        yield {"row": row, "references": references, "answers": {"model": answer}}
 
 
 def plain(value: Any) -> Any:
