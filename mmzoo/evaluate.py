@@ -72,7 +72,7 @@ def rehearse(plan: Plan, served: Served, data: Data) -> None:
     Raises:
         RecipeError: As `evaluate`.
     """
-    rows = _batch(served, data, next(iter(data.raw_batches(data.held_out(), 2))))
+    rows = list(_batch(served, data, next(iter(data.raw_batches(data.held_out(), 2)))))
     _score(plan, served, "model", rows)
 
 
