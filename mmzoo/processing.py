@@ -29,6 +29,8 @@ class Processor(tf.Module):
 
     raw = tf.TensorSpec((), tf.string)
     """One raw value, without batch; `(None,)` for a list, such as the frames of a clip."""
+    from_file = False
+    """Whether a person gives a raw value as a file (a picture, a recording) or types it (a text): what `mmzoo predict` asks for."""
     note = ""
     """What the user should know of what `adapt` learned: how many texts were cut, say."""
 

@@ -25,6 +25,8 @@ class Image(Processor):
         fit: `pad` keeps the whole picture and fills up with white, `crop` keeps the middle square, `stretch` bends it.
     """
 
+    from_file = True
+
     def __init__(self, *, size: Positive = 224, fit: Literal["pad", "crop", "stretch"] = "pad"):
         super().__init__(name="image")
         self.size, self.fit = size, fit
