@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmzoo.errors import PluginError, nearest
-from mmzoo.hookspecs import plural
+from mmzoo.errors import PluginError, nearest, suggest
+from mmzoo.hookspecs import KINDS, plural
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,15 @@ class Component:
         """Imports the component.
 
         Raises:
-            PluginError: The module does not import or lacks the attribute.
+            PluginError: The module does not import, whatever the reason, or lacks the attribute.
         """
         module, _, attribute = self.target.partition(":")
         try:
             return getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
+        except Exception as error:  # a plugin's import may fail in any way
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise PluginError(
-                f"{self.kind} '{self.name}' of {self.plugin} cannot be imported from '{self.target}': {error}. "
+                f"{self.kind} '{self.name}' of {self.plugin} cannot be imported from '{self.target}': {reason}.\n"
                 f"Install what it lacks, or leave the plugin out with MMZOO_BLOCK={self.plugin.name}."
             ) from error
 
@@ -67,17 +68,18 @@ class Component:
         """Finds the file that defines the component, without importing it; None if it has no source."""
         try:
             spec = importlib.util.find_spec(self.target.partition(":")[0])
-        except ImportError:
+        except Exception:  # the package around it may fail in any way
             return None
         return Path(spec.origin) if spec is not None and spec.origin else None
 
     def summary(self) -> str:
         """Reads the first line of the component's docstring from its source, without importing it."""
-        source = self.source()
-        if source is None or not source.is_file():
+        source, attribute = self.source(), self.target.partition(":")[2]
+        try:
+            body = ast.parse(source.read_text("utf-8")).body if source is not None else []
+        except (OSError, ValueError, SyntaxError):  # no file, no text, no Python
             return ""
-        attribute = self.target.partition(":")[2]
-        for node in ast.parse(source.read_text("utf-8")).body:
+        for node in body:
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == attribute:
                 return (ast.get_docstring(node) or "").partition("\n")[0]
         return ""
@@ -115,6 +117,19 @@ class Catalog:
             return found[0]
         raise PluginError(self._ambiguous(found) if found else self._unknown(kind, name))
 
+    def find(self, path: str) -> Component:
+        """Finds a component by `kind/name` or `kind/plugin/name`, the kind in singular or plural.
+
+        Raises:
+            PluginError: There is no such kind or component, or more than one.
+        """
+        kind, slash, name = path.partition("/")
+        if slash:
+            return self.get(kind_of(kind), name)
+        near = [f"{c.kind}/{c.name}" for c in self.components if c.name == path]
+        advice = f" Perhaps {' or '.join(near)}." if near else ""
+        raise PluginError(f"expected KIND/NAME, such as encoder/resnet, received '{path}'.{advice}")
+
     def _ambiguous(self, found: Iterable[Component]) -> str:
         found = list(found)
         first = found[0]
@@ -134,4 +149,15 @@ class Catalog:
         return f"no {kind} named '{name}'.\n{' '.join(advice)}"
 
 
-EMPTY = Catalog()
+def kind_of(word: str) -> str:
+    """Reads a kind in singular or plural: `losses` -> `loss`.
+
+    Raises:
+        PluginError: There is no such kind.
+    """
+    kinds = {plural(kind): kind for kind in KINDS}
+    if word in KINDS:
+        return word
+    if word in kinds:
+        return kinds[word]
+    raise PluginError(f"there is no kind '{word}'. {suggest(word, kinds)}")

@@ -7,15 +7,39 @@ from mmzoo.errors import Fault, suggest
 from mmzoo.plan import Train
 from mmzoo.recipe import Node, place
 
+ELSEWHERE = {
+    "global_clipnorm": "clip",
+    "gradient_accumulation_steps": "accumulate",
+    "use_ema": "ema",
+    "ema_momentum": "ema",
+}
+"""Options of Keras' optimizers that the recipe gives under `train`."""
+
 
 def check_optimizer(node: Node | None, train: Train) -> list[Fault]:
-    """Finds what is wrong with `train.optimizer` without making it; an absent one is the default."""
-    node = node or place(train.optimizer, "train", "train.optimizer")
+    """Finds what is wrong with `train.optimizer`; an absent one is the default.
+
+    Args:
+        node: The optimizer in the recipe.
+        train: The settings that hold it.
+    """
+    node = node if node is not None and node.value is not None else place(train.optimizer, "train", "train.optimizer")
+    given = dict(node.items())
     faults = _check(node, "optimizer", _optimizers())
-    rate = dict(node.items()).get("learning_rate")
+    faults += [given[key].misnamed(f"it is set by `train.{ELSEWHERE[key]}`.") for key in given if key in ELSEWHERE]
+    rate = given.get("learning_rate")
     if rate is not None and isinstance(rate.value, dict | str):
         faults += _check(rate, "schedule", _schedules())
-    return faults
+    return faults or _check_values(node, train)
+
+
+def _check_values(node: Node, train: Train) -> list[Fault]:
+    try:
+        make_optimizer(train, 1)
+    except (TypeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        return [node.fault(f"Keras cannot make this optimizer: {reason}", "See keras.optimizers for its options.")]
+    return []
 
 
 def make_optimizer(train: Train, steps: int) -> Any:
@@ -29,7 +53,8 @@ def make_optimizer(train: Train, steps: int) -> Any:
     rate = options.get("learning_rate")
     if isinstance(rate, dict | str):
         options["learning_rate"] = _make_schedule(rate, steps)
-    options["global_clipnorm"] = train.clip
+    if train.clip is not None:
+        options["global_clipnorm"] = train.clip
     if train.accumulate > 1:
         options["gradient_accumulation_steps"] = train.accumulate
     if train.ema is not None:
@@ -63,7 +88,8 @@ def _check(node: Node, what: str, known: dict[str, Any]) -> list[Fault]:
     if _key(named.value) not in known:
         advice = suggest(_key(named.value), known) or f"See keras.optimizers for the {what}s there are."
         return [named.fault(f"Keras has no {what} '{named.plain()}'.", advice)]
-    parameters = list(inspect.signature(known[_key(named.value)].__init__).parameters)[1:]
+    found = inspect.signature(known[_key(named.value)].__init__).parameters.values()
+    parameters = [p.name for p in found if p.name != "self" and p.kind is not p.VAR_KEYWORD]
     return [
         child.misnamed(f"Keras' {what} '{named.value}' has no such option.", suggest(key, parameters))
         for key, child in node.items()

@@ -6,10 +6,10 @@ and the help of `mmzoo show` are made from the same signature.
 """
 
 import inspect
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -95,9 +95,14 @@ def type_name(annotation: Any) -> str:
     if marks is not None:
         bounds = [f"{sign} {getattr(m, key)}" for m in marks for key, sign in _BOUNDS.items() if hasattr(m, key)]
         return " ".join([type_name(annotation.__origin__), " and ".join(bounds)]).strip()
-    if isinstance(annotation, type) and not getattr(annotation, "__args__", ()):
-        return annotation.__name__
-    return re.sub(r"\b(?:[a-z_]\w*\.)+", "", str(annotation)).replace("NoneType", "None")
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        return " | ".join(map(type_name, args))
+    if origin is Literal:
+        return " | ".join(map(repr, args))
+    if args:
+        return f"{type_name(origin)}[{', '.join(map(type_name, args))}]"
+    return "None" if annotation in (None, NoneType) else getattr(annotation, "__name__", str(annotation))
 
 
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
@@ -164,7 +169,7 @@ def _check(option: Option, node: Node) -> tuple[Any, list[Fault]]:
         return _adapter(option.annotation).validate_python(value), []
     except ValidationError as error:
         details = error.errors(include_url=False)
-        if len(details) > 1 or details[0]["type"] in ("int_type", "float_type", "bool_type", "string_type"):
+        if len(details) > 1 or details[0]["type"].endswith("_type"):
             return value, [node.fault(f"expected {option.type_name}, received {value!r}.")]
         place = _descend(node, details[0]["loc"])
         expected = details[0]["msg"].replace("Input should be", "expected")
@@ -173,8 +178,10 @@ def _check(option: Option, node: Node) -> tuple[Any, list[Fault]]:
 
 def _descend(node: Node, path: Iterable[int | str]) -> Node:
     for step in path:
-        if isinstance(node.value, list) and isinstance(step, int) and step < len(node.value) or isinstance(node.value, dict) and step in node.value:
-            node = node.value[step]
+        children: dict[int | str, Node] = dict(enumerate(node.value) if isinstance(node.value, list) else node.items())
+        if step not in children:
+            break
+        node = children[step]
     return node
 
 

@@ -62,7 +62,7 @@ class Loss:
 
     def plain(self) -> dict[str, Any]:
         """Gives it as a recipe would write it."""
-        return self.bound.plain() | {name: name_ for name, name_ in self.tensors.items()} | {"weight": self.weight}
+        return self.bound.plain() | dict(self.tensors) | {"weight": self.weight}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,7 +56,7 @@ def _entry(point: EntryPoint) -> tuple[Plugin, ModuleType | None]:
     plugin = Plugin(_name(point), version, point.module)
     try:
         return plugin, point.load()
-    except Exception as error:  # noqa: BLE001  # a plugin's import may fail in any way; it must not stop the others
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # an import may fail in any way; it must not stop the others
         return _broken(plugin, f"{type(error).__name__}: {error}"), None
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from mmzoo.catalog import Catalog
 from mmzoo.errors import Fault, MmzooError, PluginError, RecipeError, suggest
@@ -17,7 +17,9 @@ REQUIRED = ("name", "data", "inputs", "encoders", "head", "loss")
 """The keys that every recipe has."""
 
 FIELD = Option("field", str, MISSING, "Which field of the data set the input reads.")
-ON_ERROR = Option("on_error", str, "stop", "What an unreadable example does: `stop` the build, or `skip` and be counted.")
+ON_ERROR = Option(
+    "on_error", Literal["stop", "skip"], "stop", "Whether an unreadable example stops the build or is left out and counted."
+)
 WEIGHT = Option("weight", float, 1.0, "The loss's factor in the total.")
 
 T = TypeVar("T")
@@ -44,21 +46,22 @@ class _Resolver:
         self._check_keys()
         data, dataset = self._data(self._get("data"))
         inputs = self._mapping("inputs", lambda name, node: self._input(name, node, dataset))
-        encoders = self._mapping("encoders", lambda name, node: self._encoder(name, node))
+        encoders = self._mapping("encoders", self._encoder)
         fusion = self._optional("fusion", lambda node: self._component("fusion", node))
         head = self._optional("head", lambda node: self._component("head", node))
         losses = tuple(filter(None, (self._loss(node) for node in self._list("loss"))))
         metrics = tuple(filter(None, (self._component("metric", node) for node in self._list("metrics"))))
         train = self._settings("train", Train)
-        self.faults += check_optimizer(self._get("train", {}).value.get("optimizer"), train)
+        self.faults += check_optimizer(dict(self._get("train").items()).get("optimizer"), train)
         export = self._settings("export", Export)
         name, about = self._name(), self._about()
         if self.faults:
-            raise RecipeError(sorted(self.faults, key=_order))
-        on_error = (self._get("data").plain() or {}).get("on_error", "stop") if self._is_map("data") else "stop"
+            raise RecipeError(sorted(dict.fromkeys(self.faults), key=_order))
+        on_error = dict(self._get("data").items()).get("on_error", Node(ON_ERROR.default, "")).value
+        data, head = cast(Bound, data), cast(Bound, head)  # a missing part is a fault, raised above
         return Plan(
             self.recipe, name, about, data, on_error, dataset, inputs, encoders, fusion, head, losses, metrics, train, export
-        )  # type: ignore[arg-type]  # a missing part is a fault, raised above
+        )
 
     # The recipe's own keys
 
@@ -66,16 +69,16 @@ class _Resolver:
         node = self.recipe.root.value.get(key)
         return node if node is not None and node.value is not None else Node(default, self.recipe.root.where, key)
 
-    def _is_map(self, key: str) -> bool:
-        return isinstance(self._get(key).value, dict)
-
     def _check_keys(self) -> None:
         for key, node in self.recipe.root.items():
             if key not in KEYS:
                 self.faults.append(node.misnamed("a recipe has no such key.", suggest(key, KEYS)))
         for key in REQUIRED:
-            if self._get(key).value is None:
+            node = self._get(key)
+            if node.value is None:
                 self.faults.append(Fault(self.recipe.root.where, key, "the recipe lacks this key."))
+            elif node.value in ({}, []):
+                self.faults.append(node.fault("it is empty; expected at least one."))
 
     def _name(self) -> str:
         name = self._get("name").value
@@ -148,17 +151,14 @@ class _Resolver:
 
     def _check_references(self, options: dict[str, Option], values: dict[str, Any], node: Node) -> None:
         for name, option in options.items():
-            value, known = values.get(name), self._get(option.refers_to or "?", {}).value
-            if option.refers_to and isinstance(value, str) and value not in known:
+            value, known = values.get(name), dict(self._get(option.refers_to or "?").items())
+            if option.refers_to and isinstance(value, str) and known and value not in known:
                 place = dict(node.items()).get(name, node)
                 singular = option.refers_to.removesuffix("s")
                 self.faults.append(place.fault(f"the recipe has no {singular} '{value}'.", suggest(value, known)))
 
     def _data(self, node: Node) -> tuple[Bound | None, Any]:
         bound = self._component("dataset", node, extra=(ON_ERROR,)) if node.value is not None else None
-        given = dict(node.items()).get("on_error")
-        if given is not None and given.value not in ("stop", "skip"):
-            self.faults.append(given.fault(f"expected 'stop' or 'skip', received {given.plain()!r}."))
         if bound is None or any(fault.key.startswith("data") for fault in self.faults):
             return bound, None
         try:
@@ -173,12 +173,10 @@ class _Resolver:
         column = dict(node.items()).get("field")
         if bound is None or column is None:
             return None
-        if dataset is not None and column.value not in dataset.card.fields:
-            what = f"the data set '{self._get('data').plain()['type']}' has no field '{column.value}'." if self._is_map(
-                "data"
-            ) else f"the data set has no field '{column.value}'."
-            fields = ", ".join(dataset.card.fields)
-            self.faults.append(column.fault(what, f"Its fields: {fields}."))
+        if dataset is not None and isinstance(column.value, str) and column.value not in dataset.card.fields:
+            data, fields = self._get("data").plain(), ", ".join(dataset.card.fields)
+            kind = data["type"] if isinstance(data, dict) else data
+            self.faults.append(column.fault(f"the data set '{kind}' has no field '{column.value}'.", f"Its fields: {fields}."))
         return Input(name, str(column.value), bound, node)
 
     def _encoder(self, name: str, node: Node) -> Bound | None:
