@@ -4,7 +4,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mmzoo.data import Data
     from mmzoo.progress import Screen
     from mmzoo.run import Run
+    from mmzoo.task import Signature, Task
 
 LIBRARIES = ("mmzoo", "keras", "tensorflow", "keras-hub", "tensorflow-datasets", "jax")
 """The libraries whose versions a run records."""
@@ -71,13 +72,25 @@ def build(
     return run
 
 
-def check(recipe: str | Path, *, overrides: Iterable[str] = (), catalog: Catalog | None = None) -> "tuple[Plan, list[Join]]":
+@dataclass(frozen=True)
+class Checked:
+    """What a recipe would build.
+
+    Args:
+        plan: The recipe with every default.
+        joins: What each part of the task takes and gives.
+        signatures: What the model will answer, by name; the first is the default one.
+    """
+
+    plan: Plan
+    joins: "list[Join]"
+    signatures: "Mapping[str, Signature]"
+
+
+def check(recipe: str | Path, *, overrides: Iterable[str] = (), catalog: Catalog | None = None) -> Checked:
     """Resolves a recipe and assembles it on symbolic tensors; trains nothing and writes nothing.
 
     What a processor learns from the data, such as a vocabulary, is learned if the data is ready, and else left empty.
-
-    Returns:
-        The plan, and what each part of the task takes and gives.
 
     Raises:
         RecipeError: Everything that is wrong with the recipe.
@@ -85,13 +98,8 @@ def check(recipe: str | Path, *, overrides: Iterable[str] = (), catalog: Catalog
     read = read_recipe(recipe, tuple(overrides))
     _choose_backend(read)
     plan = resolve(read, catalog or discover())
-    from mmzoo.assemble import assemble
-    from mmzoo.data import learned_processors
-    from mmzoo.train import prepare
-
-    prepare(plan.train)
-    features = {name: processor.features for name, processor in learned_processors(plan).items()}
-    return plan, assemble(plan, features)[1]
+    task, joins = _assemble_ahead(plan)
+    return Checked(plan, joins, task.signatures())
 
 
 def finish(run: "Run", screen: "Screen", catalog: Catalog | None = None, data: "Data | None" = None) -> None:
@@ -185,21 +193,40 @@ def _train(plan: Plan, run: "Run", screen: "Screen", resume: bool, force: bool) 
     from mmzoo.data import open_data
     from mmzoo.train import on_devices, prepare, train
 
-    if resume and run.plan.exists():
+    if resume and force:
+        raise RunError(f"{run.folder}: --resume continues the run and --force replaces it; give one of the two.")
+    if resume and not run.plan.exists():
+        screen.say(f"run       there is nothing to resume in {run.folder}; it begins anew")
+        resume = False
+    if resume:
         _check_same(plan, run)
     else:
-        run.begin(plan, _versions(plan), force)
+        run.check_free(force)
+    if plan.dataset.card.needs:
+        _assemble_ahead(plan)  # parts that do not fit are found before the data is made
     prepare(plan.train)
     data = open_data(plan, screen)
-    run.save_processors(data.processors)
     with on_devices(plan.train):
         task, joins = assemble(plan, {name: processor.features for name, processor in data.processors.items()})
         _rehearse(plan, task, data)
         sizes = ", ".join(f"{data.sizes[split]:,} {split}" for split in data.sizes)
         screen.say(f"data      {sizes}")
         screen.say(f"task      {sum(join.weights for join in joins):,} weights")
+        if not resume:
+            run.begin(plan, _versions(plan))
+        run.save_processors(data.processors)
         train(task, data, run, screen, resume)
     return data
+
+
+def _assemble_ahead(plan: Plan) -> "tuple[Task, list[Join]]":
+    """Assembles a plan on what is known of its data by now; prepares no data."""
+    from mmzoo.assemble import assemble
+    from mmzoo.data import learned_processors
+    from mmzoo.train import prepare
+
+    prepare(plan.train)
+    return assemble(plan, {name: processor.features for name, processor in learned_processors(plan).items()})
 
 
 def _rehearse(plan: Plan, task: Any, data: "Data") -> None:
@@ -272,14 +299,14 @@ def _set_backend(backend: str) -> str:
                 f"Set KERAS_BACKEND={backend} before Keras is imported, or use a new process."
             )
     os.environ["KERAS_BACKEND"] = backend
-    with _hushed():
+    with hushed():
         import keras
         import tensorflow  # noqa: F401
     return backend
 
 
 @contextmanager
-def _hushed() -> Iterator[None]:
+def hushed() -> Iterator[None]:
     """Keeps what TensorFlow's libraries print while they load off the screen; a failure to load raises all the same."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("absl").setLevel(logging.ERROR)

@@ -1,6 +1,6 @@
 """The command line: verbs that print; no logic. Light until a verb needs Keras."""
 
-import sys
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,12 @@ class _Verbs(click.Group):
         except MmzooError as error:
             click.echo(str(error), err=True)
             ctx.exit(USER_FAULT)
-        except KeyboardInterrupt:
-            click.echo(f"\nStopped. {_how_to_go_on(sys.argv)}", err=True)
+        except (KeyboardInterrupt, click.Abort) as stop:
+            click.echo(f"\nStopped. {' '.join(map(str, stop.args)) or 'Nothing is half written.'}", err=True)
             ctx.exit(INTERRUPTED)
 
-
-def _how_to_go_on(argv: list[str]) -> str:
-    arguments = [a for a in argv[1:] if a not in ("--resume", "--force")]
-    if arguments[:1] != ["build"]:
-        return "Nothing is half written."
-    return f"Go on from the last finished epoch with:  mmzoo {' '.join(arguments)} --resume"
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order of the work, not of the alphabet
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -52,11 +48,15 @@ SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", hel
 def build(recipe: Path, out: Path | None, overrides: tuple[str, ...], resume: bool, force: bool) -> None:
     """Train, evaluate and export RECIPE."""
     from mmzoo.build import build as build_run
-
-    run = build_run(recipe, out=out, overrides=overrides, resume=resume, force=force)
     from mmzoo.tables import finished
 
-    click.echo(finished(run))
+    try:
+        run = build_run(recipe, out=out, overrides=overrides, resume=resume, force=force)
+    except KeyboardInterrupt as stop:
+        again = ["mmzoo", "build", str(recipe), *(["--out", str(out)] if out is not None else [])]
+        again += [word for override in overrides for word in ("--set", override)]
+        raise KeyboardInterrupt(f"Go on from the last finished epoch with:  {shlex.join([*again, '--resume'])}") from stop
+    _show(finished(run))
 
 
 @main.command()
@@ -67,7 +67,116 @@ def check(recipe: Path, overrides: tuple[str, ...]) -> None:
     from mmzoo.build import check as check_recipe
     from mmzoo.tables import checked
 
-    click.echo(checked(*check_recipe(recipe, overrides=overrides)))
+    _show(checked(check_recipe(recipe, overrides=overrides)))
+
+
+@main.command("list")
+@click.argument("kind", required=False)
+def list_(kind: str | None) -> None:
+    """List the components of the installed plugins, all or of one KIND."""
+    from mmzoo.catalog import kind_of
+    from mmzoo.hookspecs import KINDS
+    from mmzoo.plugins import discover
+    from mmzoo.tables import broken, listed
+
+    kinds = [kind_of(kind)] if kind is not None else KINDS
+    catalog = discover()
+    _show(listed(catalog, kinds))
+    click.echo(broken(catalog), err=True, nl=False)
+
+
+@main.command()
+@click.argument("component", metavar="KIND/NAME")
+def show(component: str) -> None:
+    """Show a component: what it does, its options, where it stands."""
+    from mmzoo.build import hushed
+    from mmzoo.plugins import discover
+    from mmzoo.tables import shown
+
+    found = discover().find(component)
+    with hushed():
+        found.load()
+    _show(shown(found))
+
+
+@main.command()
+def plugins() -> None:
+    """List the installed plugins and whether they are healthy."""
+    from mmzoo.plugins import discover
+    from mmzoo.tables import plugged
+
+    _show(plugged(discover()))
+
+
+@main.command()
+@RUN
+def evaluate(run: Path) -> None:
+    """Score RUN on its held-out split again and rewrite its report."""
+    from mmzoo.build import evaluate as score
+    from mmzoo.build import load
+    from mmzoo.progress import Screen
+    from mmzoo.tables import scored
+
+    model = load(run)
+    score(model, Screen())
+    _show(scored(model.run))
+
+
+@main.command()
+@RUN
+def export(run: Path) -> None:
+    """Export RUN again as a SavedModel."""
+    from mmzoo.build import export as write
+    from mmzoo.build import load
+    from mmzoo.progress import Screen
+
+    click.echo(write(load(run), Screen()))
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@RUN
+@click.option("--signature", metavar="NAME", help="Which of the model's signatures answers; its first by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, every output whole.")
+@click.argument("values", nargs=-1, type=click.UNPROCESSED, metavar="--INPUT VALUE...")
+def predict(run: Path, signature: str | None, as_json: bool, values: tuple[str, ...]) -> None:
+    """Ask the exported model of RUN.
+
+    After each of its inputs come one or more values, a file or a text: `mmzoo predict runs/captioner --image a.png b.png`.
+    """
+    import json
+
+    from mmzoo.build import hushed
+
+    with hushed():
+        from mmzoo.predict import open_export, typed
+    from mmzoo.run import Run
+    from mmzoo.tables import answered
+
+    answers = open_export(Run(run)).ask(typed(values), signature)
+    if as_json:
+        click.echo(json.dumps([answer.plain() for answer in answers], indent=2, ensure_ascii=False))
+    else:
+        _show(answered(answers))
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON schema of recipes over all installed plugins, for editors."""
+    import json
+
+    from mmzoo.build import hushed
+    from mmzoo.plugins import discover
+    from mmzoo.schema import recipe_schema
+
+    with hushed():
+        made = recipe_schema(discover())
+    click.echo(json.dumps(made, indent=2, ensure_ascii=False))
+
+
+def _show(renderable: Any) -> None:
+    from mmzoo.progress import Screen
+
+    Screen().show(renderable)
 
 
 def finish_run(folder: str) -> int:
@@ -81,4 +190,6 @@ def finish_run(folder: str) -> int:
     except MmzooError as error:
         click.echo(str(error), err=True)
         return USER_FAULT
+    except KeyboardInterrupt:
+        return INTERRUPTED  # the process that waits for this one says how to go on
     return 0

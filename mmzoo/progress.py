@@ -1,11 +1,15 @@
 """What a build tells the person who waits: lines, and bars with the time left."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+WIDTH = 128
+"""Columns of a table that goes to a file."""
 
 
 class Screen:
@@ -16,15 +20,16 @@ class Screen:
     """
 
     def __init__(self, quiet: bool = False):
-        self.console = Console(quiet=quiet, highlight=False, soft_wrap=True)
+        width = None if sys.stdout.isatty() else WIDTH
+        self.console = Console(quiet=quiet, highlight=False, markup=False, emoji=False, soft_wrap=True, width=width)
 
     def say(self, text: str) -> None:
         """Prints a line as it stands."""
-        self.console.print(text, markup=False)
+        self.console.print(text)
 
     def show(self, renderable: Any) -> None:
         """Prints a table or another rich object."""
-        self.console.print(renderable)
+        self.console.print(renderable, soft_wrap=False)
 
     def track(self, items: Iterable[Any], what: str, total: int | None) -> Iterator[Any]:
         """Passes items through and shows how many are done and the time left; the bar goes when it is done."""

@@ -86,30 +86,40 @@ class Run:
         named = {"trained weights": self.weights, "scores": self.scores, "an exported model": self.export}
         return found + [name for name, path in named.items() if path.exists()]
 
-    def begin(self, plan: Plan, versions: dict[str, str], force: bool = False) -> None:
-        """Makes the folder and writes the recipe and the plan.
+    def check_free(self, force: bool = False) -> None:
+        """Holds that a run can begin here, and writes nothing.
 
         Raises:
-            RunError: Something is there already and `force` is not given; or the folder cannot be written.
+            RunError: There is a run and `force` is not given; something else is there; or the folder could not be made.
         """
-        if self.folder.is_dir() and any(self.folder.iterdir()):
-            if not force:
-                there = ", ".join(self.contents()) or "files"
-                raise RunError(
-                    f"{self.folder}: there is a run already, with {there}.\n"
-                    "Continue it with --resume, replace it with --force, or choose another folder with --out."
-                )
-            self._clear()
+        if self.plan.exists() and not force:
+            there = ", ".join(self.contents()) or "nothing trained yet"
+            raise RunError(
+                f"{self.folder}: there is a run already, with {there}.\n"
+                "Continue it with --resume, replace it with --force, or choose another folder with --out."
+            )
+        if self.folder.is_dir() and any(self.folder.iterdir()) and not self.plan.exists():
+            raise RunError(
+                f"{self.folder}: the folder holds files that are no run ({next(self.folder.iterdir()).name} ...); they are not "
+                "replaced.\nChoose another folder with --out."
+            )
+        there_is = next(path for path in (self.folder, *self.folder.absolute().parents) if path.exists())
+        if not there_is.is_dir() or not os.access(there_is, os.W_OK | os.X_OK):
+            what = "is read-only" if there_is.is_dir() else "is a file, not a folder"
+            raise RunError(f"{self.folder}: the run cannot be written there: {there_is} {what}.\nChoose another folder with --out.")
+
+    def begin(self, plan: Plan, versions: dict[str, str]) -> None:
+        """Makes the folder anew, with the recipe and the plan; a run that is there is gone.
+
+        Raises:
+            RunError: The folder cannot be written.
+        """
         with writing(self.folder):
+            if self.plan.exists():
+                shutil.rmtree(self.folder)
             self.folder.mkdir(parents=True, exist_ok=True)
         write_text(self.recipe, plan.recipe.text)
         write_json(self.plan, {"recipe": plan.plain(), "versions": versions})
-
-    def _clear(self) -> None:
-        if not self.plan.exists():
-            raise RunError(f"{self.folder}: the folder is not empty and holds no run; it is not replaced. Choose another with --out.")
-        with writing(self.folder):
-            shutil.rmtree(self.folder)
 
     def save_processors(self, processors: dict[str, Processor]) -> None:
         """Writes what the processors learned."""

@@ -1,0 +1,188 @@
+"""Run, raw values -> answers of its exported model: what a server would answer. Assembles no task."""
+
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mmzoo.catalog import Catalog
+from mmzoo.errors import MmzooError, RunError, suggest
+from mmzoo.plugins import discover
+from mmzoo.run import Run
+
+DEFAULT = "serving_default"
+"""The signature that TF Serving answers when none is named."""
+
+Values = dict[str, list[list[str]]]
+"""What was typed after each `--input`, a list for each time that it stands."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model answers for one example.
+
+    Args:
+        inputs: By name, as typed.
+        outputs: By name: numbers, text, bytes, or nested lists of them. `ok` is false for an example that cannot be read,
+            and `reason` says why.
+    """
+
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+
+    def plain(self) -> dict[str, Any]:
+        """Gives it as JSON data; bytes that are no text as `{"b64": ...}`, as TF Serving does."""
+        return {"inputs": self.inputs, "outputs": {name: _json(value) for name, value in self.outputs.items()}}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported model.
+
+    Args:
+        folder: Of the version.
+        signatures: Signature -> input -> batched spec.
+        files: The inputs whose values are files.
+    """
+
+    folder: Path
+    signatures: Mapping[str, Mapping[str, tf.TensorSpec]]
+    files: frozenset[str]
+
+    def ask(self, values: Values, signature: str | None = None) -> list[Answer]:
+        """Asks the model about a batch.
+
+        Args:
+            values: For each input of the signature one or more examples: files, or else texts or numbers. For an input that is a
+                list, such as the frames of a clip, each group of values is one example.
+            signature: Which one; the default one if not given.
+
+        Raises:
+            MmzooError: There is no such signature or input; a file cannot be read; the inputs differ in number.
+        """
+        name = signature or DEFAULT
+        specs = self._specs(name)
+        _check(values, specs, "the exported model" if name == DEFAULT else f"the signature '{name}'")
+        examples = {one: self._examples(one, spec, values[one]) for one, spec in specs.items()}
+        counts = {one: len(typed) for one, (typed, _) in examples.items()}
+        if len(set(counts.values())) != 1:
+            found = ", ".join(f"--{one} has {count}" for one, count in counts.items())
+            raise MmzooError(f"expected as many values after each input, received others: {found}.")
+        loaded = tf.saved_model.load(str(self.folder))
+        outputs = loaded.signatures[name](**{one: tensor for one, (_, tensor) in examples.items()})
+        read = {output: value.numpy() for output, value in outputs.items()}
+        return [
+            Answer({one: typed[row] for one, (typed, _) in examples.items()}, {o: _value(v[row]) for o, v in read.items()})
+            for row in range(next(iter(counts.values())))
+        ]
+
+    def _specs(self, signature: str) -> Mapping[str, tf.TensorSpec]:
+        if signature in self.signatures:
+            return self.signatures[signature]
+        known = [name for name in self.signatures if name != DEFAULT]
+        raise MmzooError(f"{self.folder}: the exported model has no signature '{signature}'. {suggest(signature, known)}")
+
+    def _examples(self, name: str, spec: tf.TensorSpec, groups: list[list[str]]) -> tuple[list[Any], tf.Tensor]:
+        """Gives what was typed and what the model is asked, an entry for each example."""
+        read = [[self._read(name, value, spec.dtype) for value in group] for group in groups]
+        if spec.shape.rank == 1:
+            return sum(groups, []), tf.constant(sum(read, []), spec.dtype)
+        return groups, tf.ragged.constant(read, spec.dtype).to_tensor()
+
+    def _read(self, name: str, value: str, dtype: tf.DType) -> Any:
+        try:
+            if name in self.files:
+                return Path(value).read_bytes()
+            return value.encode() if dtype == tf.string else np.array(value).astype(dtype.as_numpy_dtype)
+        except OSError as error:
+            raise MmzooError(f"--{name} {value}: the file cannot be read: {error.strerror}.") from error
+        except ValueError as error:
+            raise MmzooError(f"--{name} {value}: expected a number ({dtype.name}).") from error
+
+
+def typed(words: Iterable[str]) -> Values:
+    """Reads `--input value ...` as a command line gives it.
+
+    Raises:
+        MmzooError: A value stands before any input.
+    """
+    values: Values = {}
+    for word in words:
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            values.setdefault(name, []).append([value] if equals else [])
+        elif values:
+            values[name][-1].append(word)
+        else:
+            raise MmzooError(f"expected --INPUT before its values, received '{word}'.")
+    return values
+
+
+def open_export(run: Run, catalog: Catalog | None = None) -> Exported:
+    """Finds the newest exported version of a run; loads no model yet.
+
+    Raises:
+        RunError: There is no run, or it has no exported model.
+        PluginError: A plugin that the run was made with is not here any more.
+    """
+    if not run.plan.exists():
+        raise RunError(f"{run.folder}: there is no run. `mmzoo build RECIPE` makes one.")
+    versions = [path for path in run.export.glob("[0-9]*") if path.name.isdigit()]
+    if not versions:
+        raise RunError(f"{run.folder}: the run has no exported model. `mmzoo export {run.folder}` makes it.")
+    folder = max(versions, key=lambda path: int(path.name))
+    return Exported(folder, _signatures(folder), _files(run, catalog or discover()))
+
+
+def _signatures(folder: Path) -> dict[str, dict[str, tf.TensorSpec]]:
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    try:
+        model = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    except (OSError, DecodeError) as error:
+        raise RunError(f"{folder}: the exported model is incomplete: {error}. `mmzoo export` makes it anew.") from error
+    found = model.meta_graphs[0].signature_def
+    return {
+        name: {
+            one: tf.TensorSpec(tf.TensorShape(info.tensor_shape), tf.as_dtype(info.dtype))
+            for one, info in found[name].inputs.items()
+        }
+        for name in sorted(found)
+        if not name.startswith("__")
+    }
+
+
+def _files(run: Run, catalog: Catalog) -> frozenset[str]:
+    inputs = run.load_json(run.plan)["recipe"]["inputs"]
+    return frozenset(name for name, column in inputs.items() if catalog.get("processor", column["type"]).load().from_file)
+
+
+def _check(values: Values, specs: Mapping[str, Any], who: str) -> None:
+    """Holds what was typed against the inputs of a signature."""
+    for name, groups in values.items():
+        if name not in specs:
+            raise MmzooError(f"--{name}: {who} takes no such input. {suggest(name, specs)}")
+        if not all(groups):
+            raise MmzooError(f"--{name}: expected one or more values after it.")
+    if missing := [f"--{name}" for name in specs if name not in values]:
+        raise MmzooError(f"{who} needs {' and '.join(missing)}, each with one or more values after it.")
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return value
+    return [_value(one) for one in value] if np.ndim(value) else value.item()
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_json(one) for one in value]
+    return {"b64": b64encode(value).decode()} if isinstance(value, bytes) else value
