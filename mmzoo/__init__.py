@@ -6,8 +6,8 @@ Importing this package imports neither Keras nor TensorFlow; the names below are
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mmzoo.dataset import FAULT, ROW, Card, Dataset
-from mmzoo.errors import DataError, MmzooError, PluginError, StreamError
+from mmzoo.dataset import FAULT, ROW, SPLITS, Card, Dataset
+from mmzoo.errors import DataError, MmzooError, PluginError, StreamError, suggest
 from mmzoo.hookspecs import hookimpl
 from mmzoo.options import Count, Fraction, InputName, Positive, PositiveFloat, Rate
 
@@ -46,6 +46,7 @@ __all__ = [
     "FAULT",
     "PAD",
     "ROW",
+    "SPLITS",
     "START",
     "UNKNOWN",
     "Card",
@@ -76,6 +77,7 @@ __all__ = [
     "pick_stream",
     "pool",
     "same_dim",
+    "suggest",
 ]
 
 
