@@ -1,0 +1,65 @@
+"""How long an exported model takes to answer one held-out example, in process and on one core.
+
+The model is asked through its SavedModel alone; neither mmzoo's task nor its processors take part.
+
+    taskset -c 0 python benchmarks/served.py RUN [--signature caption] [--examples 200]
+"""
+
+import argparse
+import json
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def milliseconds(answer: Any, examples: list[dict[str, Any]]) -> list[float]:
+    """Times each example alone, after ten that warm the graph up."""
+    taken = []
+    for example in examples[:10] + examples:
+        began = time.perf_counter()
+        outputs = answer(**example)
+        [value.numpy() for value in outputs.values()]
+        taken.append(1000 * (time.perf_counter() - began))
+    return taken[10:]
+
+
+def questions(run: Path, signature: Any, count: int) -> list[dict[str, Any]]:
+    """Reads the first raw examples of the run's held-out split, one to a batch."""
+    import tensorflow as tf
+
+    import mmzoo
+    from mmzoo.data import read_data
+    from mmzoo.progress import Screen
+
+    data = read_data(mmzoo.load(run).plan, Screen(quiet=True))
+    names = list(signature.structured_input_signature[1])
+    batches = data.raw[data.held_out()].take(count).batch(1)
+    return [{name: tf.constant(batch[name]) for name in names} for batch in batches]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--signature", default="serving_default")
+    parser.add_argument("--examples", type=int, default=200)
+    given = parser.parse_args()
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    version = max((given.run / "export").glob("[0-9]*"), key=lambda folder: int(folder.name))
+    model = tf.saved_model.load(version)
+    answer = model.signatures[given.signature]
+    taken = milliseconds(answer, questions(given.run, answer, given.examples))
+    slow = statistics.quantiles(taken, n=20)[-1]
+    head = json.loads((given.run / "plan.json").read_text())["recipe"]["head"]
+    print(f"{given.signature} of {version}, {len(taken)} examples one by one, head {head}")
+    print(f"median {statistics.median(taken):.1f} ms, 95th percentile {slow:.1f} ms")
+
+
+if __name__ == "__main__":
+    main()
