@@ -58,7 +58,8 @@ def make_optimizer(train: Train, steps: int) -> Any:
     if train.accumulate > 1:
         options["gradient_accumulation_steps"] = train.accumulate
     if train.ema is not None:
-        options |= {"use_ema": True, "ema_momentum": train.ema}
+        # Keras averages at every step, also at those that only accumulate a gradient.
+        options |= {"use_ema": True, "ema_momentum": train.ema ** (1 / train.accumulate)}
     return _optimizers()[kind](**options)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +22,8 @@ History = dict[str, list[float]]
 
 def prepare(train: Train) -> None:
     """Sets the seed and the precision; call it before the task is assembled."""
-    keras.utils.set_random_seed(train.seed)
+    # With a global seed of 0 TensorFlow cannot shuffle by a seed that is a tensor, as each epoch's is.
+    keras.utils.set_random_seed(train.seed or 2**31 - 2)
     keras.config.set_dtype_policy(train.precision)
 
 
@@ -71,6 +73,8 @@ def train(task: Task, data: Data, run: Run, screen: Screen, resume: bool = False
         RunError: The run's folder cannot be written.
     """
     options = data.plan.train
+    if options.patience is not None and "validation" not in data.raw:
+        raise TrainingError("train.patience waits for a better validation loss, but the data has no split 'validation'. Remove it.")
     steps = data.steps(options.batch)
     updates = max(1, steps * options.epochs // options.accumulate)
     task.compile(optimizer=make_optimizer(options, updates), jit_compile=options.jit, loss=None)
@@ -85,27 +89,30 @@ def _fit(task: Task, data: Data, run: Run, screen: Screen, state: "_State", step
     options = data.plan.train
     epochs = range(state.epoch, options.epochs)
     validation = data.ordered_batches("validation", options.batch) if "validation" in data.raw else None
-    guard = _Guard(run, state)
-    callbacks: list[Any] = [guard, _Progress(screen, options.epochs, steps), _Best(run, state)]
+    watch = _Steps(run, state, screen, options.epochs, steps)
+    callbacks: list[Any] = [watch, _Best(run, state)]
     if options.ema is not None:
         callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=False))
     callbacks.append(_Checkpoint(run, state, options.patience))
     if options.tensorboard:
         callbacks.append(_tensorboard(run))
-    task.fit(
-        data.batches("train", options.batch, options.seed, epochs),
-        initial_epoch=epochs.start,
-        epochs=epochs.stop,
-        steps_per_epoch=steps,
-        validation_data=validation,
-        shuffle=False,  # the data comes shuffled
-        callbacks=callbacks,
-        verbose=0,
-    )
-    guard.check()
+    try:
+        task.fit(
+            data.batches("train", options.batch, options.seed, epochs),
+            initial_epoch=epochs.start,
+            epochs=epochs.stop,
+            steps_per_epoch=steps,
+            validation_data=validation,
+            shuffle=False,  # the data comes shuffled
+            callbacks=callbacks,
+            verbose=0,
+        )
+    finally:
+        watch.close()
 
 
 def _finish(task: Task, run: Run, state: "_State", options: Train) -> None:
+    task.optimizer.finalize_variable_values(task.trainable_variables)  # the averages, if there are any, become the weights
     best = run.checkpoint / "best.weights.h5"
     if options.patience is not None and best.exists():
         task.load_weights(best)
@@ -155,30 +162,65 @@ def _restore(task: Task, run: Run) -> _State:
     return state
 
 
-class _Guard(keras.callbacks.Callback):
-    """Stops at the first loss that is no number, before a checkpoint can keep it."""
+class _Steps(keras.callbacks.Callback):
+    """Reads the loss of each step: stops at the first that is no number, before a checkpoint can keep it, and shows progress.
 
-    def __init__(self, run: Run, state: _State):
+    A step's loss is read when the next step is under way, so that an accelerator never waits for it. On something that is no
+    terminal there is a line for each epoch, and no bar.
+    """
+
+    def __init__(self, run: Run, state: _State, screen: Screen, epochs: int, steps: int):
         super().__init__()
-        self.run, self.state, self.diverged = run, state, ""
+        self.run, self.state, self.screen, self.epochs, self.steps = run, state, screen, epochs, steps
+        self.first = state.epoch
+        self.unread: tuple[int, Any] | None = None
+        self.began = time.monotonic()
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.context = self.screen.bar()
+        self.bar = self.context.__enter__()
+        done = self.first * self.steps
+        self.line = self.bar.add_task("train", total=self.epochs * self.steps, completed=done, note="")
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if not self.diverged and not math.isfinite(float((logs or {}).get("loss", 0.0))):
-            self.diverged = f"step {batch + 1} of epoch {self.epoch + 1}"
-            self.model.stop_training = True
-            self.check()
+        self._read()
+        self.unread = batch, (logs or {}).get("loss")
 
-    def check(self) -> None:
-        if self.diverged:
-            kept = self.run.checkpoint / self.state.weights if self.state.weights else None
-            last = f"The last good checkpoint is {kept}" if kept else "No checkpoint had been written"
-            raise TrainingError(
-                f"the loss is not a number any more at {self.diverged}. {last}.\n"
-                "Try a smaller learning rate, `train.clip: 1.0`, or `train.precision: float32`."
-            )
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._read()
+        if not self.screen.console.is_terminal:
+            losses = "  ".join(f"{name} {float(value):.4f}" for name, value in (logs or {}).items())
+            self.screen.say(f"train     epoch {epoch + 1}/{self.epochs}  {losses}  {self._left(epoch)}")
+
+    def close(self) -> None:
+        """Takes the bar away, whether the training ended or was broken off."""
+        self.context.__exit__(None, None, None)
+
+    def _read(self) -> None:
+        if self.unread is None:
+            return
+        batch, loss = self.unread[0], float(self.unread[1])
+        self.unread = None
+        if not math.isfinite(loss):
+            self._stop(batch)
+        note = f"epoch {self.epoch + 1}/{self.epochs}  loss {loss:.3f}"
+        self.bar.update(self.line, completed=self.epoch * self.steps + batch + 1, note=note)
+
+    def _stop(self, batch: int) -> None:
+        kept = self.run.checkpoint / self.state.weights if self.state.weights else None
+        last = f"The last good checkpoint is {kept}" if kept else "No checkpoint had been written"
+        raise TrainingError(
+            f"the loss is not a number any more at step {batch + 1} of epoch {self.epoch + 1}. {last}.\n"
+            "Try a smaller learning rate, `train.clip: 1.0`, or `train.precision: float32`."
+        )
+
+    def _left(self, epoch: int) -> str:
+        done = epoch + 1 - self.first
+        seconds = (time.monotonic() - self.began) / done * (self.epochs - epoch - 1)
+        return f"{seconds / 60:.1f} min left"
 
 
 class _Best(keras.callbacks.Callback):
@@ -216,34 +258,6 @@ class _Checkpoint(keras.callbacks.Callback):
         if previous and previous != name:
             (self.run.checkpoint / previous).unlink(missing_ok=True)
         self.model.stop_training = self.model.stop_training or state.stopped(self.patience)
-
-
-class _Progress(keras.callbacks.Callback):
-    """A bar over all steps with the time left, and a line for each epoch where there is no terminal."""
-
-    def __init__(self, screen: Screen, epochs: int, steps: int):
-        super().__init__()
-        self.screen, self.epochs, self.steps = screen, epochs, steps
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        self.context = self.screen.bar()
-        self.bar = self.context.__enter__()
-        self.line = self.bar.add_task("train", total=self.epochs * self.steps, note="")
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.epoch = epoch
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        note = f"epoch {self.epoch + 1}/{self.epochs}  loss {float((logs or {}).get('loss', 0.0)):.3f}"
-        self.bar.update(self.line, completed=self.epoch * self.steps + batch + 1, note=note)
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if not self.screen.console.is_terminal:
-            losses = "  ".join(f"{name} {float(value):.4f}" for name, value in (logs or {}).items())
-            self.screen.say(f"train     epoch {epoch + 1}/{self.epochs}  {losses}")
-
-    def on_train_end(self, logs: Any = None) -> None:
-        self.context.__exit__(None, None, None)
 
 
 def _tensorboard(run: Run) -> Any:
