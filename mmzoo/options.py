@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from mmzoo.errors import Fault, suggest
+from mmzoo.errors import Fault, PluginError, suggest
 from mmzoo.recipe import Node
 
 MISSING: Any = inspect.Parameter.empty
@@ -109,8 +109,17 @@ _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 
 def options_of(component: Callable[..., Any]) -> tuple[Option, ...]:
-    """Reads the options of a component: its parameters after `*` which the core does not supply."""
-    hints = get_type_hints(_function(component), include_extras=True)
+    """Reads the options of a component: its parameters after `*` which the core does not supply.
+
+    Raises:
+        PluginError: It is no function or class, or an annotation cannot be read.
+    """
+    try:
+        hints = get_type_hints(_function(component), include_extras=True)
+    except Exception as error:  # an annotation may be any code
+        name = getattr(component, "__qualname__", repr(component))
+        reason = f"{type(error).__name__}: {error}"
+        raise PluginError(f"the options of '{name}' cannot be read: {reason}.\nTell those who make the plugin.") from error
     docs = _argument_docs(component)
     return tuple(
         Option(p.name, hints.get(p.name, Any), p.default, docs.get(p.name, ""))

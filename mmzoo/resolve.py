@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
 
-from mmzoo.catalog import Catalog
+from mmzoo.catalog import Catalog, Component
 from mmzoo.errors import Fault, MmzooError, PluginError, RecipeError, suggest
 from mmzoo.options import MISSING, Option, bind, options_of, tensors_of
 from mmzoo.plan import Bound, Export, Input, Loss, Plan, Train
@@ -15,6 +15,9 @@ KEYS = ("name", "about", "data", "inputs", "encoders", "fusion", "head", "loss",
 """The keys of a recipe."""
 REQUIRED = ("name", "data", "inputs", "encoders", "head", "loss")
 """The keys that every recipe has."""
+
+NAME = r"[A-Za-z0-9][\w.-]*"
+"""What the name of a recipe looks like: it becomes the name of the run's folder."""
 
 FIELD = Option("field", str, MISSING, "Which field of the data set the input reads.")
 ON_ERROR = Option(
@@ -82,7 +85,7 @@ class _Resolver:
 
     def _name(self) -> str:
         name = self._get("name").value
-        if name is not None and not (isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9][\w.-]*", name)):
+        if name is not None and not (isinstance(name, str) and re.fullmatch(NAME, name)):
             self.faults.append(
                 self._get("name").fault(
                     f"expected a name of letters, digits, '.', '_' and '-', received {name!r}.",
@@ -116,26 +119,25 @@ class _Resolver:
         node = self._get(key, {})
         if not isinstance(node.value, dict):
             self.faults.append(node.fault(f"expected a mapping, received {node.plain()!r}."))
-        values, faults = bind(_with_defaults(settings), node)
+        values, faults = bind(settings_of(settings), node)
         self.faults += faults
         return settings(**values) if not faults else settings()
 
     # Components
 
-    def _component(self, kind: str, node: Node, extra: tuple[Option, ...] = ()) -> Bound | None:
-        """Binds `node` to the component it names; `extra` are keys beside the options that the core reads itself."""
+    def _component(self, kind: str, node: Node) -> Bound | None:
+        """Binds `node` to the component it names."""
         named = self._type(kind, node)
         if named is None:
             return None
         try:
             component = self.catalog.get(kind, str(named.value))
-            loaded = component.load()
+            known = {option.name: option for option in options_of(component.load())}
         except PluginError as error:
             what, _, advice = str(error).partition("\n")
             self.faults.append(named.fault(what, advice))
             return None
-        known = {option.name: option for option in options_of(loaded)}
-        values, faults = bind([*known.values(), *extra], node, leave=("type",))
+        values, faults = bind([*known.values(), *own_keys(component)], node, leave=("type",))
         self.faults += faults
         self._check_references(known, values, node)
         return Bound(component, {name: value for name, value in values.items() if name in known}, node)
@@ -158,7 +160,7 @@ class _Resolver:
                 self.faults.append(place.fault(f"the recipe has no {singular} '{value}'.", suggest(value, known)))
 
     def _data(self, node: Node) -> tuple[Bound | None, Any]:
-        bound = self._component("dataset", node, extra=(ON_ERROR,)) if node.value is not None else None
+        bound = self._component("dataset", node) if node.value is not None else None
         if bound is None or any(fault.key.startswith("data") for fault in self.faults):
             return bound, None
         try:
@@ -169,7 +171,7 @@ class _Resolver:
             return bound, None
 
     def _input(self, name: str, node: Node, dataset: Any) -> Input | None:
-        bound = self._component("processor", node, extra=(FIELD,))
+        bound = self._component("processor", node)
         column = dict(node.items()).get("field")
         if bound is None or column is None:
             return None
@@ -186,24 +188,23 @@ class _Resolver:
         return self._component("encoder", node)
 
     def _loss(self, node: Node) -> Loss | None:
-        named = self._type("loss", node)
-        tensors = self._tensors(named)
-        wired = tuple(Option(tensor, str, tensor) for tensor in tensors)
-        bound = self._component("loss", node, extra=(*wired, WEIGHT))
+        bound = self._component("loss", node)
         if bound is None:
             return None
         given = {key: child.value for key, child in node.items()}
-        names = {tensor: str(given.get(tensor, tensor)) for tensor in tensors}
+        names = {tensor: str(given.get(tensor, tensor)) for tensor in tensors_of(bound.component.load())}
         return Loss(bound, names, float(given.get("weight", 1.0)) if not self.faults else 1.0)
 
-    def _tensors(self, named: Node | None) -> tuple[str, ...]:
-        try:
-            return tensors_of(self.catalog.get("loss", str(named.value)).load()) if named is not None else ()
-        except PluginError:
-            return ()  # the same fault is reported when the component is bound
+
+def own_keys(component: Component) -> list[Option]:
+    """Lists what a recipe may write for a component beside its options: what the core itself reads."""
+    if component.kind == "loss":
+        doc = "The head's output or the recipe's input that is its `{}`."
+        return [*(Option(tensor, str, tensor, doc.format(tensor)) for tensor in tensors_of(component.load())), WEIGHT]
+    return {"dataset": [ON_ERROR], "processor": [FIELD]}.get(component.kind, [])
 
 
-def _with_defaults(settings: type) -> list[Option]:
+def settings_of(settings: type) -> list[Option]:
     """Reads a dataclass's options; a default made by a factory counts as a default."""
     made = vars(settings())
     return [Option(o.name, o.annotation, made.get(o.name, o.default), o.doc) for o in options_of(settings)]

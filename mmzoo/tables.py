@@ -43,13 +43,16 @@ def plugged(catalog: Catalog) -> RenderableType:
         own = [component for component in catalog.components if component.plugin == plugin]
         lost = [f"no module for the {c.kind} '{c.name}': {c.target}" for c in own if c.source() is None]
         health = plugin.fault or "\n".join(lost) or f"good, {len(own)} components"
-        table.add_row(plugin.name, plugin.version, plugin.origin, Text(health, style="red" if plugin.fault or lost else "green"))
+        table.add_row(
+            plugin.name, plugin.version, plugin.origin, Text(health, style="red" if plugin.fault or lost else "green")
+        )
     return table
 
 
 def shown(component: Component) -> RenderableType:
     """Shows one component: what it does, its options, where it stands."""
-    from mmzoo.schema import keys_of
+    from mmzoo.options import options_of
+    from mmzoo.resolve import own_keys
 
     loaded = component.load()
     source = inspect.getsourcefile(loaded) or "?"
@@ -59,13 +62,13 @@ def shown(component: Component) -> RenderableType:
     head.add_row("source", f"{source}:{inspect.getsourcelines(loaded)[1]}")
     about = (inspect.getdoc(loaded) or "").partition("\nArgs:")[0].rstrip()
     options = _table("option", "type", "default", "what it does")
-    for option in keys_of(component):
+    for option in [*own_keys(component), *options_of(loaded)]:
         options.add_row(option.name, option.type_name, _default(option), option.doc)
     return Group(head, Text(f"\n{about}\n"), options if options.rows else "It has no options.")
 
 
 def _default(option: "Option") -> RenderableType:
-    return Text("required", style="yellow") if option.required else _scalar(option.default)
+    return Text("required", style="yellow") if option.required else str(option.default)
 
 
 def checked(found: "Checked") -> RenderableType:
