@@ -2,7 +2,7 @@
 
 from itertools import zip_longest
 
-from sacrebleu.metrics import BLEU
+from sacrebleu.metrics.bleu import BLEU
 
 from mmzoo_captioning.ptb import words
 
@@ -16,8 +16,8 @@ class Bleu:
     occur in a reference, each counted at most as often as in one of them. `brevity = min(1, exp(1 - r / c))`, with c words in
     all answers, and r in those references whose lengths are closest to their answers' (the shorter one of two as close).
 
-    Words are those of `mmzoo_captioning.ptb`. Equal to 100 times pycocoevalcap's, except that no shared run of some length gives
-    0 here, and there a small number which its guards against division by 0 make. Nothing answered gives 0.
+    Words are those of `mmzoo_captioning.ptb`. Equal to 100 times pycocoevalcap's, except that no shared run of some length
+    gives 0 here, and there a small number which its guards against division by 0 make. Nothing answered gives 0.
 
     Source: Papineni et al. 2002, "BLEU: a method for automatic evaluation of machine translation"; computed by sacrebleu.
     """

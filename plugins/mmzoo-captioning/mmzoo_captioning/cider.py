@@ -20,8 +20,8 @@ class Cider:
 
     A text weighs each run by `how often it has it * log(examples / examples with it in a reference)`, which makes a vector a or
     r for each length n of runs. An answer scores, as a mean over n and its references,
-    `10 * exp(-(l_a - l_r)^2 / (2 * 6^2)) * min(a, r) . r / (|a| |r|)`, l being the count of pairs of neighbouring words; `cider`
-    is the mean over the examples. From 0 to 10; papers often write it times 100.
+    `10 * exp(-(l_a - l_r)^2 / (2 * 6^2)) * min(a, r) . r / (|a| |r|)`, l being the count of pairs of neighbouring words;
+    `cider` is the mean over the examples. From 0 to 10; papers often write it times 100.
 
     Words are those of `mmzoo_captioning.ptb`. Equal to pycocoevalcap's `Cider`. The weights come from the references of the
     split, so numbers of different splits do not compare, and a single example scores 0. Nothing answered gives 0.
