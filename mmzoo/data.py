@@ -215,6 +215,18 @@ class Data:
             yield plain_values(value)
 
 
+def one_each(values: Any, rank: int) -> tf.Tensor:
+    """Gives a batch of raw values as the served model takes it: lists padded with empty values, the first of several values.
+
+    Args:
+        values: What `Data.raw_batches` gives of an input.
+        rank: Of one value, with the batch.
+    """
+    if not isinstance(values, tf.RaggedTensor):
+        return values
+    return values[:, 0] if len(values.shape) > rank else values.to_tensor()
+
+
 def plain_values(value: tf.Tensor) -> list[Any]:
     """Gives one or several raw values as a list; strings that are UTF-8 text become text."""
     values = value.numpy()
@@ -273,8 +285,9 @@ def _check_types(plan: Plan, split: tf.data.Dataset, processors: Mapping[str, Pr
 
 def _apply(processor: Processor, raw: Any) -> tuple[Any, tf.Tensor]:
     """Processes a batch in which each example may have several values; its first fault is the example's."""
-    if not isinstance(raw, tf.RaggedTensor) or len(raw.shape) == len(processor.raw.shape) + 1:
-        return processor(raw)
+    rank = len(processor.raw.shape) + 1
+    if len(raw.shape) == rank:
+        return processor(one_each(raw, rank))
     features, fault = processor(raw.flat_values)
     ragged = raw.with_flat_values(fault)
     first = tf.strings.reduce_join(ragged, axis=1, separator=" ")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mmzoo.data import Data, most_common, plain_values
+from mmzoo.data import Data, most_common, one_each, plain_values
 from mmzoo.dataset import FAULT, ROW
 from mmzoo.errors import RecipeError, suggest
 from mmzoo.plan import Bound, Plan
@@ -83,7 +83,7 @@ def _answered(served: Served, data: Data, split: str) -> Iterator[Row]:
 
 def _batch(served: Served, data: Data, batch: Mapping[str, Any]) -> Iterator[Row]:
     signature = served.answers[served.default]
-    outputs = served.functions[served.default](*[batch[name] for name in signature.inputs])
+    outputs = served.functions[served.default](*[one_each(batch[name], len(served.spec(name).shape)) for name in signature.inputs])
     values = {name: output.numpy() for name, output in outputs.items()}
     for index in range(len(values["ok"])):
         answer = {name: plain(value[index]) for name, value in values.items()}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mmzoo.data import Data
+from mmzoo.data import Data, one_each
 from mmzoo.errors import ExportError
 from mmzoo.plan import Plan
 from mmzoo.progress import Screen
@@ -117,18 +117,12 @@ def _verify(served: Served, data: Data, folder: Path, examples: int) -> None:
 
 def _questions(served: Served, data: Data, examples: int) -> dict[str, list[tf.Tensor]]:
     batch = next(iter(data.raw_batches(data.held_out(), examples)))
-    raw = {name: _dense(batch[name], len(served.spec(name).shape)) for name in data.processors}
+    raw = {name: one_each(batch[name], len(served.spec(name).shape)) for name in data.processors}
     # A row that cannot be read must neither fail nor change the others.
     return {
         name: [tf.concat([raw[one], tf.fill([1, *raw[one].shape[1:]], b"")], 0) for one in signature.inputs]
         for name, signature in served.answers.items()
     }
-
-
-def _dense(values: Any, rank: int) -> tf.Tensor:
-    if not isinstance(values, tf.RaggedTensor):
-        return values
-    return values[:, 0] if len(values.shape) > rank else values.to_tensor()
 
 
 def _ask_fresh_process(request: Mapping[str, Any]) -> dict[str, Any]:
