@@ -312,11 +312,9 @@ def hushed() -> Iterator[None]:
     logging.getLogger("absl").setLevel(logging.ERROR)
     kept = os.dup(2)
     try:
-        with open(os.devnull, "w") as nothing:
+        with Path(os.devnull).open("w") as nothing:
             os.dup2(nothing.fileno(), 2)
         yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-
-

@@ -68,7 +68,7 @@ class Component:
         """Finds the file that defines the component, without importing it; None if it has no source."""
         try:
             spec = importlib.util.find_spec(self.target.partition(":")[0])
-        except Exception:  # the package around it may fail in any way
+        except Exception:  # noqa: BLE001  # the package around it may fail in any way
             return None
         return Path(spec.origin) if spec is not None and spec.origin else None
 

@@ -3,6 +3,7 @@
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,8 @@ class Exported:
         """Asks the model about a batch.
 
         Args:
-            values: For each input of the signature one or more examples: files, or else texts or numbers. For an input that is a
-                list, such as the frames of a clip, each group of values is one example.
+            values: For each input of the signature one or more examples: files, or else texts or numbers. For an input that is
+                a list, such as the frames of a clip, each group of values is one example.
             signature: Which one; the default one if not given.
 
         Raises:
@@ -90,7 +91,7 @@ class Exported:
         """Gives what was typed and what the model is asked, an entry for each example."""
         read = [[self._read(name, value, spec.dtype) for value in group] for group in groups]
         if spec.shape.rank == 1:
-            return sum(groups, []), tf.constant(sum(read, []), spec.dtype)
+            return list(chain(*groups)), tf.constant(list(chain(*read)), spec.dtype)
         return groups, tf.ragged.constant(read, spec.dtype).to_tensor()
 
     def _read(self, name: str, value: str, dtype: tf.DType) -> Any:

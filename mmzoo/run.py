@@ -1,6 +1,7 @@
 """The run folder: its layout, and writing that leaves either the old or the new behind, never half."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -9,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmzoo.errors import RunError
+from mmzoo.errors import MmzooError, RunError
 from mmzoo.plan import Plan
 from mmzoo.processing import Processor
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+"""Why a disk takes no more."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,9 @@ class Run:
         there_is = next(path for path in (self.folder, *self.folder.absolute().parents) if path.exists())
         if not there_is.is_dir() or not os.access(there_is, os.W_OK | os.X_OK):
             what = "is read-only" if there_is.is_dir() else "is a file, not a folder"
-            raise RunError(f"{self.folder}: the run cannot be written there: {there_is} {what}.\nChoose another folder with --out.")
+            raise RunError(
+                f"{self.folder}: the run cannot be written there: {there_is} {what}.\nChoose another folder with --out."
+            )
 
     def begin(self, plan: Plan, versions: dict[str, str]) -> None:
         """Makes the folder anew, with the recipe and the plan; a run that is there is gone.
@@ -154,9 +160,22 @@ def writing(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except MmzooError:
+        raise
+    except Exception as error:
+        reason = _reason(error)
+        if not reason:
+            raise
         raise RunError(f"{path}: it cannot be written: {reason}. What was saved before is untouched.") from error
+
+
+def _reason(error: Exception) -> str:
+    """Finds what the system said when a file could not be written; empty for another failure."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno)
+    # HDF5 and TensorFlow raise errors of other kinds, and hide the reason in a long text.
+    hidden = [reason for reason in map(os.strerror, FULL) if reason in str(error)]
+    return hidden[0] if hidden else str(error) if isinstance(error, OSError) else ""
 
 
 @contextlib.contextmanager
@@ -168,8 +187,12 @@ def replacing(path: Path) -> Iterator[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             yield beside
             if path.is_dir():
-                shutil.rmtree(path)
-            os.replace(beside, path)
+                old = path.with_name(f".{os.getpid()}.old.{path.name}")
+                path.rename(old)
+                beside.rename(path)
+                shutil.rmtree(old)
+            else:
+                beside.replace(path)
     finally:
         if beside.is_dir():
             shutil.rmtree(beside)

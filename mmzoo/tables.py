@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from mmzoo.catalog import Catalog, Component
-from mmzoo.hookspecs import plural
 
 if TYPE_CHECKING:
     from mmzoo.build import Checked
