@@ -1,5 +1,6 @@
 """`Task`: encoders -> fusion -> head -> loss, as one Keras model for any backend; and what a head is."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -94,7 +95,7 @@ class Task(keras.Model):
         self.fusion = fusion
         self.head = head
         self.weighted_losses = list(losses)
-        self.trackers = [keras.metrics.Mean(name=loss.name) for loss in self.weighted_losses]
+        self.trackers = [keras.metrics.Mean(name=name) for name in _names(self.weighted_losses)]
 
     def streams(self, features: Mapping[str, Any], training: bool = False) -> dict[str, Stream]:
         """Encodes the inputs that have an encoder and fuses them; inputs that are not given are left out."""
@@ -120,10 +121,16 @@ class Task(keras.Model):
         found = {**x, **y_pred}
         total: Any = ops.sum([ops.cast(loss, "float32") for loss in self.losses]) if self.losses else 0.0
         for loss, tracker in zip(self.weighted_losses, self.trackers, strict=True):
-            value = ops.mean(loss(found))
-            tracker.update_state(value)
-            total = total + loss.weight * value
+            values = loss(found)
+            tracker.update_state(values)  # one by one, so that a last, smaller batch counts for less
+            total = total + loss.weight * ops.mean(values)
         return total / _replicas()
+
+
+def _names(losses: list[WeightedLoss]) -> list[str]:
+    """Names the losses; one that is there several times is told apart by its tensors."""
+    counts = Counter(loss.name for loss in losses)
+    return ["_".join([loss.name, *loss.tensors.values()]) if counts[loss.name] > 1 else loss.name for loss in losses]
 
 
 def _float32(value: Any) -> Any:
