@@ -12,14 +12,19 @@ SPECIAL = ("", "[unknown]", "[start]", "[end]")
 """What stands in the vocabulary for PAD, UNKNOWN, START and END."""
 SCRIPTS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}"
 """Scripts that are written without blanks: each character is a word."""
+LETTER = rf"[^\pP\pS\pZ\pC{SCRIPTS}]"
+"""A letter, digit or accent of any other script."""
+WORD = rf"[{SCRIPTS}]|{LETTER}+(?:[-'’]{LETTER}+)*|\S"
+"""A word, in the syntax of RE2."""
 
 
 class Words(Processor):
     """Turns text into word ids by a vocabulary learned from the training split.
 
     Gives `(batch, length)`, int32: the words, END, then PAD (`mmzoo.PAD` and its like are the ids). Text is lower-cased; marks and
-    symbols are words of their own, and so is each character of Chinese, Japanese or Thai. Longer text is cut to `length - 1`
-    words, counted in the build's output. A word that training has not seen is UNKNOWN.
+    symbols are words of their own, but for a hyphen or apostrophe inside a word (`medium-dark`, `don't`), and so is each
+    character of Chinese, Japanese or Thai. Longer text is cut to `length - 1` words, counted in the build's output. A word that
+    training has not seen is UNKNOWN.
 
     Args:
         length: Ids per text, END included.
@@ -88,5 +93,5 @@ class Words(Processor):
 
     def _split(self, raw: tf.Tensor) -> tf.RaggedTensor:
         text = tf.strings.lower(raw, encoding="utf-8")
-        alone = r"." if self.unit == "characters" else rf"[^\pL\pN\pM\s]|[{SCRIPTS}]"
-        return tf.strings.split(tf.strings.regex_replace(text, f"({alone})", r" \1 "))
+        word = r"." if self.unit == "characters" else WORD
+        return tf.strings.split(tf.strings.regex_replace(text, f"({word})", r" \1 "))
