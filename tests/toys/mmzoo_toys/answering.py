@@ -1,0 +1,190 @@
+"""Several fused streams and a label, as in video question answering."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from mmzoo import (
+    Features,
+    Head,
+    InputName,
+    Positive,
+    Processed,
+    Processor,
+    Signature,
+    Stream,
+    fine,
+    make_stream,
+    only_stream,
+    pool,
+)
+
+
+class Frames(Processor):
+    """Reduces each PNG frame of a clip to its mean colour in three bands from top to bottom.
+
+    Gives `(batch, frames, 10)`, float32: nine numbers, 0 to 1, and whether there is such a frame, 0 or 1.
+
+    Args:
+        frames: The most frames that count.
+    """
+
+    raw = tf.TensorSpec((None,), tf.string)
+
+    def __init__(self, *, frames: Positive = 4):
+        super().__init__(name="frames")
+        self.frames = frames
+
+    @property
+    def features(self) -> Features:
+        return Features(shape=[self.frames, 10], dtype="float32", vocabulary=None)
+
+    def __call__(self, raw: tf.Tensor) -> Processed:
+        raw = raw[:, : self.frames]
+        padded = tf.pad(raw, [[0, 0], [0, self.frames - tf.shape(raw)[1]]])
+        flat = tf.map_fn(self._frame, tf.reshape(padded, [-1]), fn_output_signature=tf.TensorSpec([10], tf.float32))
+        return Processed(tf.reshape(flat, [-1, self.frames, 10]), fine(raw))
+
+    def _frame(self, data: tf.Tensor) -> tf.Tensor:
+        return tf.cond(tf.strings.length(data) > 0, lambda: _bands(data), lambda: tf.zeros([10]))
+
+
+def _bands(data: tf.Tensor) -> tf.Tensor:
+    pixels = tf.cast(tf.image.decode_png(data, channels=3), tf.float32) / 255
+    bands = tf.image.resize(pixels, [3, 1], method="area")
+    return tf.concat([tf.reshape(bands, [9]), [1.0]], axis=0)
+
+
+class Label(Processor):
+    """Turns a label into its number in the alphabetical order of the training split's labels; an unknown one is a fault."""
+
+    def __init__(self) -> None:
+        super().__init__(name="label")
+        self._learn([])
+
+    @property
+    def features(self) -> Features:
+        return Features(shape=[], dtype="int32", vocabulary=len(self.labels))
+
+    def adapt(self, values: tf.data.Dataset) -> None:
+        self._learn(sorted({value.decode() for value in values.as_numpy_iterator()}))
+
+    def __call__(self, raw: tf.Tensor) -> Processed:
+        ids = self.table.lookup(raw)
+        return Processed(tf.maximum(ids, 0), tf.where(ids < 0, "no such label in training", ""))
+
+    def decode(self, values: tf.Tensor) -> tf.Tensor:
+        return tf.gather(self.names, values)
+
+    def pieces(self, ids: tf.Tensor) -> tf.Tensor:
+        return tf.gather(self.names, ids)
+
+    def save(self, folder: Path) -> None:
+        (folder / "labels.txt").write_text("\n".join(self.labels), "utf-8")
+
+    def load(self, folder: Path) -> None:
+        self._learn((folder / "labels.txt").read_text("utf-8").split("\n"))
+
+    def _learn(self, labels: list[str]) -> None:
+        self.labels = labels or ["nothing"]  # a table is never empty
+        self.names = tf.constant(self.labels)
+        initializer = tf.lookup.KeyValueTensorInitializer(self.names, tf.range(len(self.labels), dtype=tf.int32))
+        self.table = tf.lookup.StaticHashTable(initializer, default_value=-1)
+
+
+class Sequence(keras.layers.Layer):
+    """Reads `(batch, time, numbers)`, whose last number says whether there is such a step: a token for each step.
+
+    Args:
+        features: What is known of the numbers.
+        dim: Size of the tokens.
+    """
+
+    def __init__(self, *, features: Features, dim: Positive = 16, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.dense = keras.layers.Dense(dim, activation="gelu", name="dense")
+
+    def call(self, steps: Any) -> Stream:
+        return make_stream(self.dense(steps), steps[..., -1] > 0)
+
+
+class Concat(keras.layers.Layer):
+    """Lays the tokens of all streams one after the other in one stream, `joint`, each moved by what its stream is."""
+
+    def build(self, streams: Any) -> None:
+        self.kinds = {name: self.add_weight(shape=(shape["tokens"][-1],), name=name) for name, shape in streams.items()}
+
+    def call(self, streams: dict[str, Stream]) -> dict[str, Stream]:
+        tokens = [stream["tokens"] + ops.cast(self.kinds[name], stream["tokens"].dtype) for name, stream in streams.items()]
+        masks = [stream["mask"] for stream in streams.values()]
+        return {"joint": make_stream(ops.concatenate(tokens, axis=1), ops.concatenate(masks, axis=1))}
+
+
+class Classify(Head):
+    """Chooses one of the target's labels from the mean token.
+
+    Outputs in training: `logits` `(batch, labels)`. Answers: `answer`, the best label; `top`, the best `top_k` of them
+    `(batch, top_k)`, with their probabilities in `score`.
+
+    Args:
+        inputs: What is known of each input.
+        target: The input that holds the label.
+        units: Size of the hidden layer.
+        top_k: Labels that are answered.
+    """
+
+    def __init__(
+        self, *, inputs: dict[str, Features], target: InputName, units: Positive = 16, top_k: Positive = 3, **kwargs: Any
+    ):
+        super().__init__(**kwargs)
+        self.target, self.labels = target, inputs[target]["vocabulary"]
+        self.top_k = min(top_k, self.labels)
+        self.hidden = keras.layers.Dense(units, activation="gelu", name="hidden")
+        self.scores = keras.layers.Dense(self.labels, dtype="float32", name="scores")
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return (self.target,)
+
+    def call(self, streams: dict[str, Stream], targets: Any = None) -> dict[str, Any]:
+        return {"logits": self.scores(self.hidden(pool(only_stream(streams, "the head 'toy_classify'"))))}
+
+    def signatures(self) -> dict[str, Signature]:
+        target = {"answer": self.target}
+        return {"answer": Signature(self._answer, decode=target, answers=target, pieces={"top": self.target})}
+
+    def _answer(self, streams: dict[str, Stream]) -> dict[str, Any]:
+        score, top = ops.top_k(ops.softmax(self(streams)["logits"]), self.top_k)
+        return {"answer": top[:, 0], "top": top, "score": score}
+
+
+def cross_entropy(logits: Any, answer: Any) -> Any:
+    """Takes the negative log-probability of the right label.
+
+    Args:
+        logits: `(batch, labels)`.
+        answer: `(batch,)`, numbers of labels.
+
+    Returns:
+        `(batch,)`.
+    """
+    wanted = ops.take_along_axis(logits, ops.expand_dims(answer, -1), axis=-1)
+    return ops.logsumexp(logits, axis=-1) - ops.squeeze(wanted, -1)
+
+
+class Accuracy:
+    """Counts right answers, and right ones among those that are answered."""
+
+    def __init__(self) -> None:
+        self.right = self.among = self.count = 0
+
+    def update(self, answer: str, top: list[str], references: list[str]) -> None:
+        self.right += answer in references
+        self.among += bool(set(top) & set(references))
+        self.count += 1
+
+    def result(self) -> dict[str, float]:
+        return {"toy_accuracy": self.right / max(1, self.count), "toy_accuracy_top": self.among / max(1, self.count)}

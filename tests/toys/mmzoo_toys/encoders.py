@@ -1,0 +1,41 @@
+"""Encoders that several toys use."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from mmzoo import Features, Positive, Stream, make_stream
+from mmzoo.streams import PAD
+
+
+class Flat(keras.layers.Layer):
+    """Reads pixels `(batch, height, width, 3)` with one dense layer: a stream of one token.
+
+    Args:
+        features: What is known of the pixels.
+        dim: Size of the token.
+    """
+
+    def __init__(self, *, features: Features, dim: Positive = 16, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.flatten, self.dense = keras.layers.Flatten(), keras.layers.Dense(dim, activation="gelu", name="dense")
+
+    def call(self, pixels: Any) -> Stream:
+        return make_stream(self.dense(self.flatten(ops.cast(pixels, self.compute_dtype) / 255)))
+
+
+class Embedding(keras.layers.Layer):
+    """Reads ids `(batch, length)` with an embedding: a token for each id, masked at PAD.
+
+    Args:
+        features: What is known of the ids.
+        dim: Size of the tokens.
+    """
+
+    def __init__(self, *, features: Features, dim: Positive = 16, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.embedding = keras.layers.Embedding(features["vocabulary"], dim, name="embedding")
+
+    def call(self, ids: Any) -> Stream:
+        return make_stream(self.embedding(ids), ops.not_equal(ids, PAD))

@@ -1,0 +1,111 @@
+"""A generator and its discriminator trained by plain `fit`, as in StackGAN (Zhang et al. 2017, arXiv 1612.03242)."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from mmzoo import Features, Head, InputName, Positive, Signature, Stream, only_stream, pool
+
+
+class GAN(Head):
+    """Draws a picture from a text, and tells drawn from real and matching from other pictures.
+
+    Outputs in training, scores `(batch,)`, high for a picture that is believed: `real`, of pictures with their text;
+    `mismatched`, with another text; `generated`, of drawn pictures, which moves the discriminator alone; `fooling`, the same,
+    which moves the generator and the encoders alone. Answers: `draw` gives `picture_bytes`, PNG.
+
+    Args:
+        inputs: What is known of each input.
+        target: The input that holds the pictures, `(height, width, 3)`, 0 to 255.
+        units: Size of the hidden layers.
+        noise: Random numbers that a picture is drawn from beside the text.
+    """
+
+    def __init__(
+        self, *, inputs: dict[str, Features], target: InputName, units: Positive = 32, noise: Positive = 4, **kwargs: Any
+    ):
+        super().__init__(**kwargs)
+        self.target, self.noise, self.shape = target, noise, tuple(inputs[target]["shape"])
+        dense, activation = keras.layers.Dense, keras.layers.LeakyReLU
+        self.generator = keras.Sequential(
+            [dense(units), activation(), dense(int(np.prod(self.shape)), activation="tanh", dtype="float32")], name="generator"
+        )
+        self.discriminator = keras.Sequential([dense(units), activation(), dense(1, dtype="float32")], name="discriminator")
+        self.seeds = keras.random.SeedGenerator(0)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return (self.target,)
+
+    def call(self, streams: dict[str, Stream], targets: dict[str, Any] | None = None) -> dict[str, Any]:
+        text = pool(only_stream(streams, "the head 'toy_gan'"))
+        pictures = ops.reshape(ops.cast(targets[self.target], "float32") / 127.5 - 1, (-1, int(np.prod(self.shape))))
+        drawn = self._draw(text, keras.random.normal((ops.shape(text)[0], self.noise), seed=self.seeds))
+        text = ops.stop_gradient(text)
+        return {
+            "real": self._score(pictures, text),
+            "mismatched": self._score(ops.roll(pictures, 1, axis=0), text),
+            "generated": self._score(ops.stop_gradient(drawn), text),
+            "fooling": self._score_held(drawn, text),
+        }
+
+    def signatures(self) -> dict[str, Signature]:
+        return {"draw": Signature(self._answer, decode={"picture_bytes": self.target})}
+
+    def _answer(self, streams: dict[str, Stream]) -> dict[str, Any]:
+        text = pool(only_stream(streams, "the head 'toy_gan'"))
+        # The same noise for every text: an answer depends neither on the batch nor on chance.
+        noise = keras.random.normal((1, self.noise), seed=0) * ops.ones_like(text[:, :1])
+        return {"picture_bytes": (ops.reshape(self._draw(text, noise), (-1, *self.shape)) + 1) * 127.5}
+
+    def _draw(self, text: Any, noise: Any) -> Any:
+        return self.generator(ops.concatenate([text, ops.cast(noise, text.dtype)], axis=-1))
+
+    def _score(self, pictures: Any, text: Any) -> Any:
+        return ops.squeeze(self.discriminator(ops.concatenate([ops.cast(pictures, text.dtype), text], axis=-1)), -1)
+
+    def _score_held(self, pictures: Any, text: Any) -> Any:
+        held = [(variable, ops.stop_gradient(variable.value)) for variable in self.discriminator.variables]
+        with keras.StatelessScope(state_mapping=held):
+            return self._score(pictures, text)
+
+
+def believe(scores: Any) -> Any:
+    """Asks for high scores: `log(1 + exp(-score))`.
+
+    Args:
+        scores: `(batch,)`.
+
+    Returns:
+        `(batch,)`.
+    """
+    return ops.softplus(-scores)
+
+
+def doubt(scores: Any) -> Any:
+    """Asks for low scores: `log(1 + exp(score))`.
+
+    Args:
+        scores: `(batch,)`.
+
+    Returns:
+        `(batch,)`.
+    """
+    return ops.softplus(scores)
+
+
+class ColourDistance:
+    """Averages the distance between the mean colours of a drawn picture and its reference, in shares of the largest one."""
+
+    def __init__(self) -> None:
+        self.distances: list[float] = []
+
+    def update(self, picture_bytes: bytes, image: list[bytes]) -> None:
+        drawn, real = (tf.io.decode_png(data, channels=3).numpy().mean(axis=(0, 1)) for data in (picture_bytes, image[0]))
+        self.distances.append(float(np.linalg.norm(drawn - real) / (255 * np.sqrt(3))))
+
+    def result(self) -> dict[str, float]:
+        return {"toy_colour_distance": float(np.mean(self.distances)) if self.distances else 1.0}
