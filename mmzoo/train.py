@@ -52,7 +52,7 @@ def on_devices(train: Train) -> Iterator[int]:
 
 def _accelerators() -> list[str]:
     if keras.backend.backend() != "tensorflow":
-        return list(keras.distribution.list_devices("gpu")) or list(keras.distribution.list_devices("tpu"))
+        return [device for device in keras.distribution.list_devices() if not device.startswith("cpu")]
     import tensorflow as tf
 
     return [device.name.replace("physical_device:", "") for device in tf.config.list_physical_devices("GPU")]
