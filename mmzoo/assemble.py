@@ -1,5 +1,6 @@
 """Plan -> `Task`, built on symbolic tensors: every join is checked before any data is read."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -130,9 +131,19 @@ def _loss(loss: Loss, found: Mapping[str, Any]) -> WeightedLoss:
 def _blamed_on(node: Node) -> Iterator[None]:
     """Turns what a component raises while it is built on symbolic tensors into a fault at its place in the recipe."""
     try:
-        yield
+        with warnings.catch_warnings(record=True) as warned:
+            yield
     except StreamError as error:
-        raise RecipeError([node.fault(str(error))]) from error
+        raise RecipeError([node.fault(str(_origin(error)))]) from error
     except (ValueError, TypeError) as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        lines = [line.strip() for line in str(_origin(error)).splitlines() if line.strip()] or [type(error).__name__]
         raise RecipeError([node.fault(f"it cannot be built: {lines[0]}")]) from error
+    for one in warned:  # those of a failure only say again, at length, what the fault says
+        warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+
+
+def _origin(error: BaseException) -> BaseException:
+    """Finds what a component raised: Keras raises it again with its own text around it."""
+    while isinstance(error.__context__, type(error)):
+        error = error.__context__
+    return error

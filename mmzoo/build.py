@@ -196,9 +196,10 @@ def _train(plan: Plan, run: "Run", screen: "Screen", resume: bool, force: bool) 
     if resume and force:
         raise RunError(f"{run.folder}: --resume continues the run and --force replaces it; give one of the two.")
     if resume and not run.plan.exists():
-        screen.say(f"run       there is nothing to resume in {run.folder}; it begins anew")
         resume = False
-    if resume:
+        run.check_free()
+        screen.say(f"run       there is nothing to resume in {run.folder}; it begins anew")
+    elif resume:
         _check_same(plan, run)
     else:
         run.check_free(force)

@@ -30,8 +30,11 @@ class Fault:
     advice: str = ""
 
     def __str__(self) -> str:
-        subject = f"{self.key}: {self.what}" if self.key else self.what
-        return f"{self.where}  {subject}" + (f"\n  {self.advice}" if self.advice else "")
+        if self.key and self.where.endswith(f" {self.key}"):  # `--set train.epochs` says the key already
+            place = f"{self.where}: "
+        else:
+            place = f"{self.where}  {self.key}: " if self.key else f"{self.where}  "
+        return f"{place}{self.what}" + (f"\n  {self.advice}" if self.advice else "")
 
 
 class RecipeError(MmzooError):

@@ -6,6 +6,8 @@ and the help of `mmzoo show` are made from the same signature.
 """
 
 import inspect
+import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import NoneType, UnionType
@@ -175,13 +177,14 @@ def _check(option: Option, node: Node) -> tuple[Any, list[Fault]]:
     if option.annotation is Any:
         return value, []
     try:
-        return _adapter(option.annotation).validate_python(value), []
+        return _adapter(option.annotation).validate_json(json.dumps(value)), []  # YAML's lists may be tuples
     except ValidationError as error:
         details = error.errors(include_url=False)
         if len(details) > 1 or details[0]["type"].endswith("_type"):
             return value, [node.fault(f"expected {option.type_name}, received {value!r}.")]
         place = _descend(node, details[0]["loc"])
         expected = details[0]["msg"].replace("Input should be", "expected")
+        expected = re.sub("^expected (greater|less)", r"expected a number \1", expected)
         return value, [place.fault(f"{expected}, received {place.plain()!r}.")]
 
 

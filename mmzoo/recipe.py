@@ -190,7 +190,7 @@ def _override(root: Node, override: str) -> Node:
     key, equals, text = override.partition("=")
     where = f"--set {key}"
     if not equals or not key:
-        raise MmzooError(f"--set {override}: expected KEY=VALUE, for example --set train.epochs=1")
+        raise MmzooError(f"--set {override}: expected KEY=VALUE, for example --set train.epochs=1.")
     value = _Reader(where).read(text).plain()
     return _replace(root, key.split("."), key, where, value)
 

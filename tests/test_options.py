@@ -115,9 +115,9 @@ def test_what_fits(annotation, yaml, value):
         (bool, "1", "part.x: expected bool, received 1."),
         (bool, "yes", "part.x: expected bool, received 'yes'."),
         (str, "8", "part.x: expected str, received 8."),
-        (Positive, "0", "part.x: expected greater than 0, received 0."),
-        (Rate, "1", "part.x: expected less than 1, received 1."),
-        (Fraction, "1.5", "part.x: expected less than or equal to 1, received 1.5."),
+        (Positive, "0", "part.x: expected a number greater than 0, received 0."),
+        (Rate, "1", "part.x: expected a number less than 1, received 1."),
+        (Fraction, "1.5", "part.x: expected a number less than or equal to 1, received 1.5."),
         (Positive | None, "'3'", "part.x: expected int > 0 | None, received '3'."),
         (Positive | Literal["auto"], "no", "part.x: expected int > 0 | 'auto', received 'no'."),
         (Literal["a", "b"], "c", "part.x: expected 'a' or 'b', received 'c'."),
@@ -131,7 +131,7 @@ def test_what_does_not_fit(annotation, yaml, said):
 
 
 def test_a_fault_in_a_list_stands_at_the_element():
-    assert bound(list[Positive], "[1, 2, 0]")[1] == "r.yaml:1:18  part.x[2]: expected greater than 0, received 0."
+    assert bound(list[Positive], "[1, 2, 0]")[1] == "r.yaml:1:18  part.x[2]: expected a number greater than 0, received 0."
 
 
 def test_a_missing_option_is_said_with_its_type_and_meaning():
