@@ -276,7 +276,7 @@ def _versions(plan: Plan) -> dict[str, str]:
         try:
             versions[library] = version(library)
         except PackageNotFoundError:
-            continue
+            continue  # an optional one that is not installed
     return plan.versions() | versions
 
 

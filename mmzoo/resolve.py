@@ -147,7 +147,7 @@ class _Resolver:
         if named is None:
             self.faults.append(node.fault(f"the key 'type' is missing; it names the {kind}."))
         elif not isinstance(named.value, str):
-            self.faults.append(named.fault(f"expected the name of a {kind}, received {named.plain()!r}."))
+            self.faults.append(named.fault(f"expected the {kind}'s name, received {named.plain()!r}."))
             return None
         return named
 
