@@ -1,20 +1,216 @@
 """Scores and history -> files and a page that a person can look at."""
 
 import json
+import math
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+import jinja2
+import numpy as np
+
+from mmzoo import curves, samples
 from mmzoo.data import Data
 from mmzoo.evaluate import Scores
 from mmzoo.plan import Plan
+from mmzoo.processing import Processor
 from mmzoo.run import Run, write_json, write_text
 from mmzoo.serving import Served
+
+SCORERS = {
+    "model": "this model",
+    "most_frequent": "the most frequent answer of the training split, whatever is asked",
+    "nearest": "the answer of the nearest training example, by the distance of {what}",
+}
+"""What each scorer is, in words."""
 
 
 def report(plan: Plan, run: Run, served: Served, data: Data, scores: Scores) -> None:
     """Writes `scores.json`, `answers.jsonl`, `report.html` and the model card of a run."""
     write_json(run.scores, scores.flat())
     write_text(run.answers, "".join(json.dumps(row, ensure_ascii=False, default=_listed) + "\n" for row in scores.rows))
+    facts = _facts(plan, run, served, data, scores) | _sights(served, data, scores)
+    write_text(run.report, render("report.html", facts))
+    write_text(run.card, render("card.md", facts))
+
+
+def render(template: str, facts: Mapping[str, Any]) -> str:
+    """Fills in one of the package's templates; in HTML everything is escaped, in Markdown what `md` is put on."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mmzoo", ""),
+        autoescape=jinja2.select_autoescape(["html"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "md": _markdown, "minutes": _minutes}
+    return environment.get_template(template).render(facts)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A score in the table.
+
+    Args:
+        value: As in `scores.json`; None if the scorer has none.
+        best: Whether no other scorer did better.
+        share: Its size beside the largest in its row, 0 to 1.
+    """
+
+    value: float | None
+    best: bool = False
+    share: float = 0.0
+
+
+def score_rows(numbers: Mapping[str, Mapping[str, float]], falling: Sequence[str] = ()) -> dict[str, list[Cell]]:
+    """Lays out metric -> a cell for each scorer, in the order of `numbers`; less is better for the `falling` metrics."""
+    metrics = dict.fromkeys(metric for found in numbers.values() for metric in found)
+    return {metric: _cells([found.get(metric) for found in numbers.values()], metric in falling) for metric in metrics}
+
+
+def _cells(values: Sequence[float | None], falling: bool) -> list[Cell]:
+    finite = [value for value in values if value is not None and math.isfinite(value)]
+    if not finite:
+        return [Cell(value) for value in values]
+    best = min(finite) if falling else max(finite)
+    largest = max(map(abs, finite)) or 1.0
+    return [
+        Cell(v, len(finite) > 1 and v == best, abs(v) / largest) if v is not None and math.isfinite(v) else Cell(v)
+        for v in values
+    ]
+
+
+def number(value: float | None) -> str:
+    """Writes a score so that it can be read: three decimals, one from 100 on; a dash if there is none."""
+    if value is None:
+        return "–"
+    if not math.isfinite(value):
+        return "no number"
+    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3f}"
+
+
+def _facts(plan: Plan, run: Run, served: Served, data: Data, scores: Scores) -> dict[str, Any]:
+    history = run.load_json(run.history) if run.history.exists() else {}
+    saved = run.load_json(run.plan) if run.plan.exists() else {}
+    trained = run.weights if run.weights.exists() else run.scores
+    rows = score_rows(scores.numbers, _falling(plan))
+    return {
+        "plan": plan,
+        "card": data.card,
+        "scores": scores,
+        "when": datetime.fromtimestamp(trained.stat().st_mtime, UTC).astimezone(),
+        "versions": saved.get("versions", {}),
+        "backend": saved.get("backend") or (plan.train.backend if plan.train.backend != "auto" else ""),
+        "weights": sum(math.prod(variable.shape) for variable in served.task_variables if variable.dtype.is_floating),
+        "epochs": max((len(values) for values in history.values()), default=0),
+        "seconds": sum(history.pop("seconds", ())),
+        "sizes": data.sizes,
+        "faults": {split: faults for split, faults in data.faults.items() if faults},
+        "scorers": {scorer: _scorer(scorer, served) for scorer in scores.numbers},
+        "rows": rows,
+        "beaten": [metric for metric, cells in rows.items() if any(cell.best for cell in cells) and not cells[0].best],
+        "panels": curves.panels(history),
+        "frame": curves,
+        "parts": list(_parts(plan)),
+        "notes": {name: processor.note for name, processor in data.processors.items() if processor.note},
+        "signatures": {name: _signature(served, name) for name in served.answers},
+        "targets": sorted({name for signature in served.answers.values() for name in signature.answers.values()}),
+        "known": {name: processor.features["vocabulary"] for name, processor in data.processors.items()},
+        "predict": _predict(run, served),
+        "body": _body(served),
+        "recipe": plan.recipe.text,
+        "folder": str(run.folder),
+    }
+
+
+def _sights(served: Served, data: Data, scores: Scores) -> dict[str, Any]:
+    judged = samples.judge(served, scores)
+    shown, unexplained = samples.show(served, data, scores.split, [judged[index] for index in samples.choose(judged)])
+    verdicts = [one.right for one in judged if one.right is not None]
+    return {
+        "samples": shown,
+        "unexplained": unexplained,
+        "right": sum(verdicts) if verdicts else None,
+        "judged": len(verdicts),
+        "confusions": samples.confusions(judged),
+    }
+
+
+def _falling(plan: Plan) -> list[str]:
+    return [name for bound in plan.metrics for name in getattr(bound.component.load(), "less_is_better", ())]
+
+
+def _scorer(scorer: str, served: Served) -> str:
+    inputs = served.answers[served.default].inputs
+    pixels = any(samples.is_picture(served.processors[name]) for name in inputs)
+    return SCORERS.get(scorer, scorer.replace("_", " ")).format(what="their pixels" if pixels else "their features")
+
+
+def _parts(plan: Plan) -> Iterator[tuple[str, Any]]:
+    yield "data", plan.data.component
+    yield from ((f"input {name}", column.processor.component) for name, column in plan.inputs.items())
+    yield from ((f"encoder of {name}", bound.component) for name, bound in plan.encoders.items())
+    if plan.fusion is not None:
+        yield "fusion", plan.fusion.component
+    yield "head", plan.head.component
+    yield from (("loss", loss.bound.component) for loss in plan.losses)
+    yield from (("metric", metric.component) for metric in plan.metrics)
+
+
+def _signature(served: Served, name: str) -> dict[str, list[tuple[str, str, str]]]:
+    function = served.functions[name].get_concrete_function()
+    return {
+        "inputs": [_tensor(one, served.spec(one)) for one in served.answers[name].inputs],
+        "outputs": [_tensor(one, spec) for one, spec in function.structured_outputs.items()],
+    }
+
+
+def _tensor(name: str, spec: Any) -> tuple[str, str, str]:
+    sizes = ["batch", *("any" if size is None else str(size) for size in spec.shape[1:])]
+    return name, spec.dtype.name, f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+
+
+# How to ask
+
+
+def _predict(run: Run, served: Served) -> str:
+    inputs = served.answers[served.default].inputs
+    asked = [f"--{name} {'FILE' if _is_encoded(served.processors[name]) else 'TEXT'}" for name in inputs]
+    return f"mmzoo predict {run.folder} {' '.join(asked)}"
+
+
+def _body(served: Served) -> str:
+    """Gives the JSON that TF Serving is sent, with a shell's command in the place of each encoded file."""
+    inputs = served.answers[served.default].inputs
+    instance = {name: _example(served.processors[name]) for name in inputs}
+    return json.dumps({"signature_name": served.default, "instances": [instance]}, ensure_ascii=False)
+
+
+def _example(processor: Processor) -> Any:
+    one: Any = {"b64": "$(base64 < FILE)"} if _is_encoded(processor) else "TEXT" if processor.raw.dtype == "string" else 0
+    return [one] if processor.raw.shape.rank else one
+
+
+def _is_encoded(processor: Processor) -> bool:
+    return processor.raw.dtype == "string" and processor.features["vocabulary"] is None and len(processor.features["shape"]) > 1
+
+
+# Values in words
 
 
 def _listed(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else repr(value)
+    if isinstance(value, bytes):
+        return {"b64": b64encode(value).decode()}
+    return value.tolist() if isinstance(value, np.ndarray) else repr(value)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
+
+
+def _markdown(text: Any) -> str:
+    """Takes from a text what Markdown or HTML would read as markup, and its line breaks."""
+    kept = "".join(f"\\{sign}" if sign in "\\`*_[]|#~" else sign for sign in " ".join(str(text).split()))
+    return kept.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,157 @@
+"""History -> panels of curves: where each line, tick and label of a chart stands, for the page to draw."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+WIDTH, HEIGHT = 480, 270
+LEFT, RIGHT, TOP, BOTTOM = 46, 356, 14, 232
+"""The area of the lines in the panel; right of it stand their labels."""
+STEEP = 30
+"""How many times the least value the largest must be before the axis becomes logarithmic."""
+APART = 15
+"""The least distance between two labels."""
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A mark on an axis: where it stands, and its text."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve.
+
+    Args:
+        name: `train` or `validation`.
+        points: `(x, y)` in the panel, an epoch each; epochs whose value is no finite number are left out.
+        last: The last finite value.
+        label_at: The height of its label.
+    """
+
+    name: str
+    points: Sequence[Point]
+    last: float
+    label_at: float
+
+    @property
+    def path(self) -> str:
+        """The points as an SVG path."""
+        return "M" + "L".join(f"{x:.2f},{y:.2f}" for x, y in self.points)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One quantity by epoch.
+
+    Args:
+        name: What is drawn, `loss` say.
+        lines: At least one.
+        across: Ticks of the epochs.
+        up: Ticks of the values.
+        log: Whether the values stand on a logarithmic axis.
+        least: The epoch, the value and the point of the least validation value; None without validation.
+    """
+
+    name: str
+    lines: Sequence[Line]
+    across: Sequence[Tick]
+    up: Sequence[Tick]
+    log: bool
+    least: tuple[int, float, Point] | None
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Maps values from `low` to `high` onto places from `start` to `end`; a single value stands in the middle."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        low, high, value = (math.log(v) if self.log else v for v in (self.low, self.high, value))
+        share = (value - low) / (high - low) if high > low else 0.5
+        return self.start + share * (self.end - self.start)
+
+
+def panels(history: Mapping[str, Sequence[float]]) -> list[Panel]:
+    """Lays out the curves of a training: the total loss first, then each part that is not the total itself.
+
+    Args:
+        history: Name -> a number per epoch, as Keras keeps it; `val_<name>` is that of the validation split.
+    """
+    names = [name for name in history if not name.startswith("val_")]
+    parts = [name for name in names if name != "loss" and history[name] != history.get("loss")]
+    laid = (_panel(name, history) for name in ["loss", *parts])
+    return [panel for panel in laid if panel is not None]
+
+
+def _panel(name: str, history: Mapping[str, Sequence[float]]) -> Panel | None:
+    series = {"train": _finite(history.get(name, ())), "validation": _finite(history.get(f"val_{name}", ()))}
+    series = {label: values for label, values in series.items() if values}
+    if not series:
+        return None
+    values = [value for by_epoch in series.values() for value in by_epoch.values()]
+    epochs = max(len(history.get(key, ())) for key in (name, f"val_{name}"))
+    log = min(values) > 0 and max(values) / min(values) > STEEP
+    ticks = _decades(min(values), max(values)) if log else _round_numbers(min(values), max(values))
+    x = _Scale(1, epochs, LEFT, RIGHT)
+    y = _Scale(min(ticks[0], *values), max(ticks[-1], *values), BOTTOM, TOP, log)
+    placed = {label: {e: (x(e), y(v)) for e, v in by_epoch.items()} for label, by_epoch in series.items()}
+    heights = _spread({label: list(points.values())[-1][1] for label, points in placed.items()})
+    lines = [Line(label, list(p.values()), list(series[label].values())[-1], heights[label]) for label, p in placed.items()]
+    across = [Tick(x(epoch), f"{epoch:g}") for epoch in _round_numbers(1, epochs, whole=True) if 1 <= epoch <= epochs]
+    return Panel(name, lines, across, [Tick(y(t), f"{t:g}") for t in ticks], log, _least(series, placed))
+
+
+def _least(
+    series: Mapping[str, Mapping[int, float]], placed: Mapping[str, Mapping[int, Point]]
+) -> tuple[int, float, Point] | None:
+    by_epoch = series.get("validation")
+    if not by_epoch:
+        return None
+    epoch = min(by_epoch, key=lambda e: by_epoch[e])
+    return epoch, by_epoch[epoch], placed["validation"][epoch]
+
+
+def _finite(values: Sequence[float]) -> dict[int, float]:
+    return {epoch: value for epoch, value in enumerate(values, 1) if math.isfinite(value)}
+
+
+def _spread(heights: Mapping[str, float]) -> dict[str, float]:
+    """Moves labels that would overlap apart, in the order in which they stand."""
+    spread: dict[str, float] = {}
+    for label, height in sorted(heights.items(), key=lambda item: item[1]):
+        spread[label] = max([height, *(other + APART for other in spread.values())])
+    return spread
+
+
+def _round_numbers(low: float, high: float, whole: bool = False) -> list[float]:
+    """Gives about five round numbers that enclose a range: multiples of 1, 2 or 5 times a power of ten."""
+    rough = (high - low or abs(high) or 1) / 5
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+    step = max(1.0, step) if whole else step
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(i * step, 12) for i in range(first, last + 1)]
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """Gives 1, 2 and 5 times the powers of ten that enclose a range; the powers alone where those are too many."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    factors = (1, 2, 5) if len(powers) <= 3 else (1,)
+    numbers = [factor * 10.0**power for power in powers for factor in factors]
+    inside = list(_between(numbers, low, high))
+    return inside if len(inside) >= 2 else [low, high]
+
+
+def _between(numbers: Sequence[float], low: float, high: float) -> Iterator[float]:
+    yield from (number for number in numbers if low <= number <= high)

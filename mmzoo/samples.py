@@ -1,0 +1,283 @@
+"""Answers -> what a person sees of them: verdicts, chosen examples with their pictures, attention, confusions."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mmzoo.data import Batch, Data, plain_values
+from mmzoo.dataset import ROW
+from mmzoo.evaluate import Row, Scores, plain
+from mmzoo.pictures import attention_uri, data_uri, kind_of
+from mmzoo.processing import Processor
+from mmzoo.serving import Served
+
+MOST = 24
+"""The most examples that are shown."""
+LEAST = 4
+"""How many right and how many wrong ones are shown at least, if there are so many."""
+EXPLAINED = 6
+"""The most examples whose attention is drawn."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A value for the eye: a picture, or else a text.
+
+    Args:
+        name: Of the input or output.
+        text: Empty for a picture.
+        picture: A data URI.
+        words: The text word by word, and whether the word stands in what it is compared with too.
+    """
+
+    name: str
+    text: str = ""
+    picture: str = ""
+    words: Sequence[tuple[str, bool]] = ()
+
+
+@dataclass
+class Sample:
+    """A held-out example with its answer.
+
+    Args:
+        row: Where it comes from.
+        inputs: What was asked.
+        answers: What the model said.
+        references: What is right, several if there are.
+        right: None where right and wrong have no meaning.
+        seen: The picture as the model saw it, if the attention is drawn.
+        looks: Each piece of the answer with where the model looked, a data URI, and the largest weight.
+    """
+
+    row: str
+    inputs: Sequence[Shown]
+    answers: Sequence[Shown]
+    references: Sequence[Shown]
+    right: bool | None
+    seen: str = ""
+    looks: Sequence[tuple[str, str, float]] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A scored row with its verdict.
+
+    Args:
+        row: As scored.
+        right: None where right and wrong have no meaning: answers that are pictures or broken numbers.
+        texts: For each answered input whose answers are text: the answer, and the references as its processor reads them.
+    """
+
+    row: Row
+    right: bool | None
+    texts: Mapping[str, tuple[str, Sequence[str]]]
+
+
+def judge(served: Served, scores: Scores) -> list[Judged]:
+    """Says of each scored row whether the answer is one of its references, as the answer's processor reads those."""
+    answers = served.answers[served.default].answers
+    read = {name: _as_answered(served.processors[name], scores.rows, name) for name in answers.values()}
+    return [
+        _judged(row, answers, {name: readings[index] for name, readings in read.items()})
+        for index, row in enumerate(scores.rows)
+    ]
+
+
+def choose(judged: Sequence[Judged], most: int = MOST) -> list[int]:
+    """Chooses rows spread evenly over the split: right and wrong in their proportion, a few of each if there are."""
+    wrong = [index for index, one in enumerate(judged) if one.right is False]
+    other = [index for index, one in enumerate(judged) if one.right is not False]
+    count = min(most, len(judged))
+    share = round(count * len(wrong) / max(1, len(judged)))
+    share = min(max(share, min(LEAST, len(wrong), count)), len(wrong), count - min(LEAST, len(other), count // 2))
+    return sorted(_spread(wrong, share) + _spread(other, count - share))
+
+
+def show(served: Served, data: Data, split: str, judged: Sequence[Judged]) -> tuple[list[Sample], str]:
+    """Reads the judged rows' examples again and shows them; draws the attention of some.
+
+    Returns:
+        The samples, and why no attention is drawn; empty if it is, or if no signature names any.
+    """
+    examples = _find(data, split, [one.row["row"] for one in judged])
+    samples = [_sample(served, one, examples[one.row["row"]]) for one in judged]
+    return samples, _explain(served, samples, [examples[sample.row] for sample in samples])
+
+
+def confusions(judged: Sequence[Judged], most: int = 10) -> list[tuple[str, str, int]]:
+    """Counts what stands in a reference and what in its place in the answer, the most frequent first."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for one in judged:
+        for said, references in one.texts.values():
+            if one.right is False and references:
+                counts.update(_replaced(_closest(said, references), said))
+    return [(*pair, times) for pair, times in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]]
+
+
+def is_picture(processor: Processor) -> bool:
+    """Whether a processor's features are the pixels of one picture, `(height, width, 3)`."""
+    features = processor.features
+    return features["vocabulary"] is None and len(features["shape"]) == 3 and features["shape"][-1] == 3
+
+
+def _as_answered(processor: Processor, rows: Sequence[Row], name: str) -> list[list[Any]]:
+    """Gives each row's references as an answer would say them: in lower case, say, and cut to the longest answer."""
+    references = [row["references"].get(name, []) for row in rows]
+    values = [value for several in references for value in several]
+    if not values or not all(isinstance(value, str) for value in values) or processor.raw.dtype != tf.string:
+        return references
+    try:
+        decoded = processor.decode(processor(tf.constant(values)).features).numpy()
+    except NotImplementedError:
+        return references
+    said = iter(plain(value) for value in decoded)
+    return [[next(said) for _ in several] for several in references]
+
+
+def _judged(row: Row, answers: Mapping[str, str], references: Mapping[str, Sequence[Any]]) -> Judged:
+    said = {name: row["answers"]["model"][output] for output, name in answers.items()}
+    comparable = bool(said) and all(isinstance(value, str | int) for value in said.values())
+    right = all(value in references[name] for name, value in said.items()) if comparable else None
+    return Judged(row, right, {name: (value, references[name]) for name, value in said.items() if isinstance(value, str)})
+
+
+def _spread(indices: Sequence[int], count: int) -> list[int]:
+    return [indices[(2 * i + 1) * len(indices) // (2 * count)] for i in range(count)]
+
+
+def _find(data: Data, split: str, rows: Sequence[str]) -> dict[str, Batch]:
+    found: dict[str, Batch] = {}
+    missing = set(rows)
+    for example in data.raw[split]:
+        if not missing:
+            break
+        if (row := example[ROW].numpy().decode()) in missing:
+            missing.remove(row)
+            found[row] = example
+    return found
+
+
+def _sample(served: Served, one: Judged, example: Batch) -> Sample:
+    signature = served.answers[served.default]
+    row = one.row
+    answer = row["answers"]["model"]
+    outputs = list(signature.answers) or [name for name in answer if name not in ("ok", "reason")]
+    inputs = [_shown_input(served.processors[name], name, example[name]) for name in signature.inputs]
+    answers = [_shown(name, answer[name], one.texts.get(signature.answers.get(name, ""))) for name in outputs]
+    references = [_shown(name, value) for name in signature.answers.values() for value in row["references"].get(name, [])]
+    return Sample(row["row"], inputs, answers, references, one.right)
+
+
+def _shown_input(processor: Processor, name: str, values: tf.Tensor) -> Shown:
+    value = plain_values(_one(processor, values))
+    value = value[0] if len(value) == 1 else value
+    if not is_picture(processor) or kind_of(value):
+        return _shown(name, value)
+    return Shown(name, picture=data_uri(_seen(processor, [values])[0]))
+
+
+def _one(processor: Processor, values: tf.Tensor) -> tf.Tensor:
+    """Gives the first of several values."""
+    return values[0] if len(values.shape) > len(processor.raw.shape) else values
+
+
+def _seen(processor: Processor, values: Sequence[tf.Tensor]) -> list[bytes]:
+    """Gives pictures as the model sees them, PNG bytes."""
+    features = processor(tf.stack([_one(processor, value) for value in values])).features
+    return list(processor.decode(features).numpy())
+
+
+def _shown(name: str, value: Any, compared: tuple[str, Sequence[str]] | None = None) -> Shown:
+    if kind_of(value):
+        return Shown(name, picture=data_uri(value))
+    words = _marked(*compared) if compared else ()
+    return Shown(name, _text(value), words=words)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str | bool | int):
+        return str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, bytes):
+        return f"{len(value):,} bytes"
+    if np.size(value) > 6:
+        return f"{' × '.join(map(str, np.shape(value)))} values"
+    return ", ".join(_text(plain(one)) for one in value)
+
+
+# Text beside text
+
+
+def _closest(said: str, references: Sequence[str]) -> str:
+    return max(references, key=lambda reference: _matcher(reference, said).ratio())
+
+
+def _marked(said: str, references: Sequence[str]) -> list[tuple[str, bool]]:
+    words = said.split()
+    if not references:
+        return [(word, True) for word in words]
+    matching = _matcher(_closest(said, references), said).get_matching_blocks()
+    kept = {block.b + i for block in matching for i in range(block.size)}
+    return [(word, index in kept) for index, word in enumerate(words)]
+
+
+def _replaced(reference: str, said: str) -> Iterator[tuple[str, str]]:
+    left, right = reference.split(), said.split()
+    for kind, i, j, k, m in _matcher(reference, said).get_opcodes():
+        if kind != "equal":
+            yield " ".join(left[i:j]), " ".join(right[k:m])
+
+
+def _matcher(reference: str, said: str) -> SequenceMatcher[str]:
+    return SequenceMatcher(None, reference.split(), said.split(), autojunk=False)
+
+
+# Attention
+
+
+def _explain(served: Served, samples: Sequence[Sample], examples: Sequence[Batch]) -> str:
+    """Draws the attention of the first samples into them; says why not, if it cannot."""
+    named = next((name for name, signature in served.answers.items() if signature.attention), "")
+    if not named or not samples:
+        return ""
+    signature = served.answers[named]
+    pictures = [name for name in signature.inputs if is_picture(served.processors[name])]
+    if len(pictures) != 1:
+        return f"The attention of '{named}' is not drawn: it takes {len(pictures)} pictures, and the drawing needs one."
+    chosen = _spread(range(len(samples)), min(EXPLAINED, len(samples)))
+    raw = {name: [_one(served.processors[name], examples[i][name]) for i in chosen] for name in signature.inputs}
+    outputs = served.functions[named](*[_stacked(raw[name]) for name in signature.inputs])
+    values = {name: output.numpy() for name, output in outputs.items()}
+    tokens = values[signature.attention].shape[-1]
+    side = round(tokens**0.5)
+    if side**2 != tokens:
+        return f"The attention of '{named}' is not drawn: its {tokens} tokens are no square grid over the picture."
+    seen = _seen(served.processors[pictures[0]], raw[pictures[0]])
+    for place, index in enumerate(chosen):
+        weights = values[signature.attention][place].reshape(-1, side, side)
+        samples[index].seen = data_uri(seen[place])
+        samples[index].looks = _looks(weights, _pieces(signature.pieces, values, place, len(weights)))
+    return ""
+
+
+def _stacked(values: Sequence[tf.Tensor]) -> tf.Tensor:
+    return tf.ragged.stack(values).to_tensor() if values[0].shape.rank else tf.stack(values)
+
+
+def _pieces(named: Mapping[str, str], values: Mapping[str, Any], place: int, count: int) -> list[str]:
+    output = next(iter(named), "")
+    return plain(values[output][place]) if output else [str(number) for number in range(1, count + 1)]
+
+
+def _looks(weights: Any, pieces: Sequence[str]) -> list[tuple[str, str, float]]:
+    """Draws each piece's weights as opacities, the example's largest weight opaque; padding has no piece."""
+    spoken = [(piece, grid) for piece, grid in zip(pieces, weights, strict=True) if piece]
+    largest = max((float(grid.max()) for _, grid in spoken), default=0.0) or 1.0
+    return [(piece, attention_uri(grid / largest), float(grid.max())) for piece, grid in spoken]
