@@ -131,7 +131,7 @@ def _loss(loss: Loss, found: Mapping[str, Any]) -> WeightedLoss:
 def _blamed_on(node: Node) -> Iterator[None]:
     """Turns what a component raises while it is built on symbolic tensors into a fault at its place in the recipe."""
     try:
-        with warnings.catch_warnings(record=True) as warned:
+        with warnings.catch_warnings(record=True, action="always") as warned:
             yield
     except StreamError as error:
         raise RecipeError([node.fault(str(_origin(error)))]) from error

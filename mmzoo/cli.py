@@ -52,7 +52,7 @@ def build(recipe: Path, out: Path | None, overrides: tuple[str, ...], resume: bo
 
     try:
         run = build_run(recipe, out=out, overrides=overrides, resume=resume, force=force)
-    except KeyboardInterrupt as stop:
+    except (KeyboardInterrupt, click.Abort) as stop:
         again = ["mmzoo", "build", str(recipe), *(["--out", str(out)] if out is not None else [])]
         again += [word for override in overrides for word in ("--set", override)]
         raise KeyboardInterrupt(f"Go on from the last finished epoch with:  {shlex.join([*again, '--resume'])}") from stop
