@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,8 +58,9 @@ def build(
         MmzooError: The data, the run's folder, the training or the export is at fault; the message says what to do.
     """
     read = read_recipe(recipe, tuple(overrides))
-    backend = _choose_backend(read)
+    backend: Any = _choose_backend(read)
     plan = resolve(read, catalog or discover())
+    plan = replace(plan, train=replace(plan.train, backend=backend))  # the run says what it was trained on
     from mmzoo.progress import Screen
     from mmzoo.run import Run
 
