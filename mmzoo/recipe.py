@@ -86,8 +86,8 @@ def read_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
 
 def parse_recipe(text: str, path: str = "<recipe>", overrides: tuple[str, ...] = ()) -> Recipe:
     """Reads a recipe's text; `read_recipe` says the rest."""
-    if len(text.encode()) > LARGEST:
-        raise RecipeError([Fault(path, "", f"the recipe has {len(text)} characters; at most {LARGEST} are read.")])
+    if (size := len(text.encode())) > LARGEST:
+        raise RecipeError([Fault(path, "", f"the recipe has {size} bytes; at most {LARGEST} are read.")])
     root = _Reader(path).read(text)
     if root.value is None:
         raise RecipeError([Fault(path, "", "the recipe is empty.", "See recipes/openmoji/captioner.yaml for one.")])
@@ -136,7 +136,7 @@ class _Reader:
         except (YAMLError, RecursionError, ValueError) as error:
             reason = str(error).partition("\n")[0]
             raise RecipeError([Fault(self.path, "", f"this is no YAML: {reason}.")]) from error
-        self._scalar = YAML(typ="safe", pure=True).load
+        self._construct = yaml.constructor.construct_object
         node = self._node(composed, "") if composed is not None else Node(None, f"{self.path}:1:1")
         if self.faults:
             raise RecipeError(self.faults)
@@ -167,7 +167,7 @@ class _Reader:
             return Node(self._mapping(composed, key), where, key)
         if composed.id == "sequence":
             return Node([self._node(n, f"{key}[{i}]") for i, n in enumerate(composed.value)], where, key)
-        return Node(self._value(composed), where, key)
+        return Node(self._value(composed, key), where, key)
 
     def _mapping(self, composed: Any, path: str) -> dict[str, Node]:
         entries: dict[str, Node] = {}
@@ -180,10 +180,17 @@ class _Reader:
             entries[name] = replace(self._node(value_node, key), name_where=self._at(key_node.start_mark))
         return entries
 
-    def _value(self, composed: Any) -> Any:
-        if str(composed.tag).endswith((":str", ":timestamp")):
+    def _value(self, composed: Any, key: str) -> Any:
+        kind = str(composed.tag).rpartition(":")[2]
+        if kind in ("str", "timestamp"):
             return composed.value
-        return self._scalar(composed.value)
+        try:
+            return self._construct(composed)
+        except (ValueError, KeyError):  # 'x' marked as !!int, or more digits than Python reads
+            text = composed.value if len(composed.value) <= 20 else f"{composed.value[:20]}..."
+            what = f"'{text}' is no value of the YAML tag '!!{kind}'."
+            self.faults.append(Fault(self._at(composed.start_mark), key, what))
+            return None
 
 
 def _override(root: Node, override: str) -> Node:
