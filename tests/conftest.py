@@ -1,8 +1,26 @@
 """What the tests of the core share."""
 
 import sys
+from pathlib import Path
 
 import pytest
+
+CAPTIONER = """\
+name: toy-captioner
+about: Says what colour a square has and where it is.
+data: {type: toy_squares, examples: 12}
+inputs:
+  image: {type: image, field: image, size: 9}
+  caption: {type: words, field: caption, length: 4}
+encoders:
+  image: {type: resnet, blocks: [1]}
+head: {type: gru_captioner, target: caption, units: 8, beam: 2}
+loss: {type: token_cross_entropy}
+train: {epochs: 1, batch: 4}
+metrics: [exact_match]
+export: {examples: 3}
+"""
+"""A recipe that builds in seconds."""
 
 
 @pytest.fixture
@@ -22,3 +40,11 @@ def install_plugin(tmp_path, monkeypatch):
         monkeypatch.syspath_prepend(folder)
 
     return install
+
+
+@pytest.fixture
+def toys(install_plugin, monkeypatch):
+    """Installs the toys as a plugin, and gives the recipe of a captioner of them."""
+    monkeypatch.syspath_prepend(Path(__file__).with_name("toys"))
+    install_plugin("mmzoo-toys", "from mmzoo_toys.hooks import *")
+    return CAPTIONER

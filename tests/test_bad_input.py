@@ -1,4 +1,4 @@
-"""What a person gets wrong ends with a message that says where, what and what to do; exit code 2, no traceback, nothing written."""
+"""What a person gets wrong ends with a message, exit code 2, no traceback, and nothing written."""
 
 import errno
 import json
@@ -81,14 +81,18 @@ KEYS = "name, about, data, inputs, encoders, fusion, head, loss, train, metrics,
         (
             "type: openmoji",
             "type: openmoij",
-            "r.yaml:2:14  data.type: no dataset named 'openmoij'.\n"
-            "  Nearest: openmoji (mmzoo-datasets 0.1.0). `mmzoo list datasets` shows all.\n",
+            (
+                "r.yaml:2:14  data.type: no dataset named 'openmoij'.\n"
+                "  Nearest: openmoji (mmzoo-datasets 0.1.0). `mmzoo list datasets` shows all.\n"
+            ),
         ),
         (
             "resnet",
             "resnett",
-            "r.yaml:7:17  encoders.image.type: no encoder named 'resnett'.\n"
-            "  Nearest: resnet (mmzoo-image 0.1.0). `mmzoo list encoders` shows all.\n",
+            (
+                "r.yaml:7:17  encoders.image.type: no encoder named 'resnett'.\n"
+                "  Nearest: resnet (mmzoo-image 0.1.0). `mmzoo list encoders` shows all.\n"
+            ),
         ),
         ("size: 32", "size: '32'", "r.yaml:4:44  inputs.image.size: expected int > 0, received '32'.\n"),
         ("[1]", "[1, 0]", "r.yaml:7:37  encoders.image.blocks[1]: expected a number greater than 0, received 0.\n"),
@@ -103,20 +107,26 @@ KEYS = "name, about, data, inputs, encoders, fusion, head, loss, train, metrics,
         (
             "name: toy",
             "name: ../toy",
-            "r.yaml:1:7  name: expected a name of letters, digits, '.', '_' and '-', received '../toy'.\n"
-            "  It becomes the name of the run's folder.\n",
+            (
+                "r.yaml:1:7  name: expected a name of letters, digits, '.', '_' and '-', received '../toy'.\n"
+                "  It becomes the name of the run's folder.\n"
+            ),
         ),
         (
             "size: 32",
             "size: big, sise: 3",
-            "r.yaml:4:44  inputs.image.size: expected int > 0, received 'big'.\n"
-            "r.yaml:4:49  inputs.image.sise: there is no such option.\n  Nearest: size. Known: size, fit, field.\n",
+            (
+                "r.yaml:4:44  inputs.image.size: expected int > 0, received 'big'.\n"
+                "r.yaml:4:49  inputs.image.sise: there is no such option.\n  Nearest: size. Known: size, fit, field.\n"
+            ),
         ),
         (
             "field: name",
             "field: names",
-            "r.yaml:5:33  inputs.caption.field: the data set 'openmoji' has no field 'names'.\n"
-            "  Its fields: image, name, emoji, group.\n",
+            (
+                "r.yaml:5:33  inputs.caption.field: the data set 'openmoji' has no field 'names'.\n"
+                "  Its fields: image, name, emoji, group.\n"
+            ),
         ),
         (
             "target: caption",
@@ -133,27 +143,35 @@ KEYS = "name, about, data, inputs, encoders, fusion, head, loss, train, metrics,
         (
             "batch: 4",
             "optimizer: {type: adamw, learning_rate: {type: cosine_decay, decay_stepz: 3}}",
-            "r.yaml:10:81  train.optimizer.learning_rate.decay_stepz: Keras' schedule 'cosine_decay' has no such option.\n"
-            "  Nearest: decay_steps, warmup_steps. "
-            "Known: initial_learning_rate, decay_steps, alpha, name, warmup_target, warmup_steps.\n",
+            (
+                "r.yaml:10:81  train.optimizer.learning_rate.decay_stepz: Keras' schedule 'cosine_decay' has no such option.\n"
+                "  Nearest: decay_steps, warmup_steps. "
+                "Known: initial_learning_rate, decay_steps, alpha, name, warmup_target, warmup_steps.\n"
+            ),
         ),
         (
             "token_cross_entropy",
             "token_cross_entropy, tokens: tokns",
-            "r.yaml:9:7  loss: the loss 'token_cross_entropy' needs 'tokns' (its 'tokens'), which neither the head nor the inputs "
-            "give.\n  Nearest: tokens, caption. Known: image, caption, logits, tokens, attention.\n",
+            (
+                "r.yaml:9:7  loss: the loss 'token_cross_entropy' needs 'tokns' (its 'tokens'), which neither the head nor the "
+                "inputs give.\n  Nearest: tokens, caption. Known: image, caption, logits, tokens, attention.\n"
+            ),
         ),
         (
             "encoders:\n",
             "  other: {type: image, field: image, size: 32}\nencoders:\n  other: {type: resnet, blocks: [1]}\n",
-            "r.yaml:10:7  head: the head 'gru_captioner' takes one stream, received 2 (other, image). "
-            "Add a fusion that joins them.\n",
+            (
+                "r.yaml:10:7  head: the head 'gru_captioner' takes one stream, received 2 (other, image). "
+                "Add a fusion that joins them.\n"
+            ),
         ),
         (
             "encoders:\n",
             "  other: {type: image, field: image, size: 32}\nencoders:\n",
-            "r.yaml:6:3  inputs.other: nothing uses this input.\n"
-            "  Give it an encoder, make it the head's target, or remove it.\n",
+            (
+                "r.yaml:6:3  inputs.other: nothing uses this input.\n"
+                "  Give it an encoder, make it the head's target, or remove it.\n"
+            ),
         ),
         (
             "target: caption",
@@ -259,6 +277,16 @@ def test_two_plugins_with_one_name(install_plugin, monkeypatch):
     monkeypatch.setenv("MMZOO_BLOCK", "mmzoo-zz")
     left = fault(old="resnet, blocks: [1]", new="eye")
     assert left == "r.yaml:7:10  encoders.image: it cannot be built: the eye of mmzoo-yy\n"
+
+
+def test_a_metric_that_wants_what_nobody_gives_is_found_before_training(install_plugin, toys):
+    text = "class Luck:\n    def update(self, answer, lukc): ...\n    def result(self): return {}"
+    install_plugin("mmzoo-zz", HOOKS.format(kind="metric", contributed={"luck": "zz_luck:Luck"}), zz_luck=text)
+    Path("r.yaml").write_text(toys, "utf-8")
+    assert said("build", "r.yaml", "--set", "metrics=[luck]") == (
+        "--set metrics  metrics[0]: the metric 'luck' needs 'lukc', which neither the answers nor the inputs give.\n"
+        "  Known: caption, score, ok, reason, answer, references.\n"
+    )
 
 
 # Places to write to
@@ -417,8 +445,10 @@ def test_predict_without_a_run_or_an_export():
     [
         (
             ("list", "encodrs"),
-            "there is no kind 'encodrs'. Nearest: encoders, heads. "
-            "Known: datasets, processors, encoders, fusions, heads, losses, metrics.\n",
+            (
+                "there is no kind 'encodrs'. Nearest: encoders, heads. "
+                "Known: datasets, processors, encoders, fusions, heads, losses, metrics.\n"
+            ),
         ),
         (("show", "resnet"), "expected KIND/NAME, such as encoder/resnet, received 'resnet'. Perhaps encoder/resnet.\n"),
         (
