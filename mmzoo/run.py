@@ -8,11 +8,13 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmzoo.errors import MmzooError, RunError
 from mmzoo.plan import Plan
-from mmzoo.processing import Processor
+
+if TYPE_CHECKING:
+    from mmzoo.processing import Processor
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 """Why a disk takes no more."""
@@ -127,14 +129,14 @@ class Run:
         write_text(self.recipe, plan.recipe.text)
         write_json(self.plan, {"recipe": plan.plain(), "versions": versions})
 
-    def save_processors(self, processors: dict[str, Processor]) -> None:
+    def save_processors(self, processors: dict[str, "Processor"]) -> None:
         """Writes what the processors learned."""
         for name, processor in processors.items():
             with writing(self.processors):
                 (self.processors / name).mkdir(parents=True, exist_ok=True)
                 processor.save(self.processors / name)
 
-    def load_processors(self, processors: dict[str, Processor]) -> None:
+    def load_processors(self, processors: dict[str, "Processor"]) -> None:
         """Reads what they learned."""
         for name, processor in processors.items():
             processor.load(self.processors / name)
@@ -196,8 +198,8 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         if beside.is_dir():
             shutil.rmtree(beside)
-        else:
-            beside.unlink(missing_ok=True)
+        elif beside.exists():
+            beside.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -104,9 +104,10 @@ def check_stream(value: Any, user: str) -> None:
     if not (isinstance(value, Mapping) and set(value) == {"tokens", "mask"}):
         raise StreamError(f"{user} must give a stream of 'tokens' and 'mask', received {describe(value)}.")
     tokens, mask = value["tokens"], value["mask"]
-    if len(tokens.shape) != 3 or tuple(mask.shape) != tuple(tokens.shape[:2]) or _dtype(mask) != "bool":
+    shaped = len(tokens.shape) == 3 and tuple(mask.shape) == tuple(tokens.shape[:2])
+    if not (shaped and keras.backend.is_float_dtype(_dtype(tokens)) and _dtype(mask) == "bool"):
         raise StreamError(
-            f"{user} must give tokens (batch, tokens, dim) and a boolean mask (batch, tokens), "
+            f"{user} must give floating-point tokens (batch, tokens, dim) and a boolean mask (batch, tokens), "
             f"received tokens {describe(tokens)} and mask {describe(mask)}."
         )
 

@@ -48,8 +48,8 @@ def test_nearest_names(name, known, near):
     [
         ("epoch", ["epochs", "batch"], "Nearest: epochs. Known: epochs, batch."),
         ("xyz", ["epochs", "batch"], "Known: epochs, batch."),
-        ("epoch", ["epochs", *[f"n{i}" for i in range(11)]], f"Nearest: epochs. Known: {', '.join(['epochs', *[f'n{i}' for i in range(11)]])}."),
-        ("epoch", ["epochs", *[f"n{i}" for i in range(12)]], "Nearest: epochs."),
+        ("epoch", ["epochs", *"abcdefghijk"], "Nearest: epochs. Known: epochs, a, b, c, d, e, f, g, h, i, j, k."),
+        ("epoch", ["epochs", *"abcdefghijkl"], "Nearest: epochs."),
         ("xyz", [], ""),
     ],
 )

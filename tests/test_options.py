@@ -51,7 +51,7 @@ def bound(annotation: Any, yaml: str, default: Any = MISSING) -> tuple[Any, str]
 
     part.__annotations__["x"] = annotation
     values, faults = bind(options_of(part), node("{x: %s}" % yaml))  # noqa: UP031  # the braces are YAML's
-    return values["x"] if "x" in values else None, "\n".join(map(str, faults))
+    return values.get("x"), "\n".join(map(str, faults))
 
 
 def test_options_are_keyword_only_parameters_without_those_that_the_core_supplies():

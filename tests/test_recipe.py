@@ -179,13 +179,14 @@ YAML_LIKE = st.text(st.sampled_from("ab:?-[]{},&*!|>'\"#%@` \n\t0123456789.~<=_e
 @settings(deadline=None, max_examples=300)
 def test_any_text_is_a_recipe_or_a_recipe_error(text):
     try:
-        recipe = parse_recipe(text)
+        found = parse_recipe(text)
     except RecipeError as error:
-        assert error.faults
-        assert all(fault.what for fault in error.faults)
+        found = error
+    if isinstance(found, Recipe):
+        assert isinstance(found.root.plain(), dict)
     else:
-        assert isinstance(recipe, Recipe)
-        assert isinstance(recipe.root.plain(), dict)
+        assert found.faults
+        assert all(fault.what for fault in found.faults)
 
 
 PLAIN = st.recursive(
