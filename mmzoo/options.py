@@ -213,7 +213,10 @@ def _function(component: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _parameters(component: Callable[..., Any]) -> list[inspect.Parameter]:
-    parameters = list(inspect.signature(_function(component)).parameters.values())
+    function = _function(component)
+    if str(getattr(function, "__module__", "")).startswith("keras."):
+        return []  # a layer without a constructor of its own has no options; Keras' are none
+    parameters = list(inspect.signature(function).parameters.values())
     return parameters[1:] if inspect.isclass(component) else parameters
 
 

@@ -1,0 +1,60 @@
+"""What heads must hold beside what every layer must."""
+
+from collections.abc import Iterable
+
+import keras
+
+from mmzoo.errors import suggest
+from mmzoo.options import tensors_of
+from mmzoo.streams import describe
+from mmzoo.testing.layers import Trial
+from mmzoo.testing.scoring import per_example
+from mmzoo.testing.subject import Subject, bind_component, require
+from mmzoo.testing.tensors import BATCH, finite
+
+
+def check_targets(subject: Subject) -> None:
+    """The declared targets are inputs and are all that training needs; the outputs are tensors by name."""
+    trial = Trial(subject)
+    outputs = trial.call(trial.batch, training=True)
+    named = isinstance(outputs, dict) and all(hasattr(value, "shape") for value in outputs.values())
+    require(named, f"call must give a dict of tensors, received {describe(outputs)}.")
+
+
+def check_signatures(subject: Subject) -> None:
+    """Signatures give named tensors whose first axis is the batch, and name only what there is."""
+    trial = Trial(subject)
+    signatures, inputs = trial.layer.signatures(), set(subject.case.inputs) | set(trial.batch[0])
+    require(signatures, "signatures() is empty; give at least one, the first is the default one.")
+    for name, signature in signatures.items():
+        outputs = signature.answer(trial.seen(trial.batch[0], signature.inputs))
+        for output, value in outputs.items():
+            text = f"the output '{output}' of the signature '{name}' must start with the batch, received {value.shape}."
+            require(len(value.shape) >= 1 and value.shape[0] == BATCH, text)
+        _known(f"the signature '{name}' takes", signature.inputs, inputs)
+        for words in ("decode", "pieces", "answers"):
+            given = getattr(signature, words)
+            _known(f"`{words}` of the signature '{name}' names the output", given, set(outputs))
+            _known(f"`{words}` of the signature '{name}' names the input", given.values(), inputs)
+
+
+def _known(what: str, names: Iterable[str], known: set[str]) -> None:
+    for name in names:
+        require(name in known, f"{what} '{name}', which there is not. {suggest(name, sorted(known))}".rstrip())
+
+
+def check_losses(subject: Subject) -> None:
+    """Each loss that is made for it finds its tensors and gives one finite number per example."""
+    trial = Trial(subject)
+    case = subject.case
+    inputs = dict(trial.batch[1])
+    for written in case.losses:
+        loss = {"type": written} if isinstance(written, str) else dict(written)
+        loaded = subject.catalog.get("loss", loss["type"]).load()
+        wires = {name: loss.get(name, name) for name in tensors_of(loaded)}
+        found = inputs | trial.call(trial.batch, training=True)
+        _known(f"the loss '{loss['type']}' needs", wires.values(), set(found))
+        bound = bind_component(subject.catalog, "loss", loss, leave=("weight", *wires))
+        value = loaded(**{name: keras.ops.convert_to_tensor(found[wire]) for name, wire in wires.items()}, **bound.options)
+        per_example(value, BATCH, f"the loss '{loss['type']}'")
+        finite(value, f"the loss '{loss['type']}' is not finite on the head's outputs.")

@@ -1,0 +1,244 @@
+"""What encoders, fusions and heads must hold."""
+
+import json
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import tree
+
+from mmzoo.streams import check_stream, describe
+from mmzoo.testing.cases import EncoderCase, FusionCase, HeadCase
+from mmzoo.testing.subject import ConformanceError, Subject, require
+from mmzoo.testing.tensors import PADDING, batch_of, finite, named, numbers, same, streams_of
+
+SEED = 1
+
+
+class Trial:
+    """A layer, made afresh and built, with a batch of what it takes.
+
+    Args:
+        subject: A case of a layer.
+    """
+
+    def __init__(self, subject: Subject):
+        keras.utils.set_random_seed(SEED)
+        self.case = subject.case
+        self.layer = _make(subject)
+        self.batch = _batch(self.case, self.layer)
+        self.call(self.batch)
+        self.state = [variable.numpy() for variable in self.layer.non_trainable_variables]
+
+    def call(self, batch: Any, training: bool = False) -> Any:
+        """Calls the layer as a task does."""
+        return self.layer(*batch, training=training)
+
+    def answers(self, batch: Any) -> Any:
+        """Gives what is served: the answers of a head by signature, the streams of another layer."""
+        if not isinstance(self.case, HeadCase):
+            return self.call(batch)
+        return {name: one.answer(self.seen(batch[0], one.inputs)) for name, one in self.layer.signatures().items()}
+
+    def seen(self, streams: Any, inputs: tuple[str, ...]) -> Any:
+        """Leaves out the streams of inputs that a signature does not take."""
+        return {name: value for name, value in streams.items() if not inputs or name in inputs or name not in self.case.inputs}
+
+    def everything(self, batch: Any) -> Any:
+        """Gives what is trained on and what is served, with random numbers drawn as the last time."""
+        for variable, value in zip(self.layer.non_trainable_variables, self.state, strict=True):
+            variable.assign(value)
+        return {"call": self.call(batch), "answers": self.answers(batch)}
+
+
+def _make(subject: Subject) -> Any:
+    case = subject.case
+    known = getattr(case, "inputs", {})
+    return subject.make(features=getattr(case, "reads", None), inputs={name: dict(value) for name, value in known.items()})
+
+
+def _batch(case: Any, layer: Any) -> list[Any]:
+    rng = np.random.default_rng(SEED)
+    if isinstance(case, EncoderCase):
+        return [batch_of(case.reads, rng)]
+    streams = streams_of(case.streams, rng)
+    if isinstance(case, FusionCase):
+        return [streams]
+    missing = [name for name in layer.targets if name not in case.inputs]
+    require(not missing, f"its targets {missing} are no inputs; the case's are {sorted(case.inputs)}.")
+    return [streams, {name: batch_of(case.inputs[name], rng) for name in layer.targets}]
+
+
+def _symbols(batch: Any) -> Any:
+    return tree.map_structure(lambda array: keras.Input(array.shape[1:], dtype=array.dtype.name), batch)
+
+
+def check_config(subject: Subject) -> None:
+    """Every option is in `get_config`, which is JSON and makes the same layer again."""
+    layer = Trial(subject).layer
+    config = layer.get_config()
+    for name, value in subject.bound.options.items():
+        require(name in config, f"get_config leaves out the option '{name}'. Leave get_config to Keras, or give all options.")
+        require(config[name] == value, f"get_config gives {config[name]!r} for the option '{name}', which is {value!r}.")
+    try:
+        json.dumps(config)
+    except TypeError as error:
+        raise ConformanceError(f"get_config gives what JSON cannot hold: {error}.") from error
+    again = type(layer).from_config(config).get_config()
+    require(again == config, f"from_config(get_config()) makes another layer: {again}, not {config}.")
+
+
+def check_shapes(subject: Subject) -> None:
+    """Shapes and types on symbolic tensors are those of real ones."""
+    trial = Trial(subject)
+    batch = _symbols(trial.batch)
+    promised = dict(named(_make(subject)(*batch)))
+    given = dict(named(_checked(trial, trial.call(trial.batch))))
+    require(set(promised) == set(given), f"symbolic tensors give {sorted(promised)}, real ones {sorted(given)}.")
+    for name, value in given.items():
+        text = f"'{name}' is {describe(promised[name])} on symbolic tensors and {describe(value)} on real ones."
+        require(_fits(promised[name], value), text)
+
+
+def _checked(trial: Trial, gives: Any) -> Any:
+    if not isinstance(trial.case, HeadCase):
+        for name, stream in gives.items() if isinstance(trial.case, FusionCase) else [("", gives)]:
+            check_stream(stream, f"the {trial.case.kind} '{trial.case.name}'" + (f", for '{name}'," if name else ""))
+    return gives
+
+
+def _fits(promised: Any, given: Any) -> bool:
+    sizes = zip(promised.shape, given.shape, strict=False)
+    alike = len(promised.shape) == len(given.shape) and all(size in (None, real) for size, real in sizes)
+    return alike and keras.backend.standardize_dtype(promised.dtype) == keras.backend.standardize_dtype(given.dtype)
+
+
+def check_mask(subject: Subject) -> None:
+    """What is masked does not count: neither the values of masked tokens nor more padding of a text."""
+    trial = Trial(subject)
+    if isinstance(trial.case, EncoderCase):
+        _check_padding(trial)
+        return
+    changed = {name: stream | {"tokens": _disturbed(stream)} for name, stream in trial.batch[0].items()}
+    text = "the values of masked tokens change {name}. Mask attention, means and sums; `mmzoo.pool` averages real tokens."
+    same(trial.everything(trial.batch), trial.everything([changed, *trial.batch[1:]]), text)
+
+
+def _disturbed(stream: Any) -> Any:
+    noise = np.random.default_rng(SEED + 1).normal(size=stream["tokens"].shape) * 10
+    return (stream["tokens"] + noise * ~stream["mask"][..., None]).astype("float32")
+
+
+def _check_padding(trial: Trial) -> None:
+    ids = trial.batch[0]
+    whole, less = numbers(trial.call([ids])), numbers(trial.call([ids[:, :-PADDING]]))
+    kept = {name: value[:, : less[name].shape[1]] for name, value in whole.items()}
+    require(not whole["mask"][:, less["mask"].shape[1] :].any(), "the mask says that padding is real; it must be ids != PAD.")
+    same(kept, less, "{name} depends on how much padding follows a text. Mask attention, means and sums.")
+
+
+def check_absent(subject: Subject) -> None:
+    """A stream that is absent, masked as a whole, from some examples leaves finite numbers."""
+    trial = Trial(subject)
+    for name, stream in trial.batch[0].items():
+        mask = stream["mask"].copy()
+        mask[::2] = False
+        without = {**trial.batch[0], name: stream | {"mask": mask}}
+        text = (
+            f"{{name}} is not finite for examples without the stream '{name}'. Divide by at least 1; mask with a large number."
+        )
+        finite(trial.everything([without, *trial.batch[1:]]), text)
+
+
+def check_batch(subject: Subject) -> None:
+    """An example's result is the same alone and among others."""
+    trial = Trial(subject)
+    among = tree.map_structure(lambda array: array[1:2], numbers(trial.answers(trial.batch)))
+    alone = trial.answers(tree.map_structure(lambda array: array[1:2], trial.batch))
+    same(
+        among,
+        alone,
+        "{name} of an example depends on the other examples of its batch. Normalise over axes other than the first.",
+    )
+
+
+def check_deterministic(subject: Subject) -> None:
+    """Inference gives the same twice."""
+    trial = Trial(subject)
+    text = "{name} differs from one call to the next in inference. Heed `training`; draw with a fixed seed."
+    same(trial.answers(trial.batch), trial.answers(trial.batch), text, tolerance=0)
+
+
+def check_gradients(subject: Subject) -> None:
+    """Every trainable weight gets a finite gradient."""
+    trial = Trial(subject)
+    rng = np.random.default_rng(SEED)
+    with tf.GradientTape() as tape:
+        outputs = [value for _, value in named(trial.call(trial.batch, training=True)) if _is_float(value)]
+        total = sum(tf.reduce_sum(tf.cast(value, tf.float32) * rng.normal(size=value.shape)) for value in outputs)
+    weights = trial.layer.trainable_variables
+    for weight, gradient in zip(weights, tape.gradient(total, [weight.value for weight in weights]), strict=True):
+        require(gradient is not None, f"the weight '{weight.path}' gets no gradient. Remove it, or set it not trainable.")
+        finite(tf.convert_to_tensor(gradient), f"the gradient of the weight '{weight.path}' is not finite.")
+
+
+def _is_float(value: Any) -> bool:
+    return keras.backend.is_float_dtype(keras.backend.standardize_dtype(value.dtype))
+
+
+def check_keras_file(subject: Subject) -> None:
+    """A `.keras` file gives the layer back with its numbers."""
+    trial = Trial(subject)
+    inputs = _symbols(trial.batch)
+    model = keras.Model(inputs, trial.call(inputs))
+    classes = {type(trial.layer).__name__: type(trial.layer)}
+    with tempfile.TemporaryDirectory() as folder, keras.saving.custom_object_scope(classes):
+        model.save(Path(folder) / "model.keras")
+        with warnings.catch_warnings():
+            # Keras warns of a layer that makes its sublayers' weights when it is called first, which the model does next.
+            warnings.filterwarnings("ignore", message=r"`build\(\)` was called on layer", category=UserWarning)
+            again = keras.models.load_model(Path(folder) / "model.keras")
+    before = trial.everything(trial.batch)["call"]
+    for variable, value in zip(again.layers[-1].non_trainable_variables, trial.state, strict=True):
+        variable.assign(value)
+    same(
+        before, again(trial.batch), "{name} is another after reloading from a .keras file. Make every weight in build or call."
+    )
+
+
+def check_saved_model(subject: Subject) -> None:
+    """A SavedModel gives the same answers."""
+    trial = Trial(subject)
+    module = tf.Module()
+    module.weights = [variable.value for variable in trial.layer.variables]
+    specs = tree.map_structure(lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), trial.batch)
+    module.answer = tf.function(lambda *batch: trial.answers(list(batch)), input_signature=specs, autograph=False)
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder)
+        again = tf.saved_model.load(folder)
+        found = again.answer(*tree.map_structure(tf.constant, trial.batch))
+    same(trial.answers(trial.batch), found, "{name} is another after reloading from a SavedModel. Use `keras.ops` alone.")
+
+
+def check_mixed_precision(subject: Subject) -> None:
+    """It trains and answers in `mixed_bfloat16`, with finite numbers."""
+    with _policy("mixed_bfloat16"):
+        trial = Trial(subject)
+        finite(trial.everything(trial.batch), "{name} is not finite in mixed_bfloat16.")
+        check_gradients(subject)
+
+
+@contextmanager
+def _policy(name: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,0 +1,140 @@
+"""What losses and metrics must hold."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mmzoo.options import tensors_of
+from mmzoo.streams import describe
+from mmzoo.testing.subject import Subject, require
+from mmzoo.testing.tensors import TOLERANCE, finite, numbers, same
+
+LARGE = 1e4
+"""What numbers are multiplied by to see whether a loss stays finite."""
+
+
+def per_example(value: Any, batch: int, who: str = "it") -> None:
+    """Holds that a loss gives one floating point number per example."""
+    right = tuple(value.shape) == (batch,) and keras.backend.is_float_dtype(keras.backend.standardize_dtype(value.dtype))
+    require(right, f"{who} must give one floating point number per example, ({batch},), received {describe(value)}.")
+
+
+def check_shape(subject: Subject) -> None:
+    """Gives one number per example, for one example too."""
+    for tensors in (subject.case.best, {name: value[:1] for name, value in _arrays(subject.case.best).items()}):
+        per_example(_loss(subject, tensors), len(next(iter(tensors.values()))))
+
+
+def check_least(subject: Subject) -> None:
+    """Each right answer costs less than each worse one."""
+    best, worse = numbers(_loss(subject, subject.case.best)), numbers(_loss(subject, subject.case.worse))
+    text = (
+        f"right answers cost {_short(best)}, worse ones {_short(worse)}. Each right one must cost less; look for a wrong sign."
+    )
+    require((best < worse).all(), text)
+
+
+def check_finite(subject: Subject) -> None:
+    """The loss and its gradients are finite, for the largest numbers too."""
+    case = subject.case
+    extremes = case.extremes or [_times(tensors, LARGE) for tensors in (case.best, case.worse)]
+    for tensors in (case.best, case.worse, *extremes):
+        given = _tensors(subject, tensors)
+        moving = [value for value in given.values() if value.dtype.is_floating]
+        with tf.GradientTape() as tape:
+            tape.watch(moving)
+            value = _loss(subject, given)
+        finite(
+            value, f"it is not finite: {_short(numbers(value))}. Work with logarithms: `keras.ops.log_softmax`, `logsumexp`."
+        )
+        gradients = [gradient for gradient in tape.gradient(value, moving) if gradient is not None]
+        require(gradients or not moving, "no tensor gets a gradient from it. Use differentiable `keras.ops` alone.")
+        finite(gradients, "its gradient is not finite. Mask before a division or a logarithm, not after it.")
+
+
+def check_padding(subject: Subject) -> None:
+    """Tensors that differ in what must not count cost the same."""
+    best = _loss(subject, subject.case.best)
+    for number, tensors in enumerate(subject.case.same):
+        text = f"the tensors same[{number}] cost other than the best: what must not count does. Multiply by what is real."
+        same(best, _loss(subject, tensors), text)
+
+
+def _loss(subject: Subject, tensors: Mapping[str, Any]) -> Any:
+    return subject.loaded(**_tensors(subject, tensors), **subject.bound.options)
+
+
+def _tensors(subject: Subject, tensors: Mapping[str, Any]) -> dict[str, Any]:
+    wanted = tensors_of(subject.loaded)
+    require(set(tensors) == set(wanted), f"it takes the tensors {list(wanted)}, the case gives {list(tensors)}.")
+    return {name: tf.convert_to_tensor(value) for name, value in _arrays(tensors).items()}
+
+
+def _arrays(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _array(value) for name, value in tensors.items()}
+
+
+def _array(value: Any) -> Any:
+    array = np.asarray(value)
+    return array.astype({"f": "float32", "i": "int32"}.get(array.dtype.kind, array.dtype))
+
+
+def _times(tensors: Mapping[str, Any], factor: float) -> dict[str, Any]:
+    return {name: value * np.float32(factor) if value.dtype.kind == "f" else value for name, value in _arrays(tensors).items()}
+
+
+def _short(values: Any) -> str:
+    return np.array2string(values, precision=4, threshold=8)
+
+
+# Metrics
+
+
+def check_order(subject: Subject) -> None:
+    """Right answers score at least as well as wrong ones."""
+    perfect, wrong = _result(subject, subject.case.perfect), _result(subject, subject.case.wrong)
+    for name, value in perfect.items():
+        falls = name in subject.case.lower_is_better
+        better = value <= wrong[name] if falls else value >= wrong[name]
+        text = f"'{name}' is {value:.4g} for right answers and {wrong[name]:.4g} for wrong ones."
+        require(better, f"{text} Name it in `lower_is_better` if it should fall.")
+
+
+def check_empty(subject: Subject) -> None:
+    """Without examples it gives the same names with finite numbers."""
+    empty, full = _result(subject, ()), _result(subject, subject.case.perfect)
+    require(set(empty) == set(full), f"without examples it gives {sorted(empty)}, with some {sorted(full)}.")
+    for name, value in empty.items():
+        require(math.isfinite(value), f"'{name}' is {value} without examples. Choose a number, such as 0.")
+
+
+def check_result(subject: Subject) -> None:
+    """The result is plain numbers by name, is the same when it is asked for twice, and does not depend on the order."""
+    case = subject.case
+    metric = _updated(subject, case.perfect)
+    first, second = metric.result(), metric.result()
+    plain = isinstance(first, dict) and all(type(value) in (int, float) for value in first.values())
+    require(plain, f"result must give plain numbers by name, received {first!r}. Convert with float().")
+    json.dumps(first)
+    require(first == second, f"result gives {first} and, asked again, {second}.")
+    rows = [*case.perfect, *case.wrong]
+    forth, back = _result(subject, rows), _result(subject, rows[::-1])
+    for name, value in forth.items():
+        text = f"'{name}' depends on the order of the examples: {value} and {back[name]}."
+        require(math.isclose(value, back[name], rel_tol=TOLERANCE, abs_tol=TOLERANCE), text)
+
+
+def _result(subject: Subject, rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    return dict(_updated(subject, rows).result())
+
+
+def _updated(subject: Subject, rows: Iterable[Mapping[str, Any]]) -> Any:
+    metric = subject.make()
+    for row in rows:
+        metric.update(**row)
+    return metric

@@ -1,0 +1,84 @@
+"""What every check is given, and what it raises."""
+
+import inspect
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mmzoo.catalog import Catalog
+from mmzoo.errors import RecipeError
+from mmzoo.options import bind, options_of, supplied_of, tensors_of
+from mmzoo.plan import Bound
+from mmzoo.recipe import place
+from mmzoo.testing.cases import Case
+
+
+class ConformanceError(AssertionError):
+    """A component breaks its contract; the text says which one, which property, what was found and what is expected."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A component with the options of its case, as a recipe would bind them.
+
+    Args:
+        case: What the author wrote.
+        bound: The component and every option.
+        catalog: Where it was found.
+    """
+
+    case: Any  # the Case of its kind
+    bound: Bound
+    catalog: Catalog
+
+    def make(self, **supplied: Any) -> Any:
+        """Makes the object; of `supplied` it gets what it asks for."""
+        wanted = supplied_of(self.loaded)
+        return self.bound.make(**{name: value for name, value in supplied.items() if name in wanted})
+
+    @property
+    def loaded(self) -> Any:
+        """The component itself: its class or function."""
+        return self.bound.component.load()
+
+
+def subject_of(case: Case, catalog: Catalog) -> Subject:
+    """Looks a case's component up and binds its options.
+
+    Raises:
+        PluginError: No plugin offers it.
+        RecipeError: Its options are wrong.
+    """
+    return Subject(case, bind_component(catalog, case.kind, {"type": case.name, **case.options}), catalog)
+
+
+def bind_component(catalog: Catalog, kind: str, written: dict[str, Any], leave: tuple[str, ...] = ()) -> Bound:
+    """Binds a component that is written as in a recipe; `leave` are keys that are no options."""
+    component = catalog.get(kind, written["type"])
+    node = place(written, "the case", written["type"])
+    options, faults = bind(options_of(component.load()), node, leave=("type", *leave))
+    if faults:
+        raise RecipeError(replace(fault, where="the case") for fault in faults)
+    return Bound(component, options, node)
+
+
+def require(holds: Any, text: str) -> None:
+    """Raises what a property says when it does not hold."""
+    if not holds:
+        raise ConformanceError(text)
+
+
+def check_options(subject: Subject) -> None:
+    """Options are keyword-only, annotated and documented, and the component has a docstring."""
+    loaded = subject.loaded
+    require(inspect.getdoc(loaded), "it has no docstring. Its first line is what `mmzoo list` shows.")
+    if subject.case.kind != "loss":
+        loose = [name for name in tensors_of(loaded) if name not in ("features", "inputs")]
+        require(not loose, f"a recipe cannot set {_names(loose)}. Put '*' before the options: they are keyword-only.")
+    for option in options_of(loaded):
+        where = f"the option '{option.name}'"
+        require(option.annotation is not Any, f"{where} has no annotation. Recipes are checked against it.")
+        require(option.doc, f"{where} is not described. Say under `Args:` what it means, with its unit and range.")
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

@@ -1,0 +1,92 @@
+"""Batches to try components on, and how their results are compared."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from mmzoo.streams import END, PAD
+from mmzoo.testing.subject import require
+
+BATCH = 4
+"""Examples in a batch that a layer is tried on."""
+PADDING = 2
+"""Positions at the end of a text or stream that are padding in every example."""
+TOLERANCE = 1e-4
+"""How far numbers that should be the same may be apart, relative or absolute."""
+
+
+def batch_of(known: Mapping[str, Any], rng: np.random.Generator) -> Any:
+    """Draws what a processor could give: ids end with END and PAD, whole numbers are pixels, others are normal."""
+    shape, dtype = (BATCH, *known["shape"]), known["dtype"]
+    if known["vocabulary"] is not None:
+        return _ids(shape, dtype, known["vocabulary"], rng)
+    if dtype == "bool":
+        return rng.random(shape) < 0.5
+    return rng.normal(size=shape).astype(dtype) if "float" in dtype else rng.integers(0, 256, shape).astype(dtype)
+
+
+def _ids(shape: tuple[int, ...], dtype: str, vocabulary: int, rng: np.random.Generator) -> Any:
+    if len(shape) < 2:
+        return rng.integers(0, vocabulary, shape).astype(dtype)
+    ids = rng.integers(min(END + 1, vocabulary - 1), vocabulary, shape)
+    position, ends = np.arange(shape[-1]), _lengths(shape[-1], shape[:-1], rng)[..., None] - 1
+    return np.where(position < ends, ids, np.where(position == ends, END, PAD)).astype(dtype)
+
+
+def _lengths(most: int, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+    return rng.integers(1, max(2, most - PADDING + 1), shape)
+
+
+def streams_of(shapes: Mapping[str, tuple[int, int]], rng: np.random.Generator) -> dict[str, Any]:
+    """Draws streams whose examples have real tokens of several numbers, at least one and not all."""
+    return {name: _stream(tokens, dim, rng) for name, (tokens, dim) in shapes.items()}
+
+
+def _stream(tokens: int, dim: int, rng: np.random.Generator) -> dict[str, Any]:
+    mask = np.arange(tokens) < _lengths(tokens, (BATCH, 1), rng)
+    return {"tokens": rng.normal(size=(BATCH, tokens, dim)).astype("float32"), "mask": mask}
+
+
+def numbers(nest: Any) -> Any:
+    """Gives a nest of tensors as arrays, bfloat16 and half as float32, and zeros where a stream is masked."""
+    if isinstance(nest, Mapping):
+        plain = {name: numbers(value) for name, value in nest.items()}
+        return plain | {"tokens": plain["tokens"] * plain["mask"][..., None]} if set(plain) == {"tokens", "mask"} else plain
+    if isinstance(nest, list | tuple):
+        return [numbers(value) for value in nest]
+    array = keras.ops.convert_to_numpy(nest)
+    return array.astype("float32") if array.dtype.name in ("bfloat16", "float16") else array
+
+
+def named(nest: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Iterates over the leaves of a nest, each with its path: `joint.tokens`."""
+    if isinstance(nest, Mapping | list | tuple):
+        for key, value in nest.items() if isinstance(nest, Mapping) else enumerate(nest):
+            yield from named(value, f"{name}.{key}".strip("."))
+    else:
+        yield name, nest
+
+
+def same(first: Any, second: Any, text: str, tolerance: float = TOLERANCE) -> None:
+    """Holds that two nests are the same; `text` says what it means if they are not, with `{name}` for what differs."""
+    left, right = dict(named(numbers(first))), dict(named(numbers(second)))
+    require(set(left) == set(right), f"the results have other parts: {sorted(left)} and {sorted(right)}.")
+    for name, value in left.items():
+        require(_close(value, right[name], tolerance), text.format(name=f"'{name}'" if name else "the result"))
+
+
+def _close(first: Any, second: Any, tolerance: float) -> bool:
+    if first.shape != second.shape:
+        return False
+    if first.dtype.kind == "f":
+        return bool(np.allclose(first, second, rtol=tolerance, atol=tolerance, equal_nan=True))
+    return bool(np.array_equal(first, second))
+
+
+def finite(nest: Any, text: str) -> None:
+    """Holds that every number of a nest is finite."""
+    for name, value in named(numbers(nest)):
+        bad = value.dtype.kind == "f" and not np.isfinite(value).all()
+        require(not bad, text.format(name=f"'{name}'" if name else "the result"))
