@@ -205,8 +205,11 @@ def test_a_required_key_that_is_empty(override):
     assert f"--set {key}: it is empty; expected at least one." in said(GOOD, override)
 
 
+SHAPES = ["3", "[3]", "text", "true", "[[]]", "{type: 3}", "{type: null}", "{x: {y: []}}", "[null]", "{? [1] : 2}"]
+
+
 @pytest.mark.parametrize("key", ["data", "inputs", "encoders", "fusion", "head", "loss", "train", "metrics", "export"])
-@pytest.mark.parametrize("value", "3;[3];text;true;[[]];{type: 3};{type: null};{x: {y: []}};[null];{? [1] : 2}".split(";"))
+@pytest.mark.parametrize("value", SHAPES)
 def test_any_shape_of_a_key_is_a_fault_and_no_crash(key, value):
     assert said(GOOD, f"{key}={value}")
 
