@@ -1,7 +1,7 @@
 """History -> panels of curves: where each line, tick and label of a chart stands, for the page to draw."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 480, 270
@@ -135,23 +135,22 @@ def _spread(heights: Mapping[str, float]) -> dict[str, float]:
 
 
 def _round_numbers(low: float, high: float, whole: bool = False) -> list[float]:
-    """Gives about five round numbers that enclose a range: multiples of 1, 2 or 5 times a power of ten."""
-    rough = (high - low or abs(high) or 1) / 5
+    """Gives two to seven round numbers that enclose a range: multiples of 1, 2 or 5 times a power of ten."""
+    size = max(abs(low), abs(high), 1e-9)
+    rough = (high - low if high - low > 1e-6 * size else size) / 5
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     step = max(1.0, step) if whole else step
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    first = math.floor(low / step + 1e-9)
+    last = max(math.ceil(high / step - 1e-9), first + 1)
     return [round(i * step, 12) for i in range(first, last + 1)]
 
 
 def _decades(low: float, high: float) -> list[float]:
-    """Gives 1, 2 and 5 times the powers of ten that enclose a range; the powers alone where those are too many."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    factors = (1, 2, 5) if len(powers) <= 3 else (1,)
+    """Gives 1, 2 and 5 times the powers of ten within a range, or up to nine of the powers where those are too many."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    powers = range(first, last + 1, 1 + (last - first) // 9)
+    factors = (1, 2, 5) if last - first < 3 else (1,)
     numbers = [factor * 10.0**power for power in powers for factor in factors]
-    inside = list(_between(numbers, low, high))
+    inside = [number for number in numbers if low <= number <= high]
     return inside if len(inside) >= 2 else [low, high]
-
-
-def _between(numbers: Sequence[float], low: float, high: float) -> Iterator[float]:
-    yield from (number for number in numbers if low <= number <= high)

@@ -83,51 +83,56 @@ def _cells(values: Sequence[float | None], falling: bool) -> list[Cell]:
 
 
 def number(value: float | None) -> str:
-    """Writes a score so that it can be read: three decimals, one from 100 on; a dash if there is none."""
+    """Writes a score so that it can be read: three decimals, fewer from 10 and from 100 on; a dash if there is none."""
     if value is None:
         return "–"
     if not math.isfinite(value):
         return "no number"
-    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3f}"
+    return f"{value:.{3 - (abs(value) >= 10) - (abs(value) >= 100)}f}"
 
 
 def _facts(plan: Plan, run: Run, served: Served, data: Data, scores: Scores) -> dict[str, Any]:
-    history = run.load_json(run.history) if run.history.exists() else {}
-    saved = run.load_json(run.plan) if run.plan.exists() else {}
-    trained = run.weights if run.weights.exists() else run.scores
     rows = score_rows(scores.numbers, _falling(plan))
     return {
         "plan": plan,
         "card": data.card,
-        "scores": scores,
-        "when": datetime.fromtimestamp(trained.stat().st_mtime, UTC).astimezone(),
-        "versions": saved.get("versions", {}),
-        "backend": saved.get("backend") or (plan.train.backend if plan.train.backend != "auto" else ""),
-        "weights": sum(math.prod(variable.shape) for variable in served.task_variables if variable.dtype.is_floating),
-        "epochs": max((len(values) for values in history.values()), default=0),
-        "seconds": sum(history.pop("seconds", ())),
         "sizes": data.sizes,
         "faults": {split: faults for split, faults in data.faults.items() if faults},
+        "scores": scores,
         "scorers": {scorer: _scorer(scorer, served) for scorer in scores.numbers},
         "rows": rows,
         "beaten": [metric for metric, cells in rows.items() if any(cell.best for cell in cells) and not cells[0].best],
-        "panels": curves.panels(history),
-        "frame": curves,
         "parts": list(_parts(plan)),
         "notes": {name: processor.note for name, processor in data.processors.items() if processor.note},
-        "signatures": {name: _signature(served, name) for name in served.answers},
-        "targets": sorted({name for signature in served.answers.values() for name in signature.answers.values()}),
         "known": {name: processor.features["vocabulary"] for name, processor in data.processors.items()},
+        "targets": {name for signature in served.answers.values() for name in signature.answers.values()},
+        "signatures": {name: _signature(served, name) for name in served.answers},
         "predict": _predict(run, served),
         "body": _body(served),
-        "recipe": plan.recipe.text,
         "folder": str(run.folder),
+    } | _training(plan, run, served)
+
+
+def _training(plan: Plan, run: Run, served: Served) -> dict[str, Any]:
+    history = run.load_json(run.history) if run.history.exists() else {}
+    seconds = sum(history.pop("seconds", ()))
+    trained = run.weights if run.weights.exists() else run.scores
+    return {
+        "when": datetime.fromtimestamp(trained.stat().st_mtime, UTC).astimezone(),
+        "versions": run.load_json(run.plan)["versions"] if run.plan.exists() else {},
+        "backend": plan.train.backend if plan.train.backend != "auto" else "",
+        "weights": sum(math.prod(variable.shape) for variable in served.task_variables if variable.dtype.is_floating),
+        "epochs": max((len(values) for values in history.values()), default=0),
+        "seconds": seconds,
+        "panels": curves.panels(history),
+        "frame": curves,
     }
 
 
 def _sights(served: Served, data: Data, scores: Scores) -> dict[str, Any]:
     judged = samples.judge(served, scores)
-    shown, unexplained = samples.show(served, data, scores.split, [judged[index] for index in samples.choose(judged)])
+    chosen = samples.choose([one.right for one in judged])
+    shown, unexplained = samples.show(served, data, scores.split, [judged[index] for index in chosen])
     verdicts = [one.right for one in judged if one.right is not None]
     return {
         "samples": shown,
@@ -160,10 +165,10 @@ def _parts(plan: Plan) -> Iterator[tuple[str, Any]]:
 
 
 def _signature(served: Served, name: str) -> dict[str, list[tuple[str, str, str]]]:
-    function = served.functions[name].get_concrete_function()
+    function: Any = served.functions[name]
     return {
         "inputs": [_tensor(one, served.spec(one)) for one in served.answers[name].inputs],
-        "outputs": [_tensor(one, spec) for one, spec in function.structured_outputs.items()],
+        "outputs": [_tensor(one, spec) for one, spec in function.get_concrete_function().structured_outputs.items()],
     }
 
 
@@ -177,7 +182,7 @@ def _tensor(name: str, spec: Any) -> tuple[str, str, str]:
 
 def _predict(run: Run, served: Served) -> str:
     inputs = served.answers[served.default].inputs
-    asked = [f"--{name} {'FILE' if _is_encoded(served.processors[name]) else 'TEXT'}" for name in inputs]
+    asked = [f"--{name} {'FILE' if served.processors[name].from_file else 'TEXT'}" for name in inputs]
     return f"mmzoo predict {run.folder} {' '.join(asked)}"
 
 
@@ -189,12 +194,8 @@ def _body(served: Served) -> str:
 
 
 def _example(processor: Processor) -> Any:
-    one: Any = {"b64": "$(base64 < FILE)"} if _is_encoded(processor) else "TEXT" if processor.raw.dtype == "string" else 0
+    one: Any = {"b64": "$(base64 < FILE)"} if processor.from_file else "TEXT" if processor.raw.dtype == "string" else 0
     return [one] if processor.raw.shape.rank else one
-
-
-def _is_encoded(processor: Processor) -> bool:
-    return processor.raw.dtype == "string" and processor.features["vocabulary"] is None and len(processor.features["shape"]) > 1
 
 
 # Values in words

@@ -89,13 +89,13 @@ def judge(served: Served, scores: Scores) -> list[Judged]:
     ]
 
 
-def choose(judged: Sequence[Judged], most: int = MOST) -> list[int]:
-    """Chooses rows spread evenly over the split: right and wrong in their proportion, a few of each if there are."""
-    wrong = [index for index, one in enumerate(judged) if one.right is False]
-    other = [index for index, one in enumerate(judged) if one.right is not False]
-    count = min(most, len(judged))
-    share = round(count * len(wrong) / max(1, len(judged)))
-    share = min(max(share, min(LEAST, len(wrong), count)), len(wrong), count - min(LEAST, len(other), count // 2))
+def choose(verdicts: Sequence[bool | None], most: int = MOST) -> list[int]:
+    """Chooses places spread evenly: right and wrong ones in their proportion, but a few of each if there are."""
+    wrong = [index for index, right in enumerate(verdicts) if right is False]
+    other = [index for index, right in enumerate(verdicts) if right is not False]
+    count = min(most, len(verdicts))
+    share = round(count * len(wrong) / max(1, len(verdicts)))
+    share = min(max(share, min(LEAST, len(wrong), count // 2)), count - min(LEAST, len(other), count // 2))
     return sorted(_spread(wrong, share) + _spread(other, count - share))
 
 
@@ -251,7 +251,7 @@ def _explain(served: Served, samples: Sequence[Sample], examples: Sequence[Batch
     pictures = [name for name in signature.inputs if is_picture(served.processors[name])]
     if len(pictures) != 1:
         return f"The attention of '{named}' is not drawn: it takes {len(pictures)} pictures, and the drawing needs one."
-    chosen = _spread(range(len(samples)), min(EXPLAINED, len(samples)))
+    chosen = choose([sample.right for sample in samples], EXPLAINED)
     raw = {name: [_one(served.processors[name], examples[i][name]) for i in chosen] for name in signature.inputs}
     outputs = served.functions[named](*[_stacked(raw[name]) for name in signature.inputs])
     values = {name: output.numpy() for name, output in outputs.items()}
