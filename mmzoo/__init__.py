@@ -6,13 +6,13 @@ Importing this package imports neither Keras nor TensorFlow; the names below are
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mmzoo.build import build, check, load  # at once, so that the name is the function's and not the module's
 from mmzoo.dataset import FAULT, ROW, SPLITS, Card, Dataset
 from mmzoo.errors import DataError, MmzooError, PluginError, StreamError, suggest
 from mmzoo.hookspecs import hookimpl
 from mmzoo.options import Count, Fraction, InputName, Positive, PositiveFloat, Rate
 
 if TYPE_CHECKING:
-    from mmzoo.build import build, check, load
     from mmzoo.processing import Processed, Processor, fine
     from mmzoo.streams import END, PAD, START, UNKNOWN, Features, Stream, make_stream, only_stream, pick_stream, pool, same_dim
     from mmzoo.task import Head, Signature
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LAZY = {
-    "build": "build",
-    "check": "build",
-    "load": "build",
     "Processed": "processing",
     "Processor": "processing",
     "fine": "processing",
