@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import itertools
 import pkgutil
 from collections.abc import Iterator
 from typing import Any
@@ -53,7 +54,7 @@ def doc_of_constant(name: str) -> str:
     """Finds the string below the assignment of a public constant, in the module that assigns it."""
     for module in ("dataset", "options", "streams", "hookspecs"):
         body = ast.parse(inspect.getsource(importlib.import_module(f"mmzoo.{module}"))).body
-        for node, below in zip(body, body[1:], strict=False):
+        for node, below in itertools.pairwise(body):
             targets = ast.unparse(node.targets[0]).strip("()").split(", ") if isinstance(node, ast.Assign) else []
             if name in targets and isinstance(below, ast.Expr):
                 return str(ast.literal_eval(below.value))
