@@ -1,7 +1,8 @@
 """What a plugin's author writes: a component, its options, and what it is tried on. Light: neither Keras nor TensorFlow."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 Tensors = Mapping[str, Any]
@@ -99,8 +100,13 @@ class ProcessorCase(Case):
 
 @dataclass(frozen=True)
 class DatasetCase(Case):
-    """A data set; `options` keep it small."""
+    """A data set; `options` keep it small.
 
+    Args:
+        setup: Given an empty folder, writes there what the data set reads and gives the options that name it.
+    """
+
+    setup: Callable[[Path], Mapping[str, Any]] | None = field(default=None, kw_only=True)
     kind = "dataset"
 
 

@@ -1,7 +1,9 @@
 """Cases -> tests: which properties each kind of component has, and how one is checked."""
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,15 +94,16 @@ def check(case: Case, name: str, catalog: Catalog | None = None) -> None:
         ConformanceError: It does not hold, or the component raises.
         MmzooError: The case names no component, or options that it does not take.
     """
-    subject = subject_of(case, catalog or _installed())
-    who = f"{case.kind} '{case.name}' of {subject.bound.component.plugin}, {name}"
-    try:
-        CHECKS[case.kind][name](subject)
-    except ConformanceError as error:
-        raise ConformanceError(f"{who}: {error}") from error.__cause__
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ConformanceError(f"{who}: it raises {type(error).__name__}: {reason}") from error
+    with tempfile.TemporaryDirectory() as folder:
+        subject = subject_of(case, catalog or _installed(), Path(folder))
+        who = f"{case.kind} '{case.name}' of {subject.bound.component.plugin}, {name}"
+        try:
+            CHECKS[case.kind][name](subject)
+        except ConformanceError as error:
+            raise ConformanceError(f"{who}: {error}") from error.__cause__
+        except Exception as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise ConformanceError(f"{who}: it raises {type(error).__name__}: {reason}") from error
 
 
 def conformance(*cases: Case, catalog: Catalog | None = None) -> Callable[..., None]:
@@ -118,10 +121,13 @@ def conformance(*cases: Case, catalog: Catalog | None = None) -> Callable[..., N
         __tracebackhide__ = True
         try:
             check(case, name, catalog)
+            fault = ""
         except ConformanceError as error:
             if error.__cause__ is not None:
-                raise
-            pytest.fail(str(error), pytrace=False)
+                raise  # what the component raised is worth its traceback
+            fault = str(error)
+        if fault:
+            pytest.fail(fault, pytrace=False)
 
     return test
 

@@ -48,7 +48,7 @@ def check_finite(subject: Subject) -> None:
         moving = [value for value in given.values() if value.dtype.is_floating]
         with tf.GradientTape() as tape:
             tape.watch(moving)
-            value = _loss(subject, given)
+            value = subject.loaded(**given, **subject.bound.options)
         finite(
             value, f"it is not finite: {_short(numbers(value))}. Work with logarithms: `keras.ops.log_softmax`, `logsumexp`."
         )

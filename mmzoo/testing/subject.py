@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from mmzoo.catalog import Catalog
@@ -9,7 +10,7 @@ from mmzoo.errors import RecipeError
 from mmzoo.options import bind, options_of, supplied_of, tensors_of
 from mmzoo.plan import Bound
 from mmzoo.recipe import place
-from mmzoo.testing.cases import Case
+from mmzoo.testing.cases import Case, DatasetCase
 
 
 class ConformanceError(AssertionError):
@@ -41,14 +42,17 @@ class Subject:
         return self.bound.component.load()
 
 
-def subject_of(case: Case, catalog: Catalog) -> Subject:
-    """Looks a case's component up and binds its options.
+def subject_of(case: Case, catalog: Catalog, folder: Path) -> Subject:
+    """Looks a case's component up and binds its options; `folder` is an empty one that a data set may use.
 
     Raises:
         PluginError: No plugin offers it.
         RecipeError: Its options are wrong.
     """
-    return Subject(case, bind_component(catalog, case.kind, {"type": case.name, **case.options}), catalog)
+    written = {"type": case.name, **case.options}
+    if isinstance(case, DatasetCase) and case.setup is not None:
+        written |= case.setup(folder)
+    return Subject(case, bind_component(catalog, case.kind, written), catalog)
 
 
 def bind_component(catalog: Catalog, kind: str, written: dict[str, Any], leave: tuple[str, ...] = ()) -> Bound:

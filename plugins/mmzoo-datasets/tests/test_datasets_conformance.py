@@ -1,0 +1,41 @@
+"""What every data set must hold."""
+
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+
+from mmzoo.testing import DatasetCase, conformance
+
+
+def own_table(folder: Path) -> dict[str, str]:
+    rows = ["image,caption,number"]
+    for number in range(12):
+        (folder / f"{number}.png").write_bytes(f"picture {number}".encode())
+        rows.append(f"{number}.png,caption {number},{number}")
+    (folder / "13.png").write_bytes(b"")
+    (folder / "pairs.csv").write_text("\n".join([*rows, "13.png,empty,1", "14.png,absent,2"]), "utf-8")
+    return {"table": str(folder / "pairs.csv")}
+
+
+@lru_cache
+def kept() -> tempfile.TemporaryDirectory[str]:
+    """Keeps what is prepared from one test to the next; gone when Python ends."""
+    return tempfile.TemporaryDirectory()
+
+
+def drawings(folder: Path) -> dict[str, str]:
+    return {"data_dir": kept().name}
+
+
+def dummy(folder: Path) -> dict[str, str]:
+    tfds.testing.DummyDataset(data_dir=folder).download_and_prepare()
+    return {"name": "dummy_dataset", "data_dir": str(folder)}
+
+
+test_conformance = conformance(
+    DatasetCase("files", setup=own_table),
+    DatasetCase("openmoji", options={"limit": 12, "size": 16}, setup=drawings),
+    DatasetCase("tfds", setup=dummy),
+)
