@@ -108,8 +108,17 @@ def _panel(name: str, history: Mapping[str, Sequence[float]]) -> Panel | None:
     placed = {label: {e: (x(e), y(v)) for e, v in by_epoch.items()} for label, by_epoch in series.items()}
     heights = _spread({label: list(points.values())[-1][1] for label, points in placed.items()})
     lines = [Line(label, list(p.values()), list(series[label].values())[-1], heights[label]) for label, p in placed.items()]
-    across = [Tick(x(epoch), f"{epoch:g}") for epoch in _round_numbers(1, epochs, whole=True) if 1 <= epoch <= epochs]
-    return Panel(name, lines, across, [Tick(y(t), f"{t:g}") for t in ticks], log, _least(series, placed))
+    across = [epoch for epoch in _round_numbers(1, epochs, whole=True) if 1 <= epoch <= epochs]
+    return Panel(name, lines, _ticks(across, x), _ticks(ticks, y, log), log, _least(series, placed))
+
+
+def _ticks(numbers: Sequence[float], scale: _Scale, log: bool = False) -> list[Tick]:
+    """Writes the numbers with as many decimals as the longest needs; those of a logarithmic axis each with its own."""
+    texts = [f"{number:g}" for number in numbers]
+    if not log and not any("e" in text for text in texts):
+        decimals = max(len(text.partition(".")[2]) for text in texts)
+        texts = [f"{number:.{decimals}f}" for number in numbers]
+    return [Tick(scale(number), text) for number, text in zip(numbers, texts, strict=True)]
 
 
 def _least(

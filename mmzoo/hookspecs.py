@@ -45,7 +45,10 @@ def mmzoo_losses() -> dict[str, str]:  # type: ignore[empty-body]
 
 @hookspec
 def mmzoo_metrics() -> dict[str, str]:  # type: ignore[empty-body]
-    """Metrics: options -> object with `update(...)` per served answer and `result() -> {name: number}`."""
+    """Metrics: options -> object with `update(...)` per served answer and `result() -> {name: number}`.
+
+    Reports take the larger number for the better one, except those that the class names in `less_is_better`, a tuple.
+    """
 
 
 KINDS = ("dataset", "processor", "encoder", "fusion", "head", "loss", "metric")

@@ -92,14 +92,15 @@ def number(value: float | None) -> str:
 
 
 def _facts(plan: Plan, run: Run, served: Served, data: Data, scores: Scores) -> dict[str, Any]:
-    rows = score_rows(scores.numbers, _falling(plan))
+    numbers = {scorer: found for scorer, found in scores.numbers.items() if found or scorer == "model"}
+    rows = score_rows(numbers, _falling(plan))
     return {
         "plan": plan,
         "card": data.card,
         "sizes": data.sizes,
         "faults": {split: faults for split, faults in data.faults.items() if faults},
         "scores": scores,
-        "scorers": {scorer: _scorer(scorer, served) for scorer in scores.numbers},
+        "scorers": {scorer: _scorer(scorer, served) for scorer in numbers},
         "rows": rows,
         "beaten": [metric for metric, cells in rows.items() if any(cell.best for cell in cells) and not cells[0].best],
         "parts": list(_parts(plan)),

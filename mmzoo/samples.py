@@ -20,24 +20,26 @@ MOST = 24
 """The most examples that are shown."""
 LEAST = 4
 """How many right and how many wrong ones are shown at least, if there are so many."""
+FRAMES = 4
+"""The most pictures that are shown of a value which is several, such as the frames of a clip."""
 EXPLAINED = 6
 """The most examples whose attention is drawn."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A value for the eye: a picture, or else a text.
+    """A value for the eye: a picture or several, or else a text.
 
     Args:
         name: Of the input or output.
         text: Empty for a picture.
-        picture: A data URI.
+        pictures: Data URIs.
         words: The text word by word, and whether the word stands in what it is compared with too.
     """
 
     name: str
     text: str = ""
-    picture: str = ""
+    pictures: Sequence[str] = ()
     words: Sequence[tuple[str, bool]] = ()
 
 
@@ -170,7 +172,8 @@ def _sample(served: Served, one: Judged, example: Batch) -> Sample:
     outputs = list(signature.answers) or [name for name in answer if name not in ("ok", "reason")]
     inputs = [_shown_input(served.processors[name], name, example[name]) for name in signature.inputs]
     answers = [_shown(name, answer[name], one.texts.get(signature.answers.get(name, ""))) for name in outputs]
-    references = [_shown(name, value) for name in signature.answers.values() for value in row["references"].get(name, [])]
+    targets = list(signature.answers.values()) or list(row["references"])
+    references = [_shown(name, value) for name in targets for value in row["references"].get(name, [])]
     return Sample(row["row"], inputs, answers, references, one.right)
 
 
@@ -179,7 +182,7 @@ def _shown_input(processor: Processor, name: str, values: tf.Tensor) -> Shown:
     value = value[0] if len(value) == 1 else value
     if not is_picture(processor) or kind_of(value):
         return _shown(name, value)
-    return Shown(name, picture=data_uri(_seen(processor, [values])[0]))
+    return Shown(name, pictures=[data_uri(_seen(processor, [values])[0])])
 
 
 def _one(processor: Processor, values: tf.Tensor) -> tf.Tensor:
@@ -194,8 +197,10 @@ def _seen(processor: Processor, values: Sequence[tf.Tensor]) -> list[bytes]:
 
 
 def _shown(name: str, value: Any, compared: tuple[str, Sequence[str]] | None = None) -> Shown:
-    if kind_of(value):
-        return Shown(name, picture=data_uri(value))
+    pictures = value if isinstance(value, list) else [value]
+    if pictures and all(map(kind_of, pictures)):
+        chosen = _spread(range(len(pictures)), min(FRAMES, len(pictures)))
+        return Shown(name, pictures=[data_uri(pictures[index]) for index in chosen])
     words = _marked(*compared) if compared else ()
     return Shown(name, _text(value), words=words)
 
@@ -207,9 +212,9 @@ def _text(value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, bytes):
         return f"{len(value):,} bytes"
-    if np.size(value) > 6:
-        return f"{' × '.join(map(str, np.shape(value)))} values"
-    return ", ".join(_text(plain(one)) for one in value)
+    values = np.ravel(value).tolist()
+    rest = f" … ({' × '.join(map(str, np.shape(value)))} values)" if len(values) > 6 else ""
+    return ", ".join(map(_text, values[: 3 if rest else 6])) + rest
 
 
 # Text beside text

@@ -275,6 +275,19 @@ def test_answers_that_are_pictures_are_shown(tmp_path):
     assert page.addresses.count(f"data:image/png;base64,{row['answers']['model']['said']['b64']}") == 2
 
 
+def test_a_clip_is_shown_as_a_strip_of_its_frames(world):
+    frames = [png(shade) for shade in range(0, 120, 10)]
+    world.signatures = {"say": Signature(dict, answers={"said": "text"}, inputs=("clip",))}
+    world.processors["clip"] = Text()
+    world.processors["clip"].raw = tf.TensorSpec((None,), tf.string)
+    for row in world.raw:
+        row["clip"] = frames
+    page, _ = world.write()
+    shown = [b64decode(address.partition(",")[2]) for address in page.addresses]
+    assert shown == [frames[1], frames[4], frames[7], frames[10]] * 2
+    assert '"instances": [{"clip": ["TEXT"]}]' in page.text
+
+
 def test_several_inputs_are_shown_and_asked_for(world):
     world.signatures = {"say": Signature(dict, answers={"said": "text"}, inputs=("image", "question"))}
     world.processors["question"] = Text()
