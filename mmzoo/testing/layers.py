@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -200,10 +199,7 @@ def check_keras_file(subject: Subject) -> None:
     classes = {type(trial.layer).__name__: type(trial.layer)}
     with tempfile.TemporaryDirectory() as folder, keras.saving.custom_object_scope(classes):
         model.save(Path(folder) / "model.keras")
-        with warnings.catch_warnings():
-            # Keras warns of a layer that makes its sublayers' weights when it is called first, which the model does next.
-            warnings.filterwarnings("ignore", message=r"`build\(\)` was called on layer", category=UserWarning)
-            again = keras.models.load_model(Path(folder) / "model.keras")
+        again = keras.models.load_model(Path(folder) / "model.keras")
     before = trial.everything(trial.batch)["call"]
     for variable, value in zip(again.layers[-1].non_trainable_variables, trial.state, strict=True):
         variable.assign(value)
@@ -229,6 +225,7 @@ def check_saved_model(subject: Subject) -> None:
 def check_mixed_precision(subject: Subject) -> None:
     """It trains and answers in `mixed_bfloat16`, with finite numbers."""
     with _policy("mixed_bfloat16"):
+        check_shapes(subject)
         trial = Trial(subject)
         finite(trial.everything(trial.batch), "{name} is not finite in mixed_bfloat16.")
         check_gradients(subject)
