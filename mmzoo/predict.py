@@ -75,7 +75,7 @@ class Exported:
             raise MmzooError(f"expected as many values after each input, received others: {found}.")
         loaded = tf.saved_model.load(str(self.folder))
         outputs = loaded.signatures[name](**{one: tensor for one, (_, tensor) in examples.items()})
-        read = {output: value.numpy() for output, value in outputs.items()}
+        read = {output: value.numpy() for output, value in sorted(outputs.items())}
         return [
             Answer({one: typed[row] for one, (typed, _) in examples.items()}, {o: _value(v[row]) for o, v in read.items()})
             for row in range(next(iter(counts.values())))
@@ -151,7 +151,7 @@ def _signatures(folder: Path) -> dict[str, dict[str, tf.TensorSpec]]:
     return {
         name: {
             one: tf.TensorSpec(tf.TensorShape(info.tensor_shape), tf.as_dtype(info.dtype))
-            for one, info in found[name].inputs.items()
+            for one, info in sorted(found[name].inputs.items())  # they come in any order
         }
         for name in sorted(found)
         if not name.startswith("__")

@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -169,7 +169,7 @@ def _scalar(value: Any) -> str:
         return f"{len(value):,} bytes"
     if isinstance(value, list) and (len(value) > 8 or any(isinstance(one, list) for one in value)):
         return f"{' x '.join(map(str, _shape(value)))} numbers; --json prints them"
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | Mapping) else str(value)
+    return ", ".join(map(_scalar, value)) if isinstance(value, list) else str(value)
 
 
 def _shape(value: Any) -> list[int]:

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import resource
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 
-import mmzoo.build
+from mmzoo.build import check
 from mmzoo.cli import main
 from mmzoo.errors import RunError
 from mmzoo.run import replacing, write_text
@@ -285,7 +286,7 @@ def test_a_metric_that_wants_what_nobody_gives_is_found_before_training(install_
     Path("r.yaml").write_text(toys, "utf-8")
     assert said("build", "r.yaml", "--set", "metrics=[luck]") == (
         "--set metrics  metrics[0]: the metric 'luck' needs 'lukc', which neither the answers nor the inputs give.\n"
-        "  Known: caption, score, ok, reason, answer, references.\n"
+        "  Nearest: KK  Known: answer, top, score, ok, reason, references.\n"
     )
 
 
@@ -329,7 +330,7 @@ def test_a_run_is_resumed_with_its_own_recipe_alone():
     Path("r.yaml").write_text(RECIPE, "utf-8")
     run = Path("runs/toy")
     run.mkdir(parents=True)
-    plain = mmzoo.build.check("r.yaml", overrides=["head.units=16", "train.batch=8", "train.epochs=7"]).plan.plain()
+    plain = check("r.yaml", overrides=["head.units=16", "train.batch=8", "train.epochs=7"]).plan.plain()
     (run / "plan.json").write_text(json.dumps({"recipe": plain}), "utf-8")
     assert said("build", "r.yaml", "--resume") == (
         "runs/toy: the recipe is not the one that this run began with; changed: head, train.batch.\n"
@@ -404,7 +405,7 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch, stop):
     def interrupted(*arguments, **options):
         raise stop
 
-    monkeypatch.setattr(mmzoo.build, "_train", interrupted)
+    monkeypatch.setattr(sys.modules["mmzoo.build"], "_train", interrupted)
     found = said("build", "my recipe.yaml", "--out", "runs/a", "--set", "train.epochs=2", "--force", code=130)
     again = "mmzoo build 'my recipe.yaml' --out runs/a --set train.epochs=2 --resume"
     assert found == f"\nStopped. Go on from the last finished epoch with:  {again}\n"
@@ -414,7 +415,7 @@ def test_ctrl_c_elsewhere(monkeypatch):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(mmzoo.build, "load", interrupted)
+    monkeypatch.setattr(sys.modules["mmzoo.build"], "load", interrupted)
     assert said("evaluate", "runs/a", code=130) == "\nStopped. Nothing is half written.\n"
 
 
