@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -184,7 +185,7 @@ def _tensor(name: str, spec: Any) -> tuple[str, str, str]:
 def _predict(run: Run, served: Served) -> str:
     inputs = served.answers[served.default].inputs
     asked = [f"--{name} {'FILE' if served.processors[name].from_file else 'TEXT'}" for name in inputs]
-    return f"mmzoo predict {run.folder} {' '.join(asked)}"
+    return f"mmzoo predict {shlex.quote(str(run.folder))} {' '.join(asked)}"
 
 
 def _body(served: Served) -> str:

@@ -1,0 +1,163 @@
+"""A run with hand-made answers, and a reader of its page."""
+
+from html.parser import HTMLParser
+from types import SimpleNamespace
+
+import numpy as np
+import tensorflow as tf
+
+from mmzoo import Card, Features, Processed, Processor, Signature, fine
+from mmzoo.catalog import Component, Plugin
+from mmzoo.data import Data
+from mmzoo.dataset import FAULT, ROW
+from mmzoo.evaluate import Scores
+from mmzoo.plan import Bound, Export, Input, Loss, Plan, Train
+from mmzoo.recipe import parse_recipe
+from mmzoo.report import report
+from mmzoo.run import Run, write_json
+
+EVIL = "<script>alert('x')</script>"
+VOID = {"meta", "img", "br", "line", "circle", "path"}
+WEIGHTS = np.linspace(0.1, 0.9, 8, dtype="float32").reshape(1, 2, 4)
+
+
+class Page(HTMLParser):
+    """Reads a page, holds its tags to be well-formed, and keeps what the tests ask for."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open, self.tags, self.addresses, self.numbers, self.text = [], [], [], {}, ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        assert len(values) == len(attributes)
+        self.tags.append((tag, values))
+        self.addresses += [value for name, value in attributes if name in ("src", "href", "data", "action", "srcset")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] != ["style"]:
+            self.text += data
+
+    def with_class(self, name: str) -> list[dict[str, str]]:
+        return [values for _, values in self.tags if name in values.get("class", "").split()]
+
+
+class Picture(Processor):
+    """Pictures as 4 by 4 pixels."""
+
+    from_file = True
+    features = Features(shape=[4, 4, 3], dtype="uint8", vocabulary=None)
+
+    def __call__(self, raw):
+        return Processed(tf.zeros([tf.size(raw), 4, 4, 3], tf.uint8), fine(raw))
+
+    def decode(self, values):
+        return tf.map_fn(tf.io.encode_png, values, fn_output_signature=tf.string)
+
+
+class Text(Processor):
+    """Text as it is."""
+
+    features = Features(shape=[9], dtype="string", vocabulary=17)
+
+    def __call__(self, raw):
+        return Processed(raw, fine(raw))
+
+    def decode(self, values):
+        return values
+
+
+class Distance:
+    """A metric of which less is better."""
+
+    less_is_better = ("distance",)
+
+
+def png(shade: int) -> bytes:
+    return tf.io.encode_png(np.full((5, 5, 3), shade, "uint8")).numpy()
+
+
+def bound(kind: str, name: str, target: str = "nowhere:Nothing") -> Bound:
+    return Bound(Component(kind, name, target, Plugin("mmzoo-toy", "0.3", "toy")), {}, None)
+
+
+def make_plan(**changes) -> Plan:
+    column = Input("image", "image", bound("processor", "picture"), None)
+    parts = {
+        "recipe": parse_recipe(f"name: toy  # {EVIL}"),
+        "name": "toy",
+        "about": "Says what it sees.",
+        "data": bound("dataset", "toys"),
+        "on_error": "skip",
+        "dataset": None,
+        "inputs": {"image": column, "text": Input("text", "text", bound("processor", "text"), None)},
+        "encoders": {"image": bound("encoder", "look")},
+        "fusion": None,
+        "head": bound("head", "say"),
+        "losses": (Loss(bound("loss", "blame"), {}),),
+        "metrics": (bound("metric", "distance", f"{__name__}:Distance"),),
+        "train": Train(backend="jax", seed=41),
+        "export": Export(),
+    }
+    return Plan(**parts | changes)
+
+
+class World:
+    """A run with hand-made answers: two pictures, of which the second is answered wrongly."""
+
+    def __init__(self, folder, answers=("a dog", EVIL), references=(["a dog"], ["a cat", "one cat"])):
+        self.plan, self.run = make_plan(), Run(folder)
+        self.processors = {"image": Picture(), "text": Text()}
+        self.signatures = {
+            "say": Signature(dict, answers={"said": "text"}, inputs=("image",)),
+            "explain": Signature(dict, pieces={"words": "text"}, attention="look", inputs=("image",)),
+        }
+        self.outputs = {
+            "say": lambda image: {"said": tf.fill(tf.shape(image), "a dog"), "ok": tf.ones_like(image, tf.bool)},
+            "explain": lambda image: {
+                "words": tf.repeat([["a", "dog"]], tf.size(image), 0),
+                "look": tf.repeat(tf.constant(WEIGHTS), tf.size(image), 0),
+            },
+        }
+        self.raw = [
+            {"image": png(50 * row), "text": several[0], ROW: f"row {row}", FAULT: ""} for row, several in enumerate(references)
+        ]
+        self.scores = Scores("test", {"model": {"hits": 0.512345}, "nearest": {"hits": 0.25}, "most_frequent": {"hits": 0.125}})
+        for row, (answer, several) in enumerate(zip(answers, references, strict=True)):
+            found = {"row": f"row {row}", "references": {"text": several}}
+            self.scores.rows.append(found | {"answers": {"model": {"said": answer, "ok": True, "reason": ""}}})
+        self.sizes, self.faults = {"train": 3, "test": 2}, {"test": [f"row 9: {EVIL}"], "train": []}
+        self.history = {"loss": [4.0, 2.0, 1.0], "val_loss": [3.0, 2.0, 2.5]}
+
+    def write(self) -> tuple[Page, str]:
+        """Writes the report and reads the page and the card."""
+        self.run.folder.mkdir()
+        if self.history is not None:
+            write_json(self.run.history, self.history)
+        spec = [tf.TensorSpec([None], tf.string, name="image")]
+        served = SimpleNamespace(
+            answers=self.signatures,
+            default=next(iter(self.signatures)),
+            processors=self.processors,
+            functions={name: tf.function(self.outputs[name], input_signature=spec) for name in self.signatures},
+            task_variables=[tf.Variable(tf.zeros([30, 40])), tf.Variable(tf.zeros([4])), tf.Variable([1, 2])],
+            spec=lambda name: tf.TensorSpec([None], tf.string, name=name),
+        )
+        columns = {name: [row[name] for row in self.raw] for name in self.raw[0]} if self.raw else {}
+        raw = {self.scores.split: tf.data.Dataset.from_tensor_slices(columns)} if columns else {}
+        card = Card({}, about="Toys & more.", source="the attic", licence="CC0")
+        report(self.plan, self.run, served, Data(self.plan, card, raw, self.processors, self.sizes, self.faults), self.scores)
+        return Page(self.run.report.read_text("utf-8")), self.run.card.read_text("utf-8")
