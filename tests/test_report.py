@@ -4,7 +4,6 @@ import json
 import re
 from base64 import b64decode, b64encode
 
-import numpy as np
 import pytest
 import tensorflow as tf
 from hand_made_run import EVIL, WEIGHTS, Text, World, make_plan, png
