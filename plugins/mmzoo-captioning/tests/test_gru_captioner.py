@@ -16,14 +16,14 @@ SAYABLE = [END, 4, 5, 6]
 
 
 def make_head(length=LENGTH, seed=None, vocabulary=VOCABULARY, **options):
-    """Makes a head; a seed gives it large random weights, so that it has strong opinions on each picture and prefix."""
+    """Makes a head; a seed gives it large random weights, so that its captions vary in words and length."""
     keras.utils.set_random_seed(0)
     inputs = {"caption": {"shape": [length], "dtype": "int32", "vocabulary": vocabulary}}
-    head = GRUCaptioner(inputs=inputs, target="caption", **{"units": 6, "dropout": 0.0} | options)
+    head = GRUCaptioner(inputs=inputs, target="caption", **{"units": 8, "dropout": 0.0} | options)
     head(make_streams(1), targets={"caption": np.zeros((1, length), "int32")})
     if seed is not None:
         rng = np.random.default_rng(seed)
-        head.set_weights([rng.normal(0, 1, weight.shape) for weight in head.get_weights()])
+        head.set_weights([weight + rng.normal(0, 1 if weight.ndim > 1 else 0.1, weight.shape) for weight in head.get_weights()])
     return head
 
 
@@ -33,9 +33,8 @@ def make_streams(batch, tokens=TOKENS, seed=1):
     return {"image": {"tokens": tf.constant(rng.normal(size=(batch, tokens, DIM)), "float32"), "mask": tf.constant(mask)}}
 
 
-def rows(streams, start, stop=None):
-    only = slice(start, start + 1 if stop is None else stop)
-    return {name: {part: value[only] for part, value in stream.items()} for name, stream in streams.items()}
+def one_row(streams, row):
+    return {name: {part: value[row : row + 1] for part, value in stream.items()} for name, stream in streams.items()}
 
 
 def answer(head, streams, signature="caption"):
@@ -179,9 +178,9 @@ def test_absent_stream_is_survived():
     assert np.isfinite(answer(head, streams)["score"]).all()
 
 
-@pytest.mark.parametrize("beam", [1, 3])
+@pytest.mark.parametrize("beam", [1, 4])
 def test_explain_agrees_with_caption_and_with_the_unroll(beam):
-    head, streams = make_head(5, seed=6, beam=beam), make_streams(8)
+    head, streams = make_head(6, seed=6, beam=beam), make_streams(24)
     plain, explained = answer(head, streams), answer(head, streams, "explain")
     assert explained["caption"].tolist() == explained["words"].tolist() == plain["caption"].tolist()
     np.testing.assert_allclose(explained["score"], plain["score"], rtol=1e-6)
@@ -195,7 +194,7 @@ def test_explain_agrees_with_caption_and_with_the_unroll(beam):
 # What its search finds
 
 
-@pytest.mark.parametrize("beam", [1, 2, 3])
+@pytest.mark.parametrize("beam", [1, 3])
 def test_score_is_the_log_probability_of_the_unroll(beam):
     # So the state that is carried from step to step is that of the teacher-forced unroll.
     head, streams = make_head(6, seed=7, beam=beam), make_streams(8)
@@ -210,21 +209,20 @@ def test_beam_of_one_is_greedy(seed):
     for row, found in enumerate(answer(head, streams)["caption"]):
         words = []
         while words[-1:] != [END] and len(words) < head.length:
-            logits = teach(head, rows(streams, row), [words])["logits"][0, len(words)]
+            logits = teach(head, one_row(streams, row), [words])["logits"][0, len(words)]
             words.append(max(SAYABLE, key=lambda word, logits=logits: logits[word]))
         assert said(found) == words
 
 
-@pytest.mark.parametrize("penalty", [0.0, 1.0])
-@pytest.mark.parametrize("beam", [2, 4])
+@pytest.mark.parametrize(("beam", "penalty"), [(2, 0.0), (3, 2.0), (4, 1.0)])
 def test_search_is_that_of_a_search_written_anew(beam, penalty):
     # Which keeps finished hypotheses as they are, in the beam and in the race.
     lengths = set()
-    for seed in range(3):
+    for seed in range(2):
         head, streams = make_head(seed=seed, beam=beam, length_penalty=penalty), make_streams(2, seed=seed)
         found = answer(head, streams)
         for row in range(2):
-            words, score = search(head, rows(streams, row), beam, penalty)
+            words, score = search(head, one_row(streams, row), beam, penalty)
             assert said(found["caption"][row]) == words
             assert found["score"][row] == pytest.approx(score, rel=1e-4, abs=1e-4)
             lengths.add(len(words))
@@ -236,7 +234,7 @@ def test_wide_beam_finds_the_best_of_all_captions(penalty):
     ended = [[*words, END] for n in range(LENGTH) for words in itertools.product(SAYABLE[1:], repeat=n)]
     captions = ended + [list(words) for words in itertools.product(SAYABLE[1:], repeat=LENGTH)]
     assert len(captions) == 121
-    for seed in range(3):
+    for seed in range(2):
         head, streams = make_head(seed=seed, beam=121, length_penalty=penalty), make_streams(1, seed=seed)
         scores = log_probability(head, streams, captions)
         best = max(range(121), key=lambda one: penalised(scores[one], len(captions[one]), penalty))
@@ -265,30 +263,30 @@ def test_never_says_pad_unknown_or_start():
     bias = np.zeros(VOCABULARY)
     bias[[PAD, UNKNOWN, START]] = 100
     head.words.bias.assign(bias)
-    assert set(answer(head, make_streams(8))["caption"].ravel()) <= {PAD, *SAYABLE}
-    assert {END} <= {said(ids)[-1] for ids in answer(head, make_streams(8))["caption"]}
+    found = answer(head, make_streams(8))["caption"]
+    assert set(found.ravel()) <= {PAD, *SAYABLE}
+    assert (found[:, 0] != PAD).all()
 
 
 @pytest.mark.parametrize("beam", [1, 3])
-@pytest.mark.parametrize("signature", ["caption", "explain"])
-def test_answer_does_not_depend_on_the_rest_of_the_batch(beam, signature):
+def test_answer_does_not_depend_on_the_rest_of_the_batch(beam):
     head, streams = make_head(6, seed=6, beam=beam), make_streams(12)
-    together = answer(head, streams, signature)
+    together = answer(head, streams, "explain")
     assert len({len(said(ids)) for ids in together["caption"]}) > 1  # some rows end before others
     for row in (0, 5, 11):
-        alone = answer(head, rows(streams, row), signature)
+        alone = answer(head, one_row(streams, row), "explain")
         assert alone["caption"][0].tolist() == together["caption"][row].tolist()
         for name in together:
             np.testing.assert_allclose(alone[name][0], together[name][row], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("signature", ["caption", "explain"])
-def test_graph_of_any_batch_size_answers_alike(signature):
+def test_graph_of_any_batch_size_answers_alike():
     head, streams = make_head(seed=6), make_streams(5)
     parts = {"tokens": tf.TensorSpec((None, TOKENS, DIM)), "mask": tf.TensorSpec((None, TOKENS), "bool")}
-    graph = tf.function(head.signatures()[signature].answer, input_signature=[{"image": parts}])
-    for name, value in answer(head, streams, signature).items():
-        np.testing.assert_allclose(graph(streams)[name], value, rtol=1e-4, atol=1e-5)
+    graph = tf.function(head.signatures()["explain"].answer, input_signature=[{"image": parts}])
+    found = graph(streams)
+    for name, value in answer(head, streams, "explain").items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5)
 
 
 # What it refuses
