@@ -37,14 +37,15 @@ def main() -> None:
     task, _ = assemble(plan, {name: processor.features for name, processor in data.processors.items()})
     batch, steps = plan.train.batch, data.steps(plan.train.batch)
     cold = rate(data.batches("train", batch, 0, range(1)).take(steps), batch)
-    kept = [one for one in data.batches("train", batch, 0, range(1)).take(min(steps, 20))]
+    kept = list(data.batches("train", batch, 0, range(1)).take(min(steps, 20)))
     task.compile(optimizer=make_optimizer(plan.train, steps), jit_compile=plan.train.jit, loss=None)
     task.train_on_batch(kept[0])
     began = time.perf_counter()
     for one in kept:
         task.train_on_batch(one)
     training = batch * len(kept) / (time.perf_counter() - began)
-    print(f"{given.recipe}: the pipeline gives {cold:,.0f} examples/s, training takes {training:,.0f}: ratio {cold / training:.1f}")
+    ratio = cold / training
+    print(f"{given.recipe}: the pipeline gives {cold:,.0f} examples/s, training takes {training:,.0f}: ratio {ratio:.1f}")
 
 
 if __name__ == "__main__":

@@ -83,6 +83,7 @@ class Data:
         processors: By input.
         sizes: Split -> readable examples, once it is scanned.
         faults: Split -> why examples were left out, `row: input: reason`.
+        readable: Split -> whether each of its examples, in order, can be read.
     """
 
     plan: Plan
@@ -91,6 +92,7 @@ class Data:
     processors: dict[str, Processor]
     sizes: dict[str, int] = field(default_factory=dict)
     faults: dict[str, list[str]] = field(default_factory=dict)
+    readable: dict[str, list[bool]] = field(default_factory=dict)
     _processed: dict[str, tf.data.Dataset] = field(default_factory=dict)
 
     def adapt(self) -> None:
@@ -160,12 +162,11 @@ class Data:
         Raises:
             DataError: There are some, and the recipe says to stop; or none is readable.
         """
-        total, faults = 0, []
-        for example in screen.track(self.processed(split), f"read {split}", self._cardinality(split)):
-            total += 1
-            if reason := example[FAULT].numpy().decode():
-                faults.append(f"{example[ROW].numpy().decode()}: {reason}")
+        found = list(screen.track(self._rows(split), f"read {split}", self._cardinality(split)))
+        faults = [f"{row}: {reason}" for row, reason in found if reason]
+        total = len(found)
         self.sizes[split], self.faults[split] = total - len(faults), faults
+        self.readable[split] = [not reason for _, reason in found]
         if faults and self.plan.on_error == "stop":
             advice = "Mend or remove them, or leave them out with `on_error: skip` under `data`."
             raise DataError(f"{len(faults)} of the {total} examples of '{split}' cannot be read.\n{_some(faults)}\n{advice}")
@@ -173,6 +174,11 @@ class Data:
             screen.say(f"data      left out {len(faults)} of the {total} examples of '{split}':\n{_some(faults)}")
         if total == len(faults):
             raise DataError(f"the split '{split}' has no example that can be read ({total} in all).")
+
+    def _rows(self, split: str) -> Iterator[tuple[str, str]]:
+        """Processes every example, which keeps it in memory if it fits, but takes out only its row and its fault."""
+        for rows, faults in self.processed(split).map(lambda example: (example[ROW], example[FAULT])).batch(CHUNK):
+            yield from zip(map(bytes.decode, rows.numpy()), map(bytes.decode, faults.numpy()), strict=True)
 
     def _process(self, raw: Batch) -> Batch:
         done: Batch = {ROW: raw[ROW]}
@@ -206,7 +212,7 @@ class Data:
         count = self._cardinality(split)
         if not count:
             return False
-        one = next(iter(examples.take(1)), {})
+        one: Batch = next(iter(examples.take(1)), {})
         return count * sum(_bytes(value) for value in one.values()) <= MEMORY
 
     def references(self, split: str, name: str) -> Iterator[list[Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mmzoo.data import Data, most_common, one_each, plain_values
-from mmzoo.dataset import FAULT, ROW
+from mmzoo.dataset import ROW
 from mmzoo.errors import RecipeError, suggest
 from mmzoo.plan import Bound, Plan
 from mmzoo.progress import Screen
@@ -53,11 +53,10 @@ def evaluate(plan: Plan, served: Served, data: Data, screen: Screen) -> Scores:
         RecipeError: A metric wants something that neither the answers nor the inputs give.
     """
     scores = Scores(data.held_out())
-    for row in screen.track(_answered(served, data, scores.split), "evaluate", data.sizes.get(scores.split)):
-        if row["answers"]["model"]["ok"]:
-            scores.rows.append(row)
-        else:
-            scores.unreadable += 1
+    readable = data.readable[scores.split]
+    answered = screen.track(_answered(served, data, scores.split), "evaluate", len(readable))
+    scores.rows = [row for row, good in zip(answered, readable, strict=True) if good]
+    scores.unreadable = len(readable) - len(scores.rows)
     for scorer, answers in _baselines(served, data, scores.split).items():
         for row, answer in zip(scores.rows, answers, strict=True):
             row["answers"][scorer] = answer
@@ -83,11 +82,11 @@ def _answered(served: Served, data: Data, split: str) -> Iterator[Row]:
 
 def _batch(served: Served, data: Data, batch: Mapping[str, Any]) -> Iterator[Row]:
     signature = served.answers[served.default]
-    outputs = served.functions[served.default](*[one_each(batch[name], len(served.spec(name).shape)) for name in signature.inputs])
+    raw = [one_each(batch[name], len(served.spec(name).shape)) for name in signature.inputs]
+    outputs = served.functions[served.default](*raw)
     values = {name: output.numpy() for name, output in outputs.items()}
     for index in range(len(values["ok"])):
         answer = {name: plain(value[index]) for name, value in values.items()}
-        answer["ok"] = answer["ok"] and not batch[FAULT][index].numpy()
         references = {name: plain_values(batch[name][index]) for name in data.processors if name not in signature.inputs}
         row = batch[ROW][index].numpy().decode()
         yield {"row": row, "references": references, "answers": {"model": answer}}
@@ -100,7 +99,7 @@ def plain(value: Any) -> Any:
             return value.decode()
         except UnicodeDecodeError:
             return value
-    if getattr(value, "dtype", None) == object:
+    if getattr(value, "dtype", None) == np.object_:
         return [plain(one) for one in value]
     return value.item() if np.ndim(value) == 0 and hasattr(value, "item") else value
 
@@ -144,19 +143,14 @@ def _baselines(served: Served, data: Data, split: str) -> dict[str, Iterable[Row
     if len(signature.answers) != 1:
         return {}
     ((output, target),) = signature.answers.items()
-    readable = [references for references, fault in _references(data, "train", target) if not fault]
+    train = zip(data.references("train", target), data.readable["train"], strict=True)
+    readable = [references for references, good in train if good]
     frequent = most_common(iter(readable))
-    count = sum(1 for _ in data.examples(split))
-    baselines: dict[str, Iterable[Row]] = {"most_frequent": [{output: frequent}] * count}
+    baselines: dict[str, Iterable[Row]] = {"most_frequent": [{output: frequent}] * data.sizes[split]}
     if (dense := _dense_input(data, signature.inputs)) is not None:
         indices = _nearest(data, dense, split)
         baselines["nearest"] = [{output: readable[index][0]} for index in indices]
     return baselines
-
-
-def _references(data: Data, split: str, target: str) -> Iterator[tuple[list[Any], str]]:
-    faults = (example[FAULT].numpy().decode() for example in data.processed(split))
-    yield from zip(data.references(split, target), faults, strict=True)
 
 
 def _dense_input(data: Data, inputs: Iterable[str]) -> str | None:

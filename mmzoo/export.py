@@ -86,7 +86,9 @@ def _op_faults(concrete: Any) -> Iterator[str]:
 
 def _is_text_op(op: str) -> bool:
     """Whether TF Text, which stock servers link, brings the op: it is registered, and not by TensorFlow itself."""
-    return "tensorflow_text" in sys.modules and any(word in op for word in ("Tokenize", "Regex", "Normalize", "Sentence", "CaseFold"))
+    return "tensorflow_text" in sys.modules and any(
+        word in op for word in ("Tokenize", "Regex", "Normalize", "Sentence", "CaseFold")
+    )
 
 
 def _output_faults(concrete: Any) -> Iterator[str]:
@@ -105,7 +107,10 @@ def _verify(served: Served, data: Data, folder: Path, examples: int) -> None:
     request = {
         "folder": str(folder),
         "inputs": {
-            name: {spec.name: _plain(value.numpy()) for spec, value in zip(served.functions[name].input_signature, raw, strict=True)}
+            name: {
+                spec.name: _plain(value.numpy())
+                for spec, value in zip(served.functions[name].input_signature, raw, strict=True)
+            }
             for name, raw in questions.items()
         },
     }

@@ -1,43 +1,47 @@
-"""Loads a SavedModel as a server would and answers; run as a script, by `export`, where mmzoo and Keras are not imported.
+"""Loads a SavedModel as a server would and answers; run as a script, by `export`, where mmzoo and Keras cannot be imported.
 
-Reads `{"folder": ..., "inputs": {signature: {input: values}}}` from standard input and prints, for each of TensorFlow's two
-loaders, the outputs of each signature. Strings travel as base64 with their shape.
+Reads `{"folder": ..., "libraries": [...], "inputs": {signature: {input: values}}}` from standard input, loads the libraries of
+ops, and prints, for each of TensorFlow's two loaders, the outputs of each signature. Strings travel as base64 with their shape.
 """
 
 import json
 import sys
 from base64 import b64decode, b64encode
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
+
+sys.modules["keras"] = sys.modules["mmzoo"] = None  # type: ignore[assignment]  # TensorFlow imports Keras where it can
+
+import tensorflow as tf  # noqa: E402
 
 
-def decoded(values):
+def decoded(values: Any) -> Any:
+    """Reads an array of the request."""
     if not isinstance(values, dict):
         return np.array(values)
     return np.array([b64decode(value) for value in values["b64"]], dtype=object).reshape(values["shape"])
 
 
-def encoded(values):
+def encoded(values: Any) -> Any:
+    """Writes an array of the answer."""
     values = np.asarray(values)
     if values.dtype == object:
         return {"b64": [b64encode(value).decode() for value in values.ravel()], "shape": list(values.shape)}
     return values.tolist()
 
 
-def by_saved_model(folder, inputs):
+def by_saved_model(folder: str, inputs: dict[str, Any]) -> dict[str, Any]:
     """Answers through `tf.saved_model.load`."""
-    model = tf.saved_model.load(folder)
-    return {
-        name: {
-            output: encoded(value.numpy())
-            for output, value in model.signatures[name](**{key: tf.constant(decoded(v)) for key, v in raw.items()}).items()
-        }
-        for name, raw in inputs.items()
-    }
+    model, answers = tf.saved_model.load(folder), {}
+    for name, raw in inputs.items():
+        specs = model.signatures[name].structured_input_signature[1]
+        outputs = model.signatures[name](**{key: tf.constant(decoded(value), specs[key].dtype) for key, value in raw.items()})
+        answers[name] = {output: encoded(value.numpy()) for output, value in outputs.items()}
+    return answers
 
 
-def by_session(folder, inputs):
+def by_session(folder: str, inputs: dict[str, Any]) -> dict[str, Any]:
     """Answers through the loader and session of TensorFlow 1, the way of TF Serving; it refuses more models."""
     answers = {}
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
@@ -52,5 +56,7 @@ def by_session(folder, inputs):
 
 if __name__ == "__main__":
     request = json.load(sys.stdin)
+    for library in request["libraries"]:
+        tf.load_op_library(library)
     loaders = {"tf.saved_model.load": by_saved_model, "the v1 Session loader": by_session}
     print(json.dumps({name: load(request["folder"], request["inputs"]) for name, load in loaders.items()}))

@@ -1,4 +1,4 @@
-"""What a processor is: a raw batch -> tensors, in TensorFlow graph ops. The object that feeds `fit` is the one that is served."""
+"""What a processor is: a raw batch -> tensors, in TensorFlow graph ops. The object that feeds `fit` is the served one."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ class Processor(tf.Module):
     raw = tf.TensorSpec((), tf.string)
     """One raw value, without batch; `(None,)` for a list, such as the frames of a clip."""
     from_file = False
-    """Whether a person gives a raw value as a file (a picture, a recording) or types it (a text): what `mmzoo predict` asks for."""
+    """Whether a person gives a raw value as a file (a picture) or types it (a text): what `mmzoo predict` asks for."""
     note = ""
     """What the user should know of what `adapt` learned: how many texts were cut, say."""
 

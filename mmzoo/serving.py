@@ -1,6 +1,6 @@
-"""The served answer: processors -> task -> answers, as graph functions of raw batches. What is evaluated is what is exported."""
+"""The served answer: processors -> task -> answers, as graph functions of raw batches. What is evaluated is exported."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -41,7 +41,7 @@ class Served(tf.Module):
         raw = self.processors[name].raw
         return tf.TensorSpec((None, *raw.shape), raw.dtype, name=name)
 
-    def _function(self, task: Task, signature: Signature) -> Callable[..., dict[str, tf.Tensor]]:
+    def _function(self, task: Task, signature: Signature) -> Any:
         # The head is kept out of the module: its Keras objects are no part of what is saved.
         processors = {name: self.processors[name] for name in self.processors}
 

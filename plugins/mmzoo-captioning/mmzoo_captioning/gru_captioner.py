@@ -66,10 +66,10 @@ class GRUCaptioner(Head):
     ):
         super().__init__(**kwargs)
         self.target, self.beam, self.length_penalty = target, beam, length_penalty
-        self.vocabulary = inputs[target]["vocabulary"]
-        if self.vocabulary is None:
+        vocabulary = inputs[target]["vocabulary"]
+        if vocabulary is None:
             raise StreamError(f"the target '{target}' must be token ids; give it a text processor such as 'words'.")
-        self.length = inputs[target]["shape"][0]
+        self.length, self.vocabulary = inputs[target]["shape"][0], vocabulary
         dense = keras.layers.Dense
         self.project, self.norm = dense(units, name="project"), keras.layers.LayerNormalization(name="norm")
         self.first = dense(units, activation="tanh", name="first")
@@ -88,7 +88,7 @@ class GRUCaptioner(Head):
 
     def call(self, streams: dict[str, Stream], targets: dict[str, Any] | None = None, training: bool = False) -> dict[str, Any]:
         stream, keys, state = self._look(streams)
-        tokens = ops.cast(targets[self.target], "int32")  # (batch, length)
+        tokens = ops.cast((targets or {})[self.target], "int32")  # (batch, length)
         starts = ops.full_like(tokens[:, :1], START)
         words = self.embedding(ops.concatenate([starts, tokens[:, :-1]], axis=1))  # (batch, length, units)
         words = self.dropout(words, training=training)

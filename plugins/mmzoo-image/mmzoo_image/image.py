@@ -99,7 +99,9 @@ def _on_white(data: tf.Tensor) -> tf.Tensor:
 
 def _jpeg(data: tf.Tensor) -> tf.Tensor:
     shape = tf.io.extract_jpeg_shape(data)
-    too_large = tf.debugging.assert_less_equal(tf.cast(shape[0], tf.int64) * tf.cast(shape[1], tf.int64), tf.constant(LIMIT, tf.int64))
+    too_large = tf.debugging.assert_less_equal(
+        tf.cast(shape[0], tf.int64) * tf.cast(shape[1], tf.int64), tf.constant(LIMIT, tf.int64)
+    )
     with tf.control_dependencies([too_large]):
         return tf.cast(tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"), tf.float32)
 

@@ -21,7 +21,7 @@ WORD = rf"[{SCRIPTS}]|{LETTER}+(?:[-'’]{LETTER}+)*|\S"
 class Words(Processor):
     """Turns text into word ids by a vocabulary learned from the training split.
 
-    Gives `(batch, length)`, int32: the words, END, then PAD (`mmzoo.PAD` and its like are the ids). Text is lower-cased; marks and
+    Gives `(batch, length)`, int32: the words, END, then PAD (`mmzoo.END`, `mmzoo.PAD`). Text is lower-cased; marks and
     symbols are words of their own, but for a hyphen or apostrophe inside a word (`medium-dark`, `don't`), and so is each
     character of Chinese, Japanese or Thai. Longer text is cut to `length - 1` words, counted in the build's output. A word that
     training has not seen is UNKNOWN.
