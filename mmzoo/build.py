@@ -1,5 +1,6 @@
 """The whole way on one screen: recipe -> plan -> task -> trained run -> scores -> SavedModel -> report."""
 
+import importlib.util
 import logging
 import os
 import subprocess
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from mmzoo.run import Run
     from mmzoo.task import Signature, Task
 
+BACKENDS = ("tensorflow", "jax")
+"""Keras' backends that a recipe may train on."""
 LIBRARIES = ("mmzoo", "keras", "tensorflow", "keras-hub", "tensorflow-datasets", "jax")
 """The libraries whose versions a run records."""
 
@@ -285,13 +288,19 @@ def _choose_backend(recipe: Recipe) -> str:
     node = dict(recipe.root.items()).get("train")
     asked = dict(node.items()).get("backend") if node is not None else None
     backend = asked.value if asked is not None else "auto"
-    if backend == "auto" or backend not in ("tensorflow", "jax"):  # resolve reports a wrong one
+    if backend == "auto" or backend not in BACKENDS:  # resolve reports a wrong one
         backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     return _set_backend(backend)
 
 
 def _set_backend(backend: str) -> str:
     """Chooses Keras' backend, which is fixed when Keras is imported."""
+    if backend not in BACKENDS:
+        raise TrainingError(
+            f"the backend '{backend}' of KERAS_BACKEND is none that trains here; expected {' or '.join(BACKENDS)}."
+        )
+    if importlib.util.find_spec(backend) is None:
+        raise TrainingError(f"the backend '{backend}' is not installed: pip install 'mmzoo[{backend}]'.")
     if "keras" in sys.modules:
         import keras
 

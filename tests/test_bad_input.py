@@ -1,6 +1,7 @@
 """What a person gets wrong ends with a message, exit code 2, no traceback, and nothing written."""
 
 import errno
+import importlib.util
 import json
 import os
 import resource
@@ -200,7 +201,7 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
         (b"# nothing\n", "r.yaml  the recipe is empty.\n  See recipes/openmoji/captioner.yaml for one.\n"),
         (b"\x89PNG\r\n\x1a\n", "r.yaml  the file is not UTF-8 text (byte 0).\n  Save the recipe as UTF-8.\n"),
         (b"[" * 30, "r.yaml:1:21  values are nested more than 20 deep.\n"),
-        (b"a" * 1_000_001, "r.yaml  the recipe has 1000001 characters; at most 1000000 are read.\n"),
+        (b"a" * 1_000_001, "r.yaml  the recipe has 1000001 bytes; at most 1000000 are read.\n"),
     ],
     ids=["bomb", "no YAML", "no mapping", "empty", "only a comment", "a picture", "deep", "large"],
 )
@@ -286,8 +287,26 @@ def test_a_metric_that_wants_what_nobody_gives_is_found_before_training(install_
     Path("r.yaml").write_text(toys, "utf-8")
     assert said("build", "r.yaml", "--set", "metrics=[luck]") == (
         "--set metrics  metrics[0]: the metric 'luck' needs 'lukc', which neither the answers nor the inputs give.\n"
-        "  Nearest: KK  Known: answer, top, score, ok, reason, references.\n"
+        "  Known: answer, top, score, ok, reason, references.\n"
     )
+
+
+# Backends
+
+
+@pytest.mark.parametrize(
+    ("backend", "message"),
+    [
+        ("torch", "the backend 'torch' of KERAS_BACKEND is none that trains here; expected tensorflow or jax.\n"),
+        ("jax", "the backend 'jax' is not installed: pip install 'mmzoo[jax]'.\n"),
+    ],
+)
+def test_a_backend_that_is_not_there(monkeypatch, backend, message):
+    Path("r.yaml").write_text(RECIPE, "utf-8")
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, package=None: None)
+    monkeypatch.delitem(sys.modules, "keras")
+    assert said("check", "r.yaml") == message
 
 
 # Places to write to
@@ -330,7 +349,9 @@ def test_a_run_is_resumed_with_its_own_recipe_alone():
     Path("r.yaml").write_text(RECIPE, "utf-8")
     run = Path("runs/toy")
     run.mkdir(parents=True)
-    plain = check("r.yaml", overrides=["head.units=16", "train.batch=8", "train.epochs=7"]).plan.plain()
+    plain = check(
+        "r.yaml", overrides=["head.units=16", "train.batch=8", "train.epochs=7", "train.backend=tensorflow"]
+    ).plan.plain()
     (run / "plan.json").write_text(json.dumps({"recipe": plain}), "utf-8")
     assert said("build", "r.yaml", "--resume") == (
         "runs/toy: the recipe is not the one that this run began with; changed: head, train.batch.\n"
