@@ -113,8 +113,7 @@ class Data:
     def processed(self, split: str) -> tf.data.Dataset:
         """Gives the processed examples, unbatched and in order, kept in memory if they fit; faulty ones have a reason."""
         if split not in self._processed:
-            chunks = self.raw_batches(split).map(self._process, num_parallel_calls=tf.data.AUTOTUNE)
-            examples = chunks.unbatch()
+            examples = self.raw_batches(split).map(self._process, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
             self._processed[split] = examples.cache() if self._fits(examples, split) else examples
         return self._processed[split]
 
@@ -163,8 +162,7 @@ class Data:
             DataError: There are some, and the recipe says to stop; or none is readable.
         """
         found = list(screen.track(self._rows(split), f"read {split}", self._cardinality(split)))
-        faults = [f"{row}: {reason}" for row, reason in found if reason]
-        total = len(found)
+        total, faults = len(found), [f"{row}: {reason}" for row, reason in found if reason]
         self.sizes[split], self.faults[split] = total - len(faults), faults
         self.readable[split] = [not reason for _, reason in found]
         if faults and self.plan.on_error == "stop":

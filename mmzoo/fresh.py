@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-sys.modules["keras"] = sys.modules["mmzoo"] = None  # type: ignore[assignment]  # TensorFlow imports Keras where it can
+if __name__ == "__main__":  # TensorFlow imports Keras where it can
+    sys.modules["keras"] = sys.modules["mmzoo"] = None  # type: ignore[assignment]
 
 import tensorflow as tf  # noqa: E402
 
