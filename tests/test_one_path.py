@@ -1,0 +1,58 @@
+"""The law of one path: what feeds `fit` is what is served, and what is evaluated is what is exported."""
+
+import pytest
+import tensorflow as tf
+
+from mmzoo.assemble import assemble
+from mmzoo.data import open_data
+from mmzoo.evaluate import evaluate
+from mmzoo.export import export
+from mmzoo.plugins import discover
+from mmzoo.progress import Screen
+from mmzoo.recipe import read_recipe
+from mmzoo.resolve import resolve
+from mmzoo.run import Run
+from mmzoo.serving import Served
+
+
+class StoppedError(Exception):
+    """Ends the export once it is known what it would save."""
+
+
+@pytest.fixture(scope="module")
+def served_toy(toy_world):
+    """Opens the data of a toy and makes its served answer, as a build does."""
+    plan, screen = resolve(read_recipe("r.yaml"), discover()), Screen(quiet=True)
+    data = open_data(plan, screen)
+    task, _ = assemble(plan, {name: processor.features for name, processor in data.processors.items()})
+    return plan, data, Served(task, data.processors), screen
+
+
+def test_what_feeds_fit_is_what_is_served(served_toy):
+    plan, data, served, _ = served_toy
+    assert list(served.processors) == list(plan.inputs)
+    assert all(served.processors[name] is data.processors[name] for name in plan.inputs)
+    raw, fed = next(iter(data.raw_batches("train", 4))), next(iter(data.examples("train").batch(4)))
+    for name, processor in served.processors.items():
+        assert (processor(raw[name]).features.numpy() == fed[name].numpy()).all()
+
+
+def test_what_is_evaluated_is_what_is_exported(served_toy, tmp_path, monkeypatch):
+    plan, data, served, screen = served_toy
+    functions, name = dict(served.functions), served.default
+    asked, saved = [], {}
+    served.functions[name] = lambda *raw: asked.append(raw) or functions[name](*raw)
+    assert evaluate(plan, served, data, screen).rows
+    assert sum(len(raw[0]) for raw in asked) == data.sizes["test"]
+
+    def save(module, folder, signatures):
+        saved.update(signatures, module=module)
+        raise StoppedError
+
+    served.functions[name] = functions[name]
+    monkeypatch.setattr(tf.saved_model, "save", save)
+    with pytest.raises(StoppedError):
+        export(plan, Run(tmp_path), served, data, screen)
+    assert saved.pop("module") is served
+    assert saved.pop("serving_default") is functions[name]
+    assert saved == functions
