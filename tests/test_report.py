@@ -49,8 +49,10 @@ def test_nothing_is_loaded_from_elsewhere(world):
 
 
 def test_what_others_wrote_is_escaped(world):
+    world.plan = make_plan(about=f"{EVIL} | *x*")
     page, card = world.write()
-    assert page.text.count(EVIL) >= 3  # an answer, a fault and the recipe
+    assert page.text.count(EVIL) == 5  # what it is for, an answer, its confusion, a fault, the recipe
+    assert "&lt;script&gt;alert('x')&lt;/script&gt; \\| \\*x\\*" in card
     assert "<script" not in card
 
 
