@@ -1,19 +1,17 @@
 """The whole way on one screen: recipe -> plan -> task -> trained run -> scores -> SavedModel -> report."""
 
-import importlib.util
-import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmzoo.backend import choose_backend, set_backend
 from mmzoo.catalog import Catalog
-from mmzoo.errors import RunError, TrainingError
+from mmzoo.errors import RunError
 from mmzoo.plan import Plan
 from mmzoo.plugins import discover
 from mmzoo.recipe import Recipe, place, read_recipe
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
     from mmzoo.run import Run
     from mmzoo.task import Signature, Task
 
-BACKENDS = ("tensorflow", "jax")
-"""Keras' backends that a recipe may train on."""
 LIBRARIES = ("mmzoo", "keras", "tensorflow", "keras-hub", "tensorflow-datasets", "jax")
 """The libraries whose versions a run records."""
 
@@ -61,7 +57,7 @@ def build(
         MmzooError: The data, the run's folder, the training or the export is at fault; the message says what to do.
     """
     read = read_recipe(recipe, tuple(overrides))
-    backend: Any = _choose_backend(read)
+    backend: Any = choose_backend(read)
     plan = resolve(read, catalog or discover())
     plan = replace(plan, train=replace(plan.train, backend=backend))  # the run says what it was trained on
     from mmzoo.progress import Screen
@@ -100,7 +96,7 @@ def check(recipe: str | Path, *, overrides: Iterable[str] = (), catalog: Catalog
         RecipeError: Everything that is wrong with the recipe.
     """
     read = read_recipe(recipe, tuple(overrides))
-    _choose_backend(read)
+    choose_backend(read)
     plan = resolve(read, catalog or discover())
     task, joins = _assemble_ahead(plan)
     return Checked(plan, joins, task.signatures())
@@ -175,7 +171,7 @@ def load(run: "str | Path | Run", catalog: Catalog | None = None) -> Model:
         RunError: The folder holds no trained run.
         RecipeError: The installed plugins do not fit the run's plan any more.
     """
-    _set_backend("tensorflow")
+    set_backend("tensorflow")
     from mmzoo.assemble import assemble
     from mmzoo.data import make_processors
     from mmzoo.run import Run
@@ -282,50 +278,3 @@ def _versions(plan: Plan) -> dict[str, str]:
         except PackageNotFoundError:
             continue  # an optional one that is not installed
     return plan.versions() | versions
-
-
-def _choose_backend(recipe: Recipe) -> str:
-    node = dict(recipe.root.items()).get("train")
-    asked = dict(node.items()).get("backend") if node is not None else None
-    backend = asked.value if asked is not None else "auto"
-    if backend == "auto" or backend not in BACKENDS:  # resolve reports a wrong one
-        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    return _set_backend(backend)
-
-
-def _set_backend(backend: str) -> str:
-    """Chooses Keras' backend, which is fixed when Keras is imported."""
-    if backend not in BACKENDS:
-        raise TrainingError(
-            f"the backend '{backend}' of KERAS_BACKEND is none that trains here; expected {' or '.join(BACKENDS)}."
-        )
-    if importlib.util.find_spec(backend) is None:
-        raise TrainingError(f"the backend '{backend}' is not installed: pip install 'mmzoo[{backend}]'.")
-    if "keras" in sys.modules:
-        import keras
-
-        if keras.backend.backend() != backend:
-            raise TrainingError(
-                f"Keras is already imported with the backend '{keras.backend.backend()}', and '{backend}' is asked for. "
-                f"Set KERAS_BACKEND={backend} before Keras is imported, or use a new process."
-            )
-    os.environ["KERAS_BACKEND"] = backend
-    with hushed():
-        import keras
-        import tensorflow  # noqa: F401
-    return backend
-
-
-@contextmanager
-def hushed() -> Iterator[None]:
-    """Keeps what TensorFlow's libraries print while they load off the screen; a failure to load raises all the same."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    kept = os.dup(2)
-    try:
-        with Path(os.devnull).open("w") as nothing:
-            os.dup2(nothing.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

@@ -89,7 +89,7 @@ def list_(kind: str | None) -> None:
 @click.argument("component", metavar="KIND/NAME")
 def show(component: str) -> None:
     """Show a component: what it does, its options, where it stands."""
-    from mmzoo.build import hushed
+    from mmzoo.backend import hushed
     from mmzoo.plugins import discover
     from mmzoo.tables import shown
 
@@ -145,7 +145,7 @@ def predict(run: Path, signature: str | None, as_json: bool, values: tuple[str, 
     """
     import json
 
-    from mmzoo.build import hushed
+    from mmzoo.backend import hushed
 
     with hushed():
         from mmzoo.predict import open_export, typed
@@ -164,7 +164,7 @@ def schema() -> None:
     """Print the JSON schema of recipes over all installed plugins, for editors."""
     import json
 
-    from mmzoo.build import hushed
+    from mmzoo.backend import hushed
     from mmzoo.plugins import discover
     from mmzoo.schema import recipe_schema
 
