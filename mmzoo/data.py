@@ -226,9 +226,10 @@ def one_each(values: Any, rank: int) -> tf.Tensor:
         values: What `Data.raw_batches` gives of an input.
         rank: Of one value, with the batch.
     """
-    if not isinstance(values, tf.RaggedTensor):
-        return values
-    return values[:, 0] if len(values.shape) > rank else values.to_tensor()
+    if len(values.shape) > rank:
+        values = values[:, :1]
+        return (values.to_tensor(shape=[None, 1]) if isinstance(values, tf.RaggedTensor) else values)[:, 0]
+    return values.to_tensor() if isinstance(values, tf.RaggedTensor) else values
 
 
 def plain_values(value: tf.Tensor) -> list[Any]:
@@ -288,11 +289,11 @@ def _check_types(plan: Plan, split: tf.data.Dataset, processors: Mapping[str, Pr
 
 
 def _apply(processor: Processor, raw: Any) -> tuple[Any, tf.Tensor]:
-    """Processes a batch in which each example may have several values; its first fault is the example's."""
+    """Processes a batch in which each example may have several values; their faults are the example's."""
     rank = len(processor.raw.shape) + 1
     if len(raw.shape) == rank:
         return processor(one_each(raw, rank))
+    raw = raw if isinstance(raw, tf.RaggedTensor) else tf.RaggedTensor.from_tensor(raw)
     features, fault = processor(raw.flat_values)
-    ragged = raw.with_flat_values(fault)
-    first = tf.strings.reduce_join(ragged, axis=1, separator=" ")
-    return raw.with_flat_values(features), tf.strings.strip(first)
+    reason = tf.strings.strip(tf.strings.reduce_join(raw.with_flat_values(fault), axis=1, separator=" "))
+    return raw.with_flat_values(features), tf.where(raw.row_lengths() == 0, "there is no value", reason)

@@ -14,7 +14,7 @@ import numpy as np
 if __name__ == "__main__":  # TensorFlow imports Keras where it can
     sys.modules["keras"] = sys.modules["mmzoo"] = None  # type: ignore[assignment]
 
-import tensorflow as tf  # noqa: E402
+import tensorflow as tf
 
 
 def decoded(values: Any) -> Any:
