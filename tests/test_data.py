@@ -1,6 +1,7 @@
 """What reaches the training: each example once an epoch, in an order that seed and epoch fix, and no faulty one in silence."""
 
 from collections.abc import Iterable
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
@@ -96,6 +97,10 @@ def epochs(data: Data, batch: int, seed: int, which: range) -> list[list[list[in
     return [drawn[start : start + steps] for start in range(0, len(drawn), steps)]
 
 
+def flat(epoch: list[list[int]]) -> list[int]:
+    return list(chain.from_iterable(epoch))
+
+
 @pytest.fixture(autouse=True)
 def _seeded():
     keras.utils.set_random_seed(1)
@@ -112,7 +117,7 @@ def test_a_resumed_training_sees_what_an_unbroken_one_would():
 
 
 def test_every_epoch_has_every_example_once_and_an_order_of_its_own():
-    found = [sum(epoch, []) for epoch in epochs(opened(Table(train=texts(range(12)))), 4, 7, range(4))]
+    found = [flat(epoch) for epoch in epochs(opened(Table(train=texts(range(12)))), 4, 7, range(4))]
     assert all(sorted(epoch) == list(range(12)) for epoch in found)
     assert len(set(map(tuple, found))) == 4
 
@@ -141,7 +146,7 @@ SEVERAL = [texts(range(10 * row, 10 * row + count)) for row, count in enumerate(
 
 
 def test_an_epoch_has_one_of_several_values_at_random_and_all_are_seen_in_time():
-    found = [sum(epoch, []) for epoch in epochs(opened(Table(train=SEVERAL)), 3, 7, range(20))]
+    found = [flat(epoch) for epoch in epochs(opened(Table(train=SEVERAL)), 3, 7, range(20))]
     assert all(sorted(value // 10 for value in epoch) == list(range(6)) for epoch in found)
     assert {str(value) for epoch in found for value in epoch} == {value for values in SEVERAL for value in values}
 
@@ -197,7 +202,7 @@ def test_faulty_examples_are_left_out_and_counted_if_asked(capsys):
     assert data.faults["train"] == ["example 1: number: this is no number", "example 3: number: this is no number"]
     assert data.readable == {"train": [True, False, True, False, True], "test": [True, False]}
     assert numbers(data.ordered_batches("train", 8)) == [[1, 3, 5]]
-    assert sorted(sum(epochs(data, 3, 0, range(1))[0], [])) == [1, 3, 5]
+    assert sorted(flat(epochs(data, 3, 0, range(1))[0])) == [1, 3, 5]
     assert capsys.readouterr().out.splitlines() == [
         "data      number: nothing was cut",
         "data      left out 2 of the 5 examples of 'train':",
@@ -287,7 +292,7 @@ def test_what_is_learned_ahead_needs_data_that_is_ready():
 
 @pytest.mark.parametrize("splits", [("train",), ("train", "validation"), ("train", "validation", "test"), ("test", "train")])
 def test_the_split_to_report_on_is_the_last_there_is(splits):
-    data = read_data(make_plan(Table(**dict.fromkeys(splits, ["1"]))), Screen(quiet=True))
+    data = read_data(make_plan(Table(**{split: ["1"] for split in splits})), Screen(quiet=True))
     assert data.held_out() == max(splits, key=["train", "validation", "test"].index)
 
 
