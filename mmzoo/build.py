@@ -213,8 +213,7 @@ def _train(plan: Plan, run: "Run", screen: "Screen", resume: bool, force: bool) 
         sizes = ", ".join(f"{data.sizes[split]:,} {split}" for split in data.sizes)
         screen.say(f"data      {sizes}")
         screen.say(f"task      {sum(join.weights for join in joins):,} weights")
-        if not resume:
-            run.begin(plan, _versions(plan))
+        run.begin(plan, _versions(plan), resume)
         run.save_processors(data.processors)
         train(task, data, run, screen, resume)
     return data

@@ -116,14 +116,19 @@ class Run:
                 f"{self.folder}: the run cannot be written there: {there_is} {what}.\nChoose another folder with --out."
             )
 
-    def begin(self, plan: Plan, versions: dict[str, str]) -> None:
-        """Makes the folder anew, with the recipe and the plan; a run that is there is gone.
+    def begin(self, plan: Plan, versions: dict[str, str], resume: bool = False) -> None:
+        """Writes the recipe and the plan into a new folder.
+
+        Args:
+            plan: What is built.
+            versions: Of plugins and libraries.
+            resume: Keep the run that is there; without it, it is gone.
 
         Raises:
             RunError: The folder cannot be written.
         """
         with writing(self.folder):
-            if self.plan.exists():
+            if self.plan.exists() and not resume:
                 shutil.rmtree(self.folder)
             self.folder.mkdir(parents=True, exist_ok=True)
         write_text(self.recipe, plan.recipe.text)

@@ -33,6 +33,16 @@ def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
+@pytest.mark.parametrize(("resume", "kept"), [(False, []), (True, ["task.weights.h5"])])
+def test_a_run_is_begun_anew_unless_it_is_resumed(tmp_path, resume, kept):
+    run = begun(tmp_path / "run")
+    run.weights.touch()
+    plan = SimpleNamespace(recipe=SimpleNamespace(text="name: toy\n"), plain=lambda: {"name": "toy", "train": {"epochs": 3}})
+    run.begin(plan, {"keras": "4"}, resume)
+    assert files(run.folder) == ["plan.json", "recipe.yaml", *kept]
+    assert run.load_json(run.plan) == {"recipe": {"name": "toy", "train": {"epochs": 3}}, "versions": {"keras": "4"}}
+
+
 # Written whole or not at all
 
 
