@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import shlex
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -54,16 +55,22 @@ def shown(component: Component) -> RenderableType:
     from mmzoo.resolve import own_keys
 
     loaded = component.load()
-    source = inspect.getsourcefile(loaded) or "?"
     head = _grid()
     head.add_row(component.kind, component.name)
     head.add_row("plugin", str(component.plugin))
-    head.add_row("source", f"{source}:{inspect.getsourcelines(loaded)[1]}")
+    head.add_row("source", _source(component, loaded))
     about = (inspect.getdoc(loaded) or "").partition("\nArgs:")[0].rstrip()
     options = _table("option", "type", "default", "what it does")
     for option in [*own_keys(component), *options_of(loaded)]:
         options.add_row(option.name, option.type_name, _default(option), option.doc)
     return Group(head, Text(f"\n{about}\n"), options if options.rows else "It has no options.")
+
+
+def _source(component: Component, loaded: Any) -> str:
+    try:
+        return f"{inspect.getsourcefile(loaded)}:{inspect.getsourcelines(loaded)[1]}"
+    except (TypeError, OSError):  # neither class nor function, or no source beside it
+        return str(component.source() or "none")
 
 
 def _default(option: "Option") -> RenderableType:
@@ -108,7 +115,7 @@ def finished(run: "Run") -> RenderableType:
     if run.report.exists():
         grid.add_row("report", str(run.report))
     grid.add_row("model", str(exported.folder))
-    grid.add_row("ask it", f"mmzoo predict {run.folder} {asked}")
+    grid.add_row("ask it", f"{shlex.join(['mmzoo', 'predict', str(run.folder)])} {asked}")
     return Group(scored(run), *_samples(run), grid)
 
 
