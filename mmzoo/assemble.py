@@ -85,6 +85,8 @@ def _fusion(bound: Bound, streams: Any, joins: list[Join]) -> tuple[Any, Any]:
     with _blamed_on(bound.node):
         fusion = _make(bound)
         gives = fusion(streams)
+        if not isinstance(gives, Mapping):
+            raise StreamError(f"the fusion '{bound.component.name}' must give streams by name, received {describe(gives)}.")
         for name, stream in gives.items():
             check_stream(stream, f"the fusion '{bound.component.name}', for '{name}',")
     joins.append(_join("fusion", bound, fusion, streams, gives))
@@ -94,13 +96,23 @@ def _fusion(bound: Bound, streams: Any, joins: list[Join]) -> tuple[Any, Any]:
 def _head(plan: Plan, features: Any, symbols: Any, streams: Any, joins: list[Join]) -> tuple[Head, Any]:
     with _blamed_on(plan.head.node):
         head = _make(plan.head, inputs={name: dict(known) for name, known in features.items()})
+        _check_targets(plan.head, head, symbols)
         outputs = head(streams, targets={name: symbols[name] for name in head.targets})
+        if not isinstance(outputs, Mapping):
+            raise StreamError(f"the head '{plan.head.component.name}' must give outputs by name, received {describe(outputs)}.")
     joins.append(_join("head", plan.head, head, streams, outputs))
     return head, outputs
 
 
 def _join(part: str, bound: Bound, layer: Any, takes: Any, gives: Any) -> Join:
     return Join(part, bound.component.name, describe(takes), describe(gives), layer.count_params())
+
+
+def _check_targets(bound: Bound, head: Head, inputs: Mapping[str, Any]) -> None:
+    for name in head.targets:
+        if name not in inputs:
+            what = f"the head '{bound.component.name}' learns '{name}', which is no input of the recipe."
+            raise RecipeError([bound.node.fault(what, suggest(name, inputs))])
 
 
 def _check_inputs(plan: Plan, head: Head) -> None:
@@ -122,7 +134,7 @@ def _loss(loss: Loss, found: Mapping[str, Any]) -> WeightedLoss:
     weighted = WeightedLoss(name, function, loss.tensors, loss.weight)
     with _blamed_on(loss.bound.node):
         value = weighted(found)
-        if len(value.shape) != 1:
+        if tuple(getattr(value, "shape", ())) != (None,):
             raise StreamError(f"the loss '{name}' must give one value per example, (batch,), received {describe(value)}.")
     return weighted
 
