@@ -82,6 +82,17 @@ class Shapeless(Plain):
         }
 
 
+class Bare(keras.layers.Layer):
+    """Has no constructor, hence no options."""
+
+    def call(self, streams: Any) -> Any:
+        return streams
+
+
+def test_options_of_keras_are_none_of_ours():
+    check(FusionCase("broken", STREAMS), "options", catalog_with(fusion=Bare))
+
+
 class NoStream(Plain):
     """Gives tokens without a mask."""
 

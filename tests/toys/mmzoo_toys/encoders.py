@@ -5,8 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from mmzoo import Features, Positive, Stream, make_stream
-from mmzoo.streams import PAD
+from mmzoo import PAD, Features, Positive, Stream, make_stream
 
 
 class Flat(keras.layers.Layer):

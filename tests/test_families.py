@@ -1,0 +1,158 @@
+"""The frame takes every family as it is: toys of three, from a recipe to served answers, trained on TensorFlow and on JAX."""
+
+import json
+import os
+import subprocess
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import mmzoo
+from mmzoo.build import finish
+from mmzoo.progress import Screen
+from mmzoo.run import Run
+
+TOYS = Path(__file__).with_name("toys").absolute()
+LEARNED = {
+    "matching": "toy_info_nce",
+    "answering": "toy_cross_entropy",
+    "generating": "toy_believe_fooling",  # in the beginning the generator wins; the discriminator's losses pull against it
+}
+FAMILIES = list(LEARNED)
+BACKENDS = ("tensorflow", "jax")
+
+
+@pytest.fixture(scope="module")
+def jax(toy_world):
+    """Trains the toys on JAX in one process; gives what it says, and the toys' runs beside `toy_world`."""
+    recipes = [str(TOYS / f"{family}.yaml") for family in FAMILIES]
+    done = subprocess.run(
+        [sys.executable, str(TOYS / "train_on_jax.py"), str(toy_world / "jax"), *recipes],
+        env={key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"}
+        | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for family in FAMILIES[1:]:
+        finish(Run(toy_world / "jax" / family), Screen(quiet=True))
+    return json.loads((toy_world / "jax" / "said.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def run_of(toy_world, request):
+    """Gives the finished run of a family on a backend."""
+
+    @lru_cache
+    def run(backend: str, family: str) -> Run:
+        if backend == "tensorflow":
+            return mmzoo.build(TOYS / f"{family}.yaml", out=toy_world / backend / family, screen=Screen(quiet=True))
+        request.getfixturevalue("jax")
+        return Run(toy_world / backend / family)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def held_out(toy_world):
+    """Gives the raw fields of the first four test examples."""
+    data = mmzoo.plugins.discover().get("dataset", "toy_squares").load()().splits()["test"]
+    return {
+        name: value.to_tensor() if hasattr(value, "to_tensor") else value
+        for name, value in next(iter(data.ragged_batch(4))).items()
+    }
+
+
+def served(run: Run, signature: str, **raw: tf.Tensor) -> dict[str, np.ndarray]:
+    answers = tf.saved_model.load(run.export / "1").signatures[signature](**raw)
+    return {name: value.numpy() for name, value in answers.items()}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_learns_and_is_scored(run_of, backend, family):
+    run = run_of(backend, family)
+    losses = json.loads(run.history.read_text())[LEARNED[family]]
+    assert losses[-1] < 0.95 * losses[0]
+    scores = json.loads(run.scores.read_text())
+    assert (scores["split"], scores["examples"]) == ("test", 24)
+    assert any(name.startswith("toy_") and 0 <= value <= 1 for name, value in scores.items())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_pictures_and_texts_share_a_space(run_of, held_out, backend):
+    run = run_of(backend, "matching")
+    image = served(run, "embed_image", image=held_out["image"])["image"]
+    text = served(run, "embed_text", caption=held_out["caption"])["text"]
+    both = served(run, "embed", image=held_out["image"], caption=held_out["caption"])
+    np.testing.assert_allclose(np.linalg.norm(image, axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(both["image"], image, atol=1e-6)
+    np.testing.assert_allclose(both["text"], text, atol=1e-6)
+    own = np.sum(image * text, axis=1)
+    assert own.mean() > (image @ text.T).mean()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_clip_and_a_question_are_answered(run_of, held_out, backend):
+    given = served(run_of(backend, "answering"), "answer", clip=held_out["frames"], question=held_out["question"])
+    known = {b"red", b"green", b"blue", b"top", b"middle", b"bottom"}
+    assert given["top"].shape == given["score"].shape == (4, 3)
+    assert set(given["top"].ravel()) <= known
+    assert (given["top"][:, 0] == given["answer"]).all()
+    assert (np.diff(given["score"]) <= 0).all()
+    assert (given["score"].sum(axis=1) <= 1).all()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_picture_is_drawn(run_of, held_out, backend):
+    drawn = served(run_of(backend, "generating"), "draw", caption=held_out["caption"])["picture_bytes"]
+    pictures = [tf.io.decode_png(data).numpy() for data in drawn]
+    assert {(picture.shape, picture.dtype.name) for picture in pictures} == {((9, 9, 3), "uint8")}
+    assert all(picture.std() > 1 for picture in pictures)
+
+
+def test_the_backend_of_a_recipe_is_chosen_before_keras(jax):
+    assert jax["backend"] == "jax"
+
+
+def of_generator(scores: dict[str, dict[str, float]]) -> set[str]:
+    return {score for score, parts in scores.items() if parts["generator"] > 0}
+
+
+def of_discriminator(scores: dict[str, dict[str, float]]) -> set[str]:
+    return {score for score, parts in scores.items() if parts["discriminator"] > 0}
+
+
+def test_generator_and_discriminator_are_moved_by_their_own_scores_on_jax(jax):
+    assert of_generator(jax["gradients"]) == {"fooling"}
+    assert of_discriminator(jax["gradients"]) == {"real", "mismatched", "generated"}
+
+
+def test_generator_and_discriminator_are_moved_by_their_own_scores_on_tensorflow(toy_world):
+    from mmzoo_toys.generating import GAN
+
+    head = GAN(inputs={"image": {"shape": [9, 9, 3], "dtype": "uint8", "vocabulary": None}}, target="image")
+    tokens = np.random.default_rng(0).normal(size=(4, 2, 5)).astype("float32")
+    batch = {"caption": {"tokens": tokens, "mask": np.ones((4, 2), bool)}}, {"image": np.zeros((4, 9, 9, 3), "uint8")}
+    head(*batch)
+    found: dict[str, dict[str, float]] = {}
+    with tf.GradientTape(persistent=True) as tape:
+        scores = {name: tf.reduce_sum(value) for name, value in head(*batch).items()}
+    for name, score in scores.items():
+        for part in ("generator", "discriminator"):
+            gradients = tape.gradient(score, [weight.value for weight in getattr(head, part).trainable_variables])
+            found.setdefault(name, {})[part] = max(0.0 if g is None else float(tf.reduce_max(tf.abs(g))) for g in gradients)
+    assert of_generator(found) == {"fooling"}
+    assert of_discriminator(found) == {"real", "mismatched", "generated"}
+
+
+def test_a_score_of_its_own_for_each_loss(run_of):
+    history = json.loads(run_of("tensorflow", "generating").history.read_text())
+    scores = ("toy_believe_real", "toy_doubt_mismatched", "toy_doubt_generated", "toy_believe_fooling")
+    total = sum(weight * np.array(history[name]) for name, weight in zip(scores, (1, 0.5, 0.5, 1), strict=True))
+    np.testing.assert_allclose(total, history["loss"], rtol=1e-5)

@@ -1,0 +1,56 @@
+"""Trains recipes on JAX in a process of its own: `train_on_jax.py OUT RECIPE ...`; the test reads OUT/said.json.
+
+The first recipe goes the whole way, evaluated and exported by a child process under TensorFlow; the others are left trained.
+"""
+
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from mmzoo.plugins import discover
+from mmzoo.progress import Screen
+
+
+def train(out: Path, recipes: list[Path]) -> None:
+    building = importlib.import_module("mmzoo.build")
+    for recipe in recipes:
+        building.build(recipe, out=out / recipe.stem, overrides=["train.backend=jax"], screen=Screen(quiet=True))
+        building._finish_under_tensorflow = lambda run: None
+
+
+def gradients() -> dict[str, dict[str, float]]:
+    """Gives, for each score of the toy GAN, the largest gradient that reaches its generator and its discriminator."""
+    import jax
+    import numpy as np
+    from keras import ops
+
+    known = {"image": {"shape": [9, 9, 3], "dtype": "uint8", "vocabulary": None}}
+    head = discover().get("head", "toy_gan").load()(inputs=known, target="image")
+    tokens = np.random.default_rng(0).normal(size=(4, 2, 5)).astype("float32")
+    batch = {"caption": {"tokens": tokens, "mask": np.ones((4, 2), bool)}}, {"image": np.zeros((4, 9, 9, 3), "uint8")}
+    head(*batch)
+
+    def total(weights: Any, score: str) -> Any:
+        state = [variable.value for variable in head.non_trainable_variables]
+        return ops.sum(head.stateless_call(weights, state, *batch)[0][score])
+
+    found: dict[str, dict[str, float]] = {}
+    for score in ("real", "mismatched", "generated", "fooling"):
+        values = jax.grad(total)([variable.value for variable in head.trainable_variables], score)
+        for variable, value in zip(head.trainable_variables, values, strict=True):
+            part, largest = variable.path.split("/")[1], float(abs(value).max())
+            found.setdefault(score, {})[part] = max(largest, found.get(score, {}).get(part, 0.0))
+    return found
+
+
+if __name__ == "__main__":
+    assert "keras" not in sys.modules
+    assert "KERAS_BACKEND" not in os.environ
+    out, *recipes = map(Path, sys.argv[1:])
+    train(out, recipes)
+    import keras
+
+    (out / "said.json").write_text(json.dumps({"backend": keras.backend.backend(), "gradients": gradients()}))
