@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -62,3 +63,20 @@ def toy_world(tmp_path_factory):
         patch.chdir(folder)
         Path("r.yaml").write_text(RECIPE, "utf-8")
         yield folder
+
+
+@pytest.fixture(scope="module")
+def served_toy(toy_world):
+    """Opens the data of a toy and makes its served answer, as a build does: plan, data, task, served."""
+    from mmzoo.assemble import assemble
+    from mmzoo.data import open_data
+    from mmzoo.plugins import discover
+    from mmzoo.progress import Screen
+    from mmzoo.recipe import read_recipe
+    from mmzoo.resolve import resolve
+    from mmzoo.serving import Served
+
+    plan = resolve(read_recipe("r.yaml"), discover())
+    data = open_data(plan, Screen(quiet=True))
+    task, _ = assemble(plan, {name: processor.features for name, processor in data.processors.items()})
+    return SimpleNamespace(plan=plan, data=data, task=task, served=Served(task, data.processors))
