@@ -3,6 +3,7 @@
 import inspect
 import json
 import shlex
+from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -146,10 +147,12 @@ def _samples(run: "Run") -> Iterator[RenderableType]:
     if not rows:
         return
     references, answer = rows[0]["references"], rows[0]["answers"]["model"]
-    outputs = [name for name, value in answer.items() if isinstance(value, str | float | int) and name not in ("ok", "reason")]
+    outputs = [
+        name for name, value in answer.items() if isinstance(value, str | float | int | dict) and name not in ("ok", "reason")
+    ]
     table = _table(*references, *[f"answered {name}" for name in outputs], title="\nHeld-out examples")
     for row in rows:
-        expected = [" / ".join(map(str, row["references"][name][:3])) for name in references]
+        expected = [" / ".join(map(_scalar, row["references"][name][:3])) for name in references]
         table.add_row(*expected, *[_scalar(row["answers"]["model"].get(name)) for name in outputs])
     yield table
     yield ""
@@ -175,6 +178,8 @@ def _scalar(value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, bytes):
         return f"{len(value):,} bytes"
+    if isinstance(value, dict):
+        return _scalar(b64decode(value["b64"]))  # bytes, as JSON holds them
     if isinstance(value, list) and (len(value) > 8 or any(isinstance(one, list) for one in value)):
         return f"{' x '.join(map(str, _shape(value)))} numbers; --json prints them"
     return ", ".join(map(_scalar, value)) if isinstance(value, list) else str(value)
