@@ -1,0 +1,283 @@
+"""Scores are those of the served answers, and baselines are computed as they say."""
+
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mmzoo import Card, Features, Processed, Processor, Signature
+from mmzoo.catalog import Component, Plugin
+from mmzoo.data import Data
+from mmzoo.dataset import FAULT, ROW
+from mmzoo.errors import RecipeError
+from mmzoo.evaluate import Scores, evaluate, plain, rehearse
+from mmzoo.plan import Bound
+from mmzoo.progress import Screen
+from mmzoo.recipe import parse_recipe
+
+QUIET = Screen(quiet=True)
+METRICS = parse_recipe("metrics:\n  - hits\n", "r.yaml").root.value["metrics"].value[0]
+
+
+class Grid(Processor):
+    """Reads four numbers as a picture."""
+
+    features = Features(shape=[2, 2], dtype="uint8", vocabulary=None)
+
+    def __call__(self, raw):
+        good = tf.strings.regex_full_match(raw, r"\d+ \d+ \d+ \d+")
+        numbers = tf.strings.split(tf.where(good, raw, "0 0 0 0"), " ").to_tensor(shape=[None, 4])
+        pixels = tf.reshape(tf.cast(tf.strings.to_number(numbers), tf.uint8), [-1, 2, 2])
+        return Processed(pixels, tf.where(good, "", "no picture"))
+
+
+class Colour(Processor):
+    """Reads a colour, or two."""
+
+    features = Features(shape=[], dtype="int32", vocabulary=3)
+
+    def __call__(self, raw):
+        known = raw != "pink"
+        return Processed(tf.cast(tf.strings.length(raw), tf.int32), tf.where(known, "", "no colour"))
+
+
+class Hits:
+    """Counts right answers."""
+
+    def __init__(self) -> None:
+        self.found: list[bool] = []
+
+    def update(self, answer: str, references: list[str]) -> None:
+        self.found.append(answer in references)
+
+    def result(self) -> dict[str, float]:
+        return {"hits": sum(self.found) / len(self.found), "scored": len(self.found)}
+
+
+class Sure:
+    """Averages a number of the answer; looks at an input by its name."""
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
+
+    def update(self, score: float, colour: list[str]) -> None:
+        self.values.append(score * len(colour[0]))
+
+    def result(self) -> dict[str, float]:
+        return {"sure": float(np.mean(self.values))}
+
+
+class Lost:
+    """Asks for what is not there."""
+
+    def update(self, scores: float) -> None:
+        """Takes nothing."""
+
+    def result(self) -> dict[str, float]:
+        return {}
+
+
+def make_plan(*metrics: type) -> Any:
+    plugin = Plugin("p", "1", "m")
+    return SimpleNamespace(
+        metrics=[
+            Bound(Component("metric", m.__name__.lower(), f"{__name__}:{m.__name__}", plugin), {}, METRICS) for m in metrics
+        ],
+        train=SimpleNamespace(cache="auto"),
+        on_error="skip",
+    )
+
+
+def make_data(plan: Any, **splits: list[tuple[str, str, str]]) -> Data:
+    """Opens splits of pictures, colours (two with a bar between them) and faults."""
+    raw = {}
+    for split, rows in splits.items():
+        pictures, colours, faults = zip(*rows, strict=True)
+        columns = {"image": list(pictures), FAULT: list(faults), ROW: [f"{split} {index}" for index in range(len(rows))]}
+        columns["colour"] = tf.ragged.constant([one.split("|") for one in colours])
+        raw[split] = tf.data.Dataset.from_tensor_slices(columns)
+    data = Data(plan, Card({}), raw, {"image": Grid(), "colour": Colour()})
+    for split in raw:
+        data.scan(split, QUIET)
+    return data
+
+
+def make_served(**options: Any) -> Any:
+    """Serves 'red' for pictures whose first number is at least 100, else 'blue', and that number as a score."""
+
+    def say(image):
+        numbers = tf.strings.to_number(tf.strings.regex_replace(image, r"\D.*", "") + ".0")
+        return {"said": tf.where(numbers >= 100, "red", "blue"), "score": numbers, "ok": tf.ones_like(image, tf.bool)}
+
+    signature = Signature(dict, inputs=("image",), **{"answers": {"said": "colour"}} | options)
+    spec = tf.TensorSpec([None], tf.string)
+    return SimpleNamespace(answers={"say": signature}, default="say", functions={"say": say}, spec=lambda name: spec)
+
+
+TRAIN = [
+    ("0 0 0 0", "blue", ""),
+    ("x", "green", ""),
+    ("200 0 0 0", "red", ""),
+    ("0 0 200 0", "green|lime", ""),
+    ("9 9 9 9", "green", "no file"),
+    ("0 200 0 0", "red", ""),
+]
+TEST = [
+    ("120 1 0 0", "red", ""),
+    ("3 90 0 0", "red|rose", ""),
+    ("5 5 5", "red", ""),
+    ("7 7 180 7", "lime", ""),
+    ("1 2 3 4", "pink", ""),
+    ("110 4 20 0", "blue", "no file"),
+    ("6 240 0 0", "blue", ""),
+]
+GOOD = [0, 1, 3, 6]
+"""Rows of the test split that can be read."""
+
+
+@pytest.fixture(scope="module")
+def scored() -> Scores:
+    plan = make_plan(Hits, Sure)
+    return evaluate(plan, make_served(), make_data(plan, train=TRAIN, test=TEST), QUIET)
+
+
+def test_the_model_is_scored_on_what_it_answers(scored):
+    said = [("red" if int(TEST[row][0].split()[0]) >= 100 else "blue") for row in GOOD]
+    assert [row["answers"]["model"]["said"] for row in scored.rows] == said
+    hits = [answer in TEST[row][1].split("|") for answer, row in zip(said, GOOD, strict=True)]
+    sure = [float(TEST[row][0].split()[0]) * len(TEST[row][1].split("|")[0]) for row in GOOD]
+    assert hits == [True, False, False, True]
+    assert scored.numbers["model"] == {"hits": 0.5, "scored": 4, "sure": np.mean(sure)}
+
+
+def test_what_cannot_be_read_is_counted_and_not_scored(scored):
+    assert [row["row"] for row in scored.rows] == [f"test {row}" for row in GOOD]
+    assert [row["references"] for row in scored.rows] == [{"colour": TEST[row][1].split("|")} for row in GOOD]
+    assert scored.unreadable == 3
+
+
+def test_the_most_frequent_answer_is_that_of_the_readable_training_examples(scored):
+    readable = [TRAIN[row][1].split("|") for row in (0, 2, 3, 5)]
+    ((frequent, _),) = Counter(value for values in readable for value in values).most_common(1)
+    assert frequent == "red"
+    assert [row["answers"]["most_frequent"] for row in scored.rows] == [{"said": "red"}] * 4
+    assert scored.numbers["most_frequent"] == {"hits": 0.5, "scored": 4}  # it has no score, so nothing is sure
+
+
+def test_the_nearest_answer_is_that_of_the_nearest_readable_picture(scored):
+    def vector(row: tuple) -> np.ndarray:
+        return np.array(row[0].split(), "float64")
+
+    readable = [TRAIN[row] for row in (0, 2, 3, 5)]
+    near = [min(readable, key=lambda known: np.linalg.norm(vector(known) - vector(TEST[row]))) for row in GOOD]
+    assert [row["answers"]["nearest"] for row in scored.rows] == [{"said": one[1].split("|")[0]} for one in near]
+    assert [one[1] for one in near] == ["red", "blue", "green|lime", "red"]
+    assert scored.numbers["nearest"] == {"hits": 0.25, "scored": 4}
+
+
+def test_flat_scores_name_the_baselines(scored):
+    assert scored.flat() == {
+        "split": "test",
+        "examples": 4,
+        "unreadable": 3,
+        "hits": 0.5,
+        "scored": 4,
+        "sure": scored.numbers["model"]["sure"],
+        "baseline.most_frequent.hits": 0.5,
+        "baseline.most_frequent.scored": 4,
+        "baseline.nearest.hits": 0.25,
+        "baseline.nearest.scored": 4,
+    }
+
+
+def test_the_nearest_pictures_are_those_of_brute_force():
+    rng = np.random.default_rng(4)
+
+    def rows(count: int) -> list[tuple[str, str, str]]:
+        return [(" ".join(map(str, rng.integers(0, 256, 4))), f"c{index}", "") for index in range(count)]
+
+    train, test = rows(300), rows(100)
+    plan = make_plan(Hits)
+    found = evaluate(plan, make_served(), make_data(plan, train=train, test=test), QUIET)
+    known, asked = (np.array([row[0].split() for row in split], "float64") for split in (train, test))
+    nearest = np.linalg.norm(asked[:, None] - known[None], axis=-1).argmin(axis=1)
+    assert [row["answers"]["nearest"]["said"] for row in found.rows] == [f"c{index}" for index in nearest]
+
+
+def test_the_scores_of_a_task_are_those_of_its_answers_one_by_one(served_toy):
+    scores = evaluate(served_toy.plan, served_toy.served, served_toy.data, QUIET)
+    right = []
+    for raw in served_toy.data.raw["test"]:
+        answer = served_toy.served.functions["answer"](raw["image"][None])["answer"].numpy()[0]
+        right.append(answer == raw["answer"].numpy())
+    assert scores.split == "test"
+    assert scores.numbers["model"]["exact_match"] == np.mean(right)
+    assert set(scores.numbers) == {"model", "most_frequent", "nearest"}
+
+
+# What is asked of metrics and answers
+
+
+LOST = (
+    "r.yaml:2:5  metrics[0]: the metric 'lost' needs 'scores', which neither the answers nor the inputs give.\n"
+    "  Nearest: score, colour. Known: colour, said, score, ok, answer, references."
+)
+
+
+@pytest.mark.parametrize("how", [lambda *given: evaluate(*given, QUIET), rehearse])
+def test_a_metric_must_find_what_it_asks_for(how):
+    plan = make_plan(Lost)
+    data = make_data(plan, train=TRAIN, test=TEST)
+    with pytest.raises(RecipeError) as raised:
+        how(plan, make_served(), data)
+    assert str(raised.value) == LOST
+
+
+def test_a_rehearsal_answers_two_examples():
+    asked, served, plan = [], make_served(), make_plan(Hits, Sure)
+    say = served.functions["say"]
+    served.functions["say"] = lambda image: asked.append(len(image)) or say(image)
+    rehearse(plan, served, make_data(plan, train=TRAIN, test=TEST))
+    assert asked == [2]
+
+
+def test_answers_that_predict_no_input_have_no_baseline():
+    plan = make_plan(Sure)
+    scores = evaluate(plan, make_served(answers={}), make_data(plan, train=TRAIN, test=TEST), QUIET)
+    assert list(scores.numbers) == ["model"]
+
+
+def test_without_metrics_the_answers_are_kept_all_the_same():
+    plan = make_plan()
+    scores = evaluate(plan, make_served(), make_data(plan, train=TRAIN, test=TEST), QUIET)
+    assert scores.numbers == {"model": {}, "most_frequent": {}, "nearest": {}}
+    assert len(scores.rows) == 4
+
+
+def test_the_held_out_split_may_be_that_of_training():
+    plan = make_plan(Hits)
+    scores = evaluate(plan, make_served(), make_data(plan, train=TRAIN), QUIET)
+    assert scores.flat()["split"] == "train"
+    assert scores.numbers["nearest"] == {"hits": 1.0, "scored": 4}  # each is its own nearest
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b"\xc3\xa4", "ä"),
+        (b"\xff", b"\xff"),
+        (np.float32(0.5), 0.5),
+        (np.bool_(True), True),
+        (np.array([b"a", b"\xff"], object), ["a", b"\xff"]),
+    ],
+)
+def test_answers_are_plain_values(value, expected):
+    assert plain(value) == expected
+    assert type(plain(value)) is type(expected)
+
+
+def test_arrays_stay_arrays():
+    assert plain(np.ones((2, 3), "float32")).shape == (2, 3)
