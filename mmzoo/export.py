@@ -73,7 +73,7 @@ def _op_faults(concrete: Any) -> Iterator[str]:
             yield f"{owner}: the op {op} calls Python, which the server has not. Write it in graph ops."
         elif op.startswith("Xla"):
             yield f"{owner}: the op {op} needs XLA, which the server leaves off. Export under the TensorFlow backend."
-        elif not _is_tensorflow(op) and op not in _text_ops():
+        elif not _is_tensorflow(op) and op.replace(">", "_") not in _text_ops():
             yield f"{owner}: the op {op} is neither TensorFlow's nor TF Text's, so the server has it not."
     for function in concrete.graph.as_graph_def().library.function:
         if function.attr["_XlaMustCompile"].b:
@@ -95,6 +95,7 @@ def _is_tensorflow(op: str) -> bool:
 
 @cache
 def _text_ops() -> frozenset[str]:
+    """Lists TF Text's ops as Python writes them: `TFText_Utf8Binarize` for `TFText>Utf8Binarize`."""
     return frozenset(chain.from_iterable(dir(tf.load_op_library(library)) for library in text_libraries()))
 
 
