@@ -66,10 +66,12 @@ class Files:
         fields = _fields(names, columns, lists, split_column)
         self.layout = Layout(path, start, fields, files, lists, group_by, split_column)
         self.shares, self.seed = _shares(split_column, validation=validation, test=test), seed
-        wanted = {"columns": columns or [], "lists": chain.from_iterable(lists.values()), "files": files}
-        wanted |= {"group_by": filter(None, [group_by]), "split_column": filter(None, [split_column])}
+        wanted = {"columns": columns or [], "lists": chain.from_iterable(lists.values())}
+        wanted |= {"group_by": filter(None, [group_by]), "split_column": filter(None, [split_column]), "files": files}
         for option, used in wanted.items():
             self._check_known(option, used, [*names, *lists] if option == "files" else names)
+        if unread := [name for name in files if name not in fields]:
+            raise DataError(f"option files: the field '{unread[0]}' is not read; the fields are {', '.join(fields)}.")
 
     @property
     def card(self) -> Card:
