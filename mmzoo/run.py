@@ -89,8 +89,9 @@ class Run:
         """Lists what is there, in words."""
         checkpoint = self.load_json(self.checkpoint / "state.json") if (self.checkpoint / "state.json").exists() else None
         found = [f"a checkpoint after epoch {checkpoint['epoch']}"] if checkpoint else []
-        named = {"trained weights": self.weights, "scores": self.scores, "an exported model": self.export}
-        return found + [name for name, path in named.items() if path.exists()]
+        named = {"trained weights": self.weights.exists(), "scores": self.scores.exists()}
+        named["an exported model"] = any(self.export.glob("[0-9]*"))  # the folder alone is left by an export that failed
+        return found + [name for name, there in named.items() if there]
 
     def check_free(self, force: bool = False) -> None:
         """Holds that a run can begin here, and writes nothing.

@@ -91,6 +91,7 @@ def exported(served_toy, tmp_path_factory):
 def test_an_export_has_its_number_only_when_it_has_answered(exported):
     assert exported.folder == exported.run.export / "1"
     assert [path.name for path in exported.run.export.iterdir()] == ["1"]
+    assert exported.run.contents() == ["an exported model"]
     ((name, whole),) = exported.seen
     assert whole
     assert name.startswith(".")  # no server takes it for a version
@@ -187,6 +188,7 @@ def test_a_fresh_process_that_fails_says_why(tmp_path, monkeypatch):
         write(tmp_path, greeting("hello "))
     assert str(raised.value) == "the exported model does not load or answer in a fresh process: ValueError: no kernel."
     assert list((tmp_path / "export").iterdir()) == []
+    assert Run(tmp_path).contents() == []
 
 
 def test_numbers_are_asked_in_their_own_type(tmp_path, asked):
