@@ -106,9 +106,10 @@ class TFDS:
                 _ = known[spec]
             except (KeyError, ValueError, AssertionError) as error:
                 what = f"TFDS' '{self.name}' has no split '{spec}'."
-                raise DataError(f"option splits: {what}\n{suggest(spec.partition('[')[0], known)}") from error
+                raise DataError(f"option splits: {what}\n{suggest(spec.partition('[')[0], sorted(known))}") from error
         if "train" not in self._splits:
-            raise DataError(f"TFDS' '{self.name}' has no split 'train'.\nName one of {', '.join(known)} by `splits`.")
+            what = f"there is no split to train on; those of TFDS' '{self.name}' are {', '.join(sorted(known))}."
+            raise DataError(f"option splits: {what}\nName it as in `splits: {{train: {min(known)}}}`.")
 
 
 class _Field(NamedTuple):
@@ -141,7 +142,7 @@ class _Field(NamedTuple):
     @property
     def about(self) -> str:
         if not isinstance(self.info, tfds.features.TensorInfo):
-            return type(self.leaf).__name__
+            return "nested"
         if not self.fits:
             return f"{self.kind} of shape {self.info.shape}"
         one = "encoded picture, bytes" if isinstance(self.leaf, tfds.features.Image) else self.kind
@@ -165,14 +166,11 @@ class _Field(NamedTuple):
 
 def _fields(feature: Any, path: tuple[str, ...] = (), many: bool = False) -> Iterator[_Field]:
     """Iterates over the features that have no parts; `many` if they are parts of a sequence."""
-    inner = feature.feature if isinstance(feature, tfds.features.Sequence) else feature
-    if (
-        isinstance(inner, tfds.features.FeaturesDict)
-        and not isinstance(feature, tfds.features.Dataset)
-        and not (many and inner is not feature)
-    ):
+    sequence = isinstance(feature, tfds.features.Sequence) and not isinstance(feature, tfds.features.Dataset) and not many
+    inner = feature.feature if sequence else feature
+    if isinstance(inner, tfds.features.FeaturesDict):
         for key, part in inner.items():
-            yield from _fields(part, (*path, key), many or inner is not feature)
+            yield from _fields(part, (*path, key), many or sequence)
     else:
         info = tfds.features.Sequence(feature).get_tensor_info() if many else feature.get_tensor_info()
         yield _Field(path, inner, info)
