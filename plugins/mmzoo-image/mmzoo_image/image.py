@@ -8,14 +8,18 @@ from mmzoo import Features, Positive, Processed, Processor
 
 LIMIT = 64_000_000
 """The most pixels that a picture may claim; an RGBA picture of that size takes 256 MB."""
+TOO_LARGE = f"the picture claims more than {LIMIT // 10**6} million pixels"
+DAMAGED = "the picture's data is damaged"
+HEADER = 32
+"""Bytes in which every format says how large a picture is."""
 
 
 class Image(Processor):
     """Decodes JPEG, PNG, GIF and BMP pictures into square RGB pixels.
 
-    Gives `(batch, size, size, 3)`, uint8, 0 to 255. What is transparent becomes white. Of an animation the first frame
-    counts. The orientation that a camera notes in EXIF is not applied, in training nor in serving. JPEG is decoded with the
-    exact integer transform and resizing is bilinear with antialiasing, both as Pillow does.
+    Gives `(batch, size, size, 3)`, uint8, 0 to 255. What is transparent becomes white, but black in a GIF. Of an animation the
+    first frame counts. The orientation that a camera notes in EXIF is not applied, in training nor in serving. JPEG is decoded
+    with the exact integer transform and resizing is bilinear with antialiasing, both as Pillow does.
 
     A picture whose header claims more than 64 million pixels is not decoded; neither it nor damaged data fails the batch:
     the row is white and has a fault.
@@ -36,13 +40,12 @@ class Image(Processor):
         return Features(shape=[self.size, self.size, 3], dtype="uint8", vocabulary=None)
 
     def __call__(self, raw: tf.Tensor) -> Processed:
-        fault = tf.map_fn(_header_fault, raw)
-        rows, pixels = self._decodable(raw, fault)
+        fault = _header_faults(raw)
+        rows, pixels, faults = self._decodable(raw, fault)
         count = tf.size(raw, out_type=tf.int64)
         white = tf.fill([count, self.size, self.size, 3], tf.constant(255, tf.uint8))
-        decoded = tf.scatter_nd(rows[:, None], tf.ones_like(rows, tf.bool), [count])
-        damaged = tf.constant("the picture's data is damaged")
-        fault = tf.where((fault == "") & ~decoded, damaged, fault)
+        fault = tf.where(fault == "", DAMAGED, fault)
+        fault = tf.tensor_scatter_nd_update(fault, rows[:, None], faults)
         return Processed(tf.tensor_scatter_nd_update(white, rows[:, None], pixels), fault)
 
     def decode(self, values: tf.Tensor) -> tf.Tensor:
@@ -50,29 +53,34 @@ class Image(Processor):
         pixels = tf.cast(tf.round(tf.clip_by_value(tf.cast(values, tf.float32), 0, 255)), tf.uint8)
         return tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=tf.string)
 
-    def _decodable(self, raw: tf.Tensor, fault: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Gives the row numbers `(rows,)` and pixels of the pictures that decode.
+    def _decodable(self, raw: tf.Tensor, fault: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Gives the row numbers `(rows,)` of the pictures that decode, their pixels, and what is wrong with them all the same.
 
         A decoder's error cannot be caught in a graph, but a tf.data pipeline inside the graph can leave its element out.
         """
         count = tf.size(raw, out_type=tf.int64)
         sound = tf.where(fault == "")[:, 0]
         rows = tf.data.Dataset.from_tensor_slices((sound, tf.gather(raw, sound)))
-        pictures = rows.map(lambda row, data: (row, self._read(data)), num_parallel_calls=tf.data.AUTOTUNE).ignore_errors()
+        pictures = rows.map(lambda row, data: (row, *self._read(data)), num_parallel_calls=tf.data.AUTOTUNE).ignore_errors()
         # A batch is never empty, so one row that stands for none is added and taken away again.
-        none = (count, tf.zeros([self.size, self.size, 3], tf.uint8))
-        rows, pixels = pictures.concatenate(tf.data.Dataset.from_tensors(none)).batch(count + 1).get_single_element()
-        return rows[:-1], pixels[:-1]
+        none = (count, tf.zeros([self.size, self.size, 3], tf.uint8), "")
+        rows, pixels, faults = pictures.concatenate(tf.data.Dataset.from_tensors(none)).batch(count + 1).get_single_element()
+        return rows[:-1], pixels[:-1], faults[:-1]
 
-    def _read(self, data: tf.Tensor) -> tf.Tensor:
-        png = tf.strings.substr(data, 0, 4) == b"\x89PNG"
-        jpeg = tf.strings.substr(data, 0, 2) == b"\xff\xd8"
+    def _read(self, data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        png, jpeg, bmp = _starts(data, b"\x89PNG"), _starts(data, b"\xff\xd8"), _starts(data, b"BM")
+        large = tf.cond(jpeg, lambda: _jpeg_area(data) > LIMIT, lambda: False)
         picture = tf.case(
-            [(png, lambda: _on_white(data)), (jpeg, lambda: _jpeg(data))],
+            [
+                (large, lambda: tf.fill([1, 1, 3], 255.0)),
+                (png, lambda: _png(data)),
+                (jpeg, lambda: _jpeg(data)),
+                (bmp, lambda: _bmp(data)),
+            ],
             default=lambda: tf.cast(tf.io.decode_image(data, channels=3, expand_animations=False), tf.float32),
         )
         picture = self._square(tf.ensure_shape(picture, [None, None, 3]))
-        return tf.cast(tf.round(tf.clip_by_value(picture, 0, 255)), tf.uint8)
+        return tf.cast(tf.round(tf.clip_by_value(picture, 0, 255)), tf.uint8), tf.where(large, TOO_LARGE, "")
 
     def _square(self, picture: tf.Tensor) -> tf.Tensor:
         height, width = tf.shape(picture)[0], tf.shape(picture)[1]
@@ -91,45 +99,64 @@ class Image(Processor):
         return tf.image.resize(picture, tf.stack([height, width]), antialias=True)
 
 
-def _on_white(data: tf.Tensor) -> tf.Tensor:
+def _png(data: tf.Tensor) -> tf.Tensor:
     picture = tf.cast(tf.io.decode_png(data, channels=4), tf.float32)
-    alpha = picture[..., 3:] / 255
+    alpha = picture[..., 3:]
+    # Without transparency the decoder fills alpha with 255, cut to as many bits as a sample has: to 15, say, for 4.
+    bits = tf.cast(_numbers(data, 24, 1), tf.int32)
+    opaque = (bits < 8) & tf.reduce_all(alpha == tf.cast(tf.bitwise.left_shift(1, bits) - 1, tf.float32))
+    alpha = tf.where(opaque, 1.0, alpha / 255)
     return picture[..., :3] * alpha + 255 * (1 - alpha)
 
 
 def _jpeg(data: tf.Tensor) -> tf.Tensor:
-    shape = tf.io.extract_jpeg_shape(data)
-    too_large = tf.debugging.assert_less_equal(
-        tf.cast(shape[0], tf.int64) * tf.cast(shape[1], tf.int64), tf.constant(LIMIT, tf.int64)
-    )
-    with tf.control_dependencies([too_large]):
-        return tf.cast(tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"), tf.float32)
+    return tf.cast(tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"), tf.float32)
 
 
-def _header_fault(data: tf.Tensor) -> tf.Tensor:
-    """Reads the first bytes of a picture: what keeps it from being decoded, empty if nothing does."""
-    png = (tf.strings.substr(data, 0, 8) == b"\x89PNG\r\n\x1a\n") & (tf.strings.length(data) >= 24)
-    gif = (tf.strings.substr(data, 0, 4) == b"GIF8") & (tf.strings.length(data) >= 10)
-    bmp = (tf.strings.substr(data, 0, 2) == b"BM") & (tf.strings.length(data) >= 26)
-    jpeg = tf.strings.substr(data, 0, 3) == b"\xff\xd8\xff"
-    pixels = tf.case(
-        [(png, lambda: _area(data, 16, 4, big=True)), (gif, lambda: _area(data, 6, 2)), (bmp, lambda: _area(data, 18, 4))],
-        default=lambda: tf.constant(0, tf.int64),
-    )
-    return tf.case(
-        [
-            (tf.strings.length(data) == 0, lambda: tf.constant("there is no data")),
-            (~(png | gif | bmp | jpeg), lambda: tf.constant("this is no JPEG, PNG, GIF or BMP picture")),
-            (pixels > LIMIT, lambda: tf.constant(f"the picture claims more than {LIMIT // 10**6} million pixels")),
-        ],
-        default=lambda: tf.constant(""),
-    )
+def _jpeg_area(data: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_prod(tf.cast(tf.io.extract_jpeg_shape(data)[:2], tf.int64))
 
 
-def _area(data: tf.Tensor, start: int, size: int, big: bool = False) -> tf.Tensor:
-    """Multiplies the two unsigned numbers of `size` bytes each that stand side by side at `start`."""
-    numbers = tf.reshape(tf.cast(tf.io.decode_raw(tf.strings.substr(data, start, 2 * size), tf.uint8), tf.int64), [2, size])
-    powers = [256**i for i in range(size)]
-    sides = tf.reduce_sum(numbers * tf.constant(powers[::-1] if big else powers, tf.int64), axis=1)
-    # Two sides of 32 bits overflow 64 bits; anything beyond the limit is the same to the caller.
-    return tf.reduce_prod(tf.minimum(sides, LIMIT + 1))
+def _bmp(data: tf.Tensor) -> tf.Tensor:
+    decoded = tf.io.decode_bmp(data)
+    # Of 8 bits, the decoder gives numbers in the palette: blue, green, red and a spare byte each, after both headers.
+    return tf.cast(tf.cond(_numbers(data, 28, 2) == 8, lambda: _colours(data, decoded), lambda: decoded[..., :3]), tf.float32)
+
+
+def _colours(data: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+    start, end = 14 + _numbers(data, 14, 4), _numbers(data, 10, 4)
+    palette = tf.reshape(tf.io.decode_raw(tf.strings.substr(data, start, end - start), tf.uint8), [-1, 4])
+    return tf.gather(palette[:, 2::-1], tf.cast(numbers[..., 0], tf.int32))
+
+
+def _starts(data: tf.Tensor, magic: bytes) -> tf.Tensor:
+    return tf.strings.substr(data, 0, len(magic)) == magic
+
+
+def _header_faults(raw: tf.Tensor) -> tf.Tensor:
+    """Reads the first bytes of pictures `(batch,)`: what keeps each from being decoded, empty if nothing does."""
+    png, gif, bmp = _starts(raw, b"\x89PNG\r\n\x1a\n"), _starts(raw, b"GIF8"), _starts(raw, b"BM")
+    area = tf.where(bmp, _area(raw, 18, 4, signed=True), 0)
+    area = tf.where(png, _area(raw, 16, 4, big=True), tf.where(gif, _area(raw, 6, 2), area))
+    bits = _numbers(raw, 28, 2)
+    fault = tf.where(bmp & (bits != 8) & (bits != 24) & (bits != 32), "a BMP picture must have 8, 24 or 32 bits a pixel", "")
+    fault = tf.where(area > LIMIT, TOO_LARGE, fault)
+    fault = tf.where(png | gif | bmp | _starts(raw, b"\xff\xd8\xff"), fault, "this is no JPEG, PNG, GIF or BMP picture")
+    return tf.where(tf.strings.length(raw) == 0, "there is no data", fault)
+
+
+def _area(raw: tf.Tensor, start: int, size: int, *, big: bool = False, signed: bool = False) -> tf.Tensor:
+    """Multiplies the two numbers of `size` bytes each that stand side by side at `start`; a height may be signed."""
+    width, height = _numbers(raw, start, size, big), _numbers(raw, start + size, size, big)
+    if signed:
+        height = tf.where(height >= 2**31, 2**32 - height, height)
+    return tf.minimum(width, LIMIT + 1) * tf.minimum(height, LIMIT + 1)
+
+
+def _numbers(raw: tf.Tensor, start: int, size: int, big: bool = False) -> tf.Tensor:
+    """Reads the unsigned number of `size` bytes at `start` of each string; what is beyond its end counts as 0."""
+    head = tf.strings.substr(tf.strings.join([tf.strings.substr(raw, 0, HEADER), b"\0" * HEADER]), start, size)
+    places = [256**place for place in range(size)]
+    digits = tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int64)
+    digits = tf.reshape(digits, tf.concat([tf.shape(raw), [size]], axis=0))  # of no strings the op makes no digits
+    return tf.reduce_sum(digits * tf.constant(places[::-1] if big else places, tf.int64), axis=-1)

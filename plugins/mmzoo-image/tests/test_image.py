@@ -1,0 +1,260 @@
+"""The image processor against Pillow: decoding, resizing, and pictures that cannot be read."""
+
+import io
+import struct
+import zlib
+from functools import cache
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from mmzoo_image.image import Image
+from PIL import Image as Pillow
+from PIL import ImageOps
+
+DAMAGED = b"the picture's data is damaged"
+UNKNOWN = b"this is no JPEG, PNG, GIF or BMP picture"
+LARGE = b"the picture claims more than 64 million pixels"
+
+
+def scene(height: int = 40, width: int = 40, channels: int = 3) -> np.ndarray:
+    """Draws coarse and fine structure of all levels, the same each time."""
+    random = np.random.default_rng(7)
+    coarse = random.integers(0, 256, (5, 7, channels), dtype=np.uint8)
+    smooth = np.asarray(Pillow.fromarray(coarse).resize((width, height), Pillow.Resampling.BICUBIC)).astype(int)
+    return np.clip(smooth + random.integers(-20, 21, smooth.shape), 0, 255).astype(np.uint8)
+
+
+def save(picture: Pillow.Image, kind: str, **options) -> bytes:
+    target = io.BytesIO()
+    picture.save(target, format=kind, **options)
+    return target.getvalue()
+
+
+RGB = Pillow.fromarray(scene())
+RGBA = Pillow.fromarray(scene(channels=4))
+GRAY = RGB.convert("L")
+PNG, JPEG = save(RGB, "PNG"), save(RGB, "JPEG")
+
+
+@cache
+def reader(size: int, fit: str = "pad") -> tf.types.experimental.PolymorphicFunction:
+    """Makes a processor as a graph of its own, as it is when it is served."""
+    return tf.function(Image(size=size, fit=fit), input_signature=[tf.TensorSpec([None], tf.string)])
+
+
+def pixels(data: bytes, **options) -> np.ndarray:
+    """Reads one picture, which must be a good one."""
+    features, fault = reader(**options)(tf.constant([data]))
+    assert fault.numpy().tolist() == [b""]
+    return features.numpy()[0]
+
+
+def on_white(data: bytes) -> np.ndarray:
+    picture = Pillow.open(io.BytesIO(data)).convert("RGBA")
+    white = Pillow.new("RGBA", picture.size, "white")
+    white.alpha_composite(picture)
+    return np.asarray(white.convert("RGB"))
+
+
+# Decoding
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(JPEG, id="jpeg"),
+        pytest.param(save(RGB, "JPEG", quality=50, subsampling=2), id="jpeg 4:2:0"),
+        pytest.param(save(RGB, "JPEG", progressive=True), id="jpeg progressive"),
+        pytest.param(save(GRAY, "JPEG"), id="jpeg gray"),
+        pytest.param(save(RGB.convert("CMYK"), "JPEG"), id="jpeg cmyk"),
+        pytest.param(PNG, id="png"),
+        pytest.param(save(GRAY, "PNG"), id="png gray"),
+        pytest.param(save(RGB.convert("1"), "PNG"), id="png 1 bit"),
+        pytest.param(save(RGB.quantize(4), "PNG"), id="png palette of 2 bits"),
+        pytest.param(save(RGB.quantize(16), "PNG"), id="png palette of 4 bits"),
+        pytest.param(save(RGB.quantize(200), "PNG"), id="png palette of 8 bits"),
+        pytest.param(save(RGB, "GIF"), id="gif"),
+        pytest.param(save(RGB, "GIF", save_all=True, append_images=[Pillow.new("RGB", (40, 40))]), id="gif animated"),
+        pytest.param(save(RGB, "BMP"), id="bmp"),
+        pytest.param(save(GRAY, "BMP"), id="bmp gray"),
+        pytest.param(save(RGB.quantize(16), "BMP"), id="bmp palette of 16"),
+        pytest.param(save(RGB.quantize(256), "BMP"), id="bmp palette of 256"),
+    ],
+)
+def test_equals_pillow(data):
+    expected = np.asarray(Pillow.open(io.BytesIO(data)).convert("RGB"))
+    np.testing.assert_array_equal(pixels(data, size=40), expected)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(save(RGBA, "PNG"), id="rgba"),
+        pytest.param(save(RGBA.convert("LA"), "PNG"), id="gray and alpha"),
+        pytest.param(save(RGB.quantize(16), "PNG", transparency=3), id="palette of 4 bits"),
+        pytest.param(save(RGB.quantize(200), "PNG", transparency=bytes(range(200))), id="palette with an alpha each"),
+        pytest.param(save(RGB.convert("1"), "PNG", transparency=0), id="1 bit"),
+        pytest.param(save(GRAY, "PNG", transparency=int(np.asarray(GRAY)[0, 0])), id="gray"),
+    ],
+)
+def test_transparent_png_lies_on_white(data):
+    assert Pillow.open(io.BytesIO(data)).convert("RGBA").getextrema()[3][0] < 255
+    difference = pixels(data, size=40).astype(int) - on_white(data)
+    assert np.abs(difference).max() <= 1  # Pillow rounds once more
+
+
+def test_png_of_16_bits_keeps_the_upper_byte():
+    levels = np.arange(1600, dtype=np.uint16).reshape(40, 40) * 40
+    expected = np.repeat((levels >> 8)[..., None], 3, axis=-1)
+    np.testing.assert_array_equal(pixels(save(Pillow.fromarray(levels), "PNG"), size=40), expected)
+
+
+def test_transparent_parts_of_a_gif_are_black():
+    picture = Pillow.new("P", (4, 4))
+    picture.putpalette([255, 0, 0, 0, 255, 0])
+    picture.paste(1, (0, 0, 2, 4))
+    found = pixels(save(picture, "GIF", transparency=0), size=4)
+    assert (found[:, :2] == [0, 255, 0]).all()
+    assert (found[:, 2:] == 0).all()
+
+
+def test_bmp_of_32_bits_and_one_that_runs_downwards():
+    np.testing.assert_array_equal(pixels(save(RGBA, "BMP"), size=40), scene(channels=4)[..., :3])
+    upwards = save(RGB, "BMP")
+    head, body = upwards[:54], np.frombuffer(upwards[54:], np.uint8).reshape(40, 120)
+    downwards = head[:22] + struct.pack("<i", -40) + head[26:] + body[::-1].tobytes()
+    np.testing.assert_array_equal(pixels(downwards, size=40), scene())
+
+
+def test_the_orientation_in_exif_is_not_applied():
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    data = save(RGB, "JPEG", exif=exif, quality=90)
+    stored = Pillow.open(io.BytesIO(data))
+    found = pixels(data, size=40)
+    np.testing.assert_array_equal(found, np.asarray(stored))
+    assert (found != np.asarray(ImageOps.exif_transpose(stored))).any()
+
+
+# Resizing
+
+
+def reference(picture: Pillow.Image, size: int, fit: str) -> np.ndarray:
+    """Fits a picture into a square as the docstring says, with Pillow."""
+    width, height = picture.size
+    if fit == "crop":
+        side = min(width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+        picture = picture.crop((left, top, left + side, top + side))
+    if fit != "pad":
+        return np.asarray(picture.resize((size, size), Pillow.Resampling.BILINEAR))
+    scale = size / max(width, height)
+    small = picture.resize((max(1, round(width * scale)), max(1, round(height * scale))), Pillow.Resampling.BILINEAR)
+    square = Pillow.new("RGB", (size, size), "white")
+    square.paste(small, ((size - small.width) // 2, (size - small.height) // 2))
+    return np.asarray(square)
+
+
+@pytest.mark.parametrize("fit", ["pad", "crop", "stretch"])
+@pytest.mark.parametrize(("height", "width"), [(72, 72), (96, 41), (33, 100), (20, 11), (300, 7)])
+@pytest.mark.parametrize("size", [32, 61])
+def test_resizing_equals_pillow_within_one_level(fit, height, width, size):
+    picture = Pillow.fromarray(scene(height, width))
+    found = pixels(save(picture, "PNG"), size=size, fit=fit)
+    assert np.abs(found.astype(int) - reference(picture, size, fit)).max() <= 1
+
+
+# What cannot be read
+
+
+def claimed_png(width: int, height: int) -> bytes:
+    """Makes a sound PNG header of any size, with the data of one pixel."""
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(bytes(4))),
+        (b"IEND", b""),
+    ]
+    chunks = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def claimed_jpeg(width: int, height: int) -> bytes:
+    start = JPEG.index(b"\xff\xc0") + 5
+    return JPEG[:start] + struct.pack(">HH", height, width) + JPEG[start + 4 :]
+
+
+FAULTY = [
+    pytest.param(b"", b"there is no data", id="empty"),
+    pytest.param(b"\x00", UNKNOWN, id="one byte"),
+    pytest.param("a text, ünïcode".encode(), UNKNOWN, id="text"),
+    pytest.param(save(RGB, "WEBP"), UNKNOWN, id="webp"),
+    pytest.param(save(RGB, "TIFF"), UNKNOWN, id="tiff"),
+    pytest.param(PNG[:8], DAMAGED, id="png without a header"),
+    pytest.param(PNG[: len(PNG) // 2], DAMAGED, id="png cut"),
+    pytest.param(JPEG[:4], DAMAGED, id="jpeg without a header"),
+    pytest.param(JPEG[: len(JPEG) // 2], DAMAGED, id="jpeg cut"),
+    pytest.param(save(RGB, "GIF")[:300], DAMAGED, id="gif cut"),
+    pytest.param(save(RGB, "BMP")[:300], DAMAGED, id="bmp cut"),
+    pytest.param(PNG[:60] + bytes(60) + PNG[120:], DAMAGED, id="png overwritten"),
+    pytest.param(save(RGB.convert("1"), "BMP"), b"a BMP picture must have 8, 24 or 32 bits a pixel", id="bmp of 1 bit"),
+    pytest.param(claimed_png(8001, 8000), LARGE, id="png bomb"),
+    pytest.param(claimed_png(2**31 - 1, 2**31 - 1), LARGE, id="png bomb whose area overflows"),
+    pytest.param(claimed_png(8000, 8000), DAMAGED, id="png just small enough"),
+    pytest.param(claimed_jpeg(65500, 65500), LARGE, id="jpeg bomb"),
+    pytest.param(b"GIF89a" + struct.pack("<HH", 65535, 65535) + bytes(30), LARGE, id="gif bomb"),
+    pytest.param(save(RGB, "BMP")[:18] + struct.pack("<ii", 2**30, -(2**30)) + save(RGB, "BMP")[26:], LARGE, id="bmp bomb"),
+]
+
+
+@pytest.mark.parametrize(("data", "reason"), FAULTY)
+def test_a_picture_that_cannot_be_read_fails_its_own_row_alone(data, reason):
+    features, fault = reader(40)(tf.constant([PNG, data, JPEG]))
+    assert fault.numpy().tolist() == [b"", reason, b""]
+    np.testing.assert_array_equal(features[0], scene())
+    np.testing.assert_array_equal(features[1], np.full((40, 40, 3), 255))
+    np.testing.assert_array_equal(features[2], np.asarray(Pillow.open(io.BytesIO(JPEG))))
+
+
+def test_random_bytes_behind_each_magic_number_are_faults():
+    random = np.random.default_rng(3)
+    magic = [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a", b"BM"]
+    raw = [magic[index % 4] + random.bytes(index) for index in range(120)]
+    features, fault = Image(size=8)(tf.constant(raw))
+    assert all(fault.numpy())
+    assert (features.numpy() == 255).all()
+
+
+# Batches
+
+
+@pytest.mark.parametrize("rows", [[], [PNG], [b"x"], [b"", b"x"]])
+def test_batches_of_none_of_one_and_of_faults_alone(rows):
+    features, fault = Image(size=16)(tf.constant(rows, tf.string, shape=[len(rows)]))
+    assert features.shape == (len(rows), 16, 16, 3)
+    assert features.dtype == tf.uint8
+    assert [not reason for reason in fault.numpy()] == [row == PNG for row in rows]
+
+
+def test_the_same_eagerly_in_a_pipeline_and_in_a_function():
+    image = Image(size=24)
+    raw = [PNG, JPEG, b"x", save(RGB, "GIF"), b"", save(GRAY, "BMP")]
+    eager = image(tf.constant(raw))
+    traced = tf.function(image, input_signature=[tf.TensorSpec([None], tf.string)])(tf.constant(raw))
+    (piped,) = list(tf.data.Dataset.from_tensor_slices(raw).batch(6).map(image))
+    for found in (traced, piped):
+        np.testing.assert_array_equal(found.features, eager.features)
+        np.testing.assert_array_equal(found.fault, eager.fault)
+
+
+def test_decode_writes_png():
+    values = np.stack([scene(12, 12), 255 - scene(12, 12)]).astype(np.float32)
+    values[0, 0, 0] = [-3.0, 300.0, 99.5]
+    first, second = Image(size=12).decode(tf.constant(values)).numpy()
+    assert np.asarray(Pillow.open(io.BytesIO(first)))[0, 0].tolist() == [0, 255, 100]
+    np.testing.assert_array_equal(np.asarray(Pillow.open(io.BytesIO(second))), 255 - scene(12, 12))
+
+
+def test_a_picture_comes_from_a_file():
+    assert Image.from_file
+    assert Image(size=12).features == {"shape": [12, 12, 3], "dtype": "uint8", "vocabulary": None}
