@@ -6,15 +6,19 @@ from typing import Literal
 
 import tensorflow as tf
 
-from mmzoo import END, PAD, START, UNKNOWN, Features, Positive, Processed, Processor, fine
+from mmzoo import END, PAD, START, UNKNOWN, Features, Positive, Processed, Processor
 
 SPECIAL = ("", "[unknown]", "[start]", "[end]")
 """What stands in the vocabulary for PAD, UNKNOWN, START and END."""
-SCRIPTS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}"
+BLANK = r"[\pZ\p{Cc}\x{200B}\x{FEFF}]+"
+"""What counts as one blank."""
+SCRIPTS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\x{30FC}"
 """Scripts that are written without blanks: each character is a word."""
+TIGHT = rf"[{SCRIPTS}\x{{3000}}-\x{{303F}}\x{{FF00}}-\x{{FF65}}]"
+"""What no blank follows: those characters and the punctuation of Chinese and Japanese."""
 LETTER = rf"[^\pP\pS\pZ\pC{SCRIPTS}]"
 """A letter, digit or accent of any other script."""
-WORD = rf"[{SCRIPTS}]|{LETTER}+(?:[-'’]{LETTER}+)*|\S"
+WORD = rf"[{SCRIPTS}]|{LETTER}+(?:[-'’\x{{200C}}\x{{200D}}]{LETTER}+)*|\S"
 """A word, in the syntax of RE2."""
 
 
@@ -24,13 +28,15 @@ class Words(Processor):
     Gives `(batch, length)`, int32: the words, END, then PAD (`mmzoo.END`, `mmzoo.PAD`). Text is lower-cased; marks and
     symbols are words of their own, but for a hyphen or apostrophe inside a word (`medium-dark`, `don't`), and so is each
     character of Chinese, Japanese or Thai. Longer text is cut to `length - 1` words, counted in the build's output. A word that
-    training has not seen is UNKNOWN.
+    training has not seen is UNKNOWN. Text that is not UTF-8 is a fault of its row.
+
+    An answer's words are joined by blanks, except after a character of Chinese, Japanese or Thai.
 
     Args:
         length: Ids per text, END included.
         min_count: How often a word must occur in the training split to be known.
         largest: The most words in the vocabulary, the most frequent ones; None keeps all.
-        unit: `words`, or `characters` to make every character a word.
+        unit: `words`, or `characters` to make every character a word, a blank between words included.
     """
 
     def __init__(
@@ -59,19 +65,20 @@ class Words(Processor):
         # Ties are broken by the word itself, so that the ids do not depend on the order of the data.
         known = sorted((word for word, count in counts.items() if count >= self.min_count), key=lambda w: (-counts[w], w))
         self._learn([word.decode() for word in known[: self.largest]])
-        if cut:
-            self.note = f"{cut:,} of {texts:,} texts are longer than {self.length - 1} words and are cut"
+        self.note = f"{cut:,} of {texts:,} texts are longer than {self.length - 1} {self.unit} and are cut" if cut else ""
 
     def __call__(self, raw: tf.Tensor) -> Processed:
         words = self._split(raw)[:, : self.length - 1]
         ends = tf.fill([words.nrows(), 1], tf.constant(END, tf.int32))
         ids = tf.concat([tf.ragged.map_flat_values(self.table.lookup, words), ends], axis=1)
-        return Processed(ids.to_tensor(PAD, shape=[None, self.length]), fine(raw))
+        return Processed(ids.to_tensor(PAD, shape=[None, self.length]), tf.where(_is_text(raw), "", "this is no UTF-8 text"))
 
     def decode(self, values: tf.Tensor) -> tf.Tensor:
+        if self.unit == "characters":
+            return tf.strings.strip(tf.strings.reduce_join(self.pieces(values), axis=1))
         text = tf.strings.reduce_join(self.pieces(values), axis=1, separator=" ")
         text = tf.strings.regex_replace(tf.strings.strip(text), " +", " ")
-        return tf.strings.regex_replace(text, f"([{SCRIPTS}]) ", r"\1")
+        return tf.strings.regex_replace(text, f"({TIGHT}) ", r"\1")
 
     def pieces(self, ids: tf.Tensor) -> tf.Tensor:
         ended = tf.cumsum(tf.cast(ids == END, tf.int32), axis=1) > 0
@@ -92,6 +99,12 @@ class Words(Processor):
         self.table = tf.lookup.StaticHashTable(initializer, default_value=UNKNOWN)
 
     def _split(self, raw: tf.Tensor) -> tf.RaggedTensor:
-        text = tf.strings.lower(raw, encoding="utf-8")
-        word = r"." if self.unit == "characters" else WORD
-        return tf.strings.split(tf.strings.regex_replace(text, f"({word})", r" \1 "))
+        text = tf.strings.regex_replace(tf.where(_is_text(raw), raw, ""), BLANK, " ")
+        text = tf.strings.lower(tf.strings.strip(text), encoding="utf-8")
+        if self.unit == "characters":
+            return tf.strings.unicode_split(text, "UTF-8")
+        return tf.strings.split(tf.strings.regex_replace(text, f"({WORD})", r" \1 "))
+
+
+def _is_text(raw: tf.Tensor) -> tf.Tensor:
+    return tf.strings.unicode_transcode(raw, "UTF-8", "UTF-8", errors="replace") == raw

@@ -1,0 +1,217 @@
+"""The words processor against a tokeniser written out in Python, character by character."""
+
+import unicodedata
+from collections import Counter
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmzoo_text.words import Words
+
+from mmzoo import END, PAD, UNKNOWN
+
+FIRST = 4
+"""The id of the most frequent word: PAD, UNKNOWN, START and END come before."""
+TEXTS = [
+    "A red square",
+    "a well-known   man's hat, please!",
+    "",
+    "   ",
+    "blue " * 9,
+    "Fußgänger ÜBERQUEREN (die) Straße.",
+    "ΟΔΟΣ: οδός",
+    "été e\u0301te\u0301",
+    "红色的方块，在左边。 好 ok 吗",
+    "スカートを着た人々 and ひらがな",
+    "สวัสดีครับ",
+    "مربع أحمر",
+    "می\u200cخواهم",
+    "नमस्ते दुनिया",
+    "3.5 C++ a_b 50% £3 -x- rock-n-roll 'quoted' don’t",
+    "tabs\tand\nlines\r\nno\u00a0break\u3000wide\u200bnone\ufeff",
+    "👩🏽\u200d🍳 cooks 🍕",
+    "[start] a [unknown] [end]",
+]
+
+
+def alone(char: str) -> bool:
+    """Tells whether a character is of a script without blanks."""
+    scripts = ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH", "HIRAGANA", "KATAKANA", "THAI", "IDEOGRAPHIC ITERATION")
+    return unicodedata.name(char, "").startswith(scripts) and unicodedata.category(char)[0] not in "PS"
+
+
+def letter(char: str) -> bool:
+    return unicodedata.category(char)[0] not in "PSZC" and not alone(char)
+
+
+def clean(text: str) -> str:
+    spaced = [" " if unicodedata.category(c) in ("Zs", "Zl", "Zp", "Cc") or c in "\u200b\ufeff" else c for c in text]
+    return " ".join("".join(spaced).split(" ")).lower()
+
+
+def tokens(text: str) -> list[str]:
+    """Splits a text as the docstring of `Words` says."""
+    text, found, at = clean(text), [], 0
+    while at < len(text):
+        end = at + 1
+        if letter(text[at]):
+            while end < len(text) and (
+                letter(text[end]) or (text[end] in "-'’\u200c\u200d" and letter(text[end + 1 : end + 2] or " "))
+            ):
+                end += 1
+        found.append(text[at:end])
+        at = end
+    return [token for token in found if token != " "]
+
+
+def joined(words: list[str]) -> str:
+    """Joins words by blanks, except after characters that none follows."""
+    tight = [alone(w[0]) or "\u3000" <= w[0] <= "\u303f" or "\uff00" <= w[0] <= "\uff65" for w in words]
+    return "".join(word + ("" if close else " ") for word, close in zip(words, tight, strict=True)).strip()
+
+
+def adapted(texts: list[str] = TEXTS, **options) -> Words:
+    words = Words(**{"length": 40} | options)
+    words.adapt(tf.data.Dataset.from_tensor_slices(texts))
+    return words
+
+
+def ids(words: Words, texts: list) -> np.ndarray:
+    features, fault = words(tf.constant(texts, tf.string, shape=[len(texts)]))
+    assert not any(fault.numpy())
+    return features.numpy()
+
+
+def expected_ids(known: list[str], split: list[str], length: int) -> list[int]:
+    row = [FIRST + known.index(word) if word in known else UNKNOWN for word in split[: length - 1]]
+    return [*row, END, *[PAD] * (length - 1 - len(row))]
+
+
+def by_count(texts: list[str], split=tokens) -> list[tuple[str, int]]:
+    counts = Counter(word for text in texts for word in split(text))
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0].encode()))
+
+
+def test_ids_are_those_of_the_reference():
+    known = [word for word, _ in by_count(TEXTS)]
+    words = adapted()
+    assert list(words.vocabulary[FIRST:]) == known
+    assert ids(words, TEXTS).tolist() == [expected_ids(known, tokens(text), 40) for text in TEXTS]
+    assert words.features == {"shape": [40], "dtype": "int32", "vocabulary": FIRST + len(known)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text("aZé9ßÜя-'’._ \t\u00a0\u200b\u200c红色スー。，ไ🍕م\u0301", max_size=12), min_size=1, max_size=8))
+def test_any_text_splits_as_the_reference(texts):
+    known = [word for word, _ in by_count(texts)]
+    words = adapted(texts, length=16)
+    assert list(words.vocabulary[FIRST:]) == known
+    assert ids(words, texts).tolist() == [expected_ids(known, tokens(text), 16) for text in texts]
+
+
+def test_decoding_gives_the_text_normalised():
+    words = adapted()
+    answers = [answer.decode() for answer in words.decode(ids(words, TEXTS)).numpy()]
+    assert answers == [joined(tokens(text)) for text in TEXTS]
+    assert answers[1] == "a well-known man's hat , please !"
+    assert answers[8] == "红色的方块，在左边。好ok 吗"
+    assert ids(words, answers).tolist() == ids(words, TEXTS).tolist()
+
+
+def test_characters():
+    words = adapted(unit="characters", length=60)
+    known = [char for char, _ in by_count(TEXTS, lambda text: list(clean(text).strip()))]
+    once = [" ".join(clean(text).split()) for text in TEXTS]
+    assert set(words.vocabulary[FIRST:]) == set(known)
+    assert [answer.decode() for answer in words.decode(ids(words, TEXTS)).numpy()] == once
+    assert (ids(words, TEXTS) != PAD).sum(axis=1).tolist() == [len(text) + 1 for text in once]
+
+
+def test_pieces_are_the_words_one_by_one():
+    words = adapted(length=5)
+    assert words.pieces(ids(words, ["a red hat", "nonesuch"])).numpy().tolist() == [
+        [b"a", b"red", b"hat", b"", b""],
+        [b"[unknown]", b"", b"", b"", b""],
+    ]
+
+
+def test_nothing_is_said_after_the_end():
+    words = adapted(["a b"])
+    assert words.decode(tf.constant([[4, END, 5, 5], [5, 4, PAD, PAD], [END, 4, 4, 4]])).numpy().tolist() == [b"a", b"b a", b""]
+
+
+@pytest.mark.parametrize(
+    ("options", "known"),
+    [
+        ({}, ["b", "c", "a", "d"]),
+        ({"min_count": 2}, ["b", "c"]),
+        ({"largest": 1}, ["b"]),
+        ({"min_count": 2, "largest": 3}, ["b", "c"]),
+        ({"min_count": 9}, []),
+    ],
+)
+def test_rare_words_are_unknown(options, known):
+    words = adapted(["c b b", "d c b", "a"], length=5, **options)
+    assert list(words.vocabulary[FIRST:]) == known
+    assert ids(words, ["a b c x"]).tolist() == [expected_ids(known, ["a", "b", "c", "x"], 5)]
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 5])
+def test_long_texts_are_cut_and_counted(length):
+    words = adapted(["a b c", "a b", "a", ""], length=length)
+    cut = sum(count > length - 1 for count in (3, 2, 1, 0))
+    assert words.note == (f"{cut} of 4 texts are longer than {length - 1} words and are cut" if cut else "")
+    assert ids(words, ["a b c"]).tolist() == [expected_ids(["a", "b", "c"], ["a", "b", "c"], length)]
+
+
+def test_the_note_is_that_of_the_last_learning():
+    words = adapted(["a b c"], length=3)
+    words.adapt(tf.data.Dataset.from_tensor_slices(["a b"]))
+    assert words.note == ""
+
+
+def test_the_order_of_the_data_does_not_matter():
+    assert adapted(TEXTS[::-1]).vocabulary == adapted().vocabulary
+
+
+def test_saved_and_loaded(tmp_path):
+    words = adapted()
+    words.save(tmp_path)
+    loaded = Words(length=40)
+    loaded.load(tmp_path)
+    assert loaded.vocabulary == words.vocabulary
+    np.testing.assert_array_equal(ids(loaded, TEXTS), ids(words, TEXTS))
+    characters = adapted(unit="characters")
+    characters.save(tmp_path)
+    loaded.load(tmp_path)
+    assert loaded.vocabulary == characters.vocabulary
+
+
+def test_nothing_learned_saved_and_loaded(tmp_path):
+    Words(length=3).save(tmp_path)
+    words = Words(length=3)
+    words.load(tmp_path)
+    assert words.features["vocabulary"] == FIRST
+    assert ids(words, ["a"]).tolist() == [[UNKNOWN, END, PAD]]
+
+
+@pytest.mark.parametrize("unit", ["words", "characters"])
+def test_the_same_eagerly_in_a_pipeline_and_in_a_function(unit):
+    words = adapted(TEXTS[:9], unit=unit)
+    eager = ids(words, TEXTS)
+    traced = tf.function(words, input_signature=[tf.TensorSpec([None], tf.string)])
+    (piped,) = list(tf.data.Dataset.from_tensor_slices(TEXTS).batch(len(TEXTS)).map(words))
+    np.testing.assert_array_equal(traced(tf.constant(TEXTS)).features, eager)
+    np.testing.assert_array_equal(piped.features, eager)
+    assert eager.min() >= 0
+    assert eager.max() < words.features["vocabulary"]
+    assert traced(tf.constant([], tf.string)).features.shape == (0, 40)
+
+
+def test_bytes_that_are_no_text_fail_their_own_row_alone():
+    words = adapted(["a b"], length=4)
+    features, fault = words(tf.constant([b"a", b"a\xff b", b"\xed\xa0\x80", b"b"]))
+    assert fault.numpy().tolist() == [b"", b"this is no UTF-8 text", b"this is no UTF-8 text", b""]
+    assert features.numpy().tolist() == [[4, END, PAD, PAD], [END, PAD, PAD, PAD], [END, PAD, PAD, PAD], [5, END, PAD, PAD]]
