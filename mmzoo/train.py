@@ -74,7 +74,7 @@ def train(task: Task, data: Data, run: Run, screen: Screen, resume: bool = False
     """
     options = data.plan.train
     if options.patience is not None and "validation" not in data.raw:
-        raise TrainingError("train.patience waits for a better validation loss, but the data has no split 'validation'. Remove it.")
+        raise TrainingError("train.patience waits for a better validation loss, but the data has no split 'validation'.")
     steps = data.steps(options.batch)
     updates = max(1, steps * options.epochs // options.accumulate)
     task.compile(optimizer=make_optimizer(options, updates), jit_compile=options.jit, loss=None)
@@ -90,7 +90,9 @@ def _fit(task: Task, data: Data, run: Run, screen: Screen, state: "_State", step
     epochs = range(state.epoch, options.epochs)
     validation = data.ordered_batches("validation", options.batch) if "validation" in data.raw else None
     watch = _Steps(run, state, screen, options.epochs, steps)
-    callbacks: list[Any] = [watch, _Best(run, state)]
+    callbacks: list[Any] = [watch]
+    if options.patience is not None:
+        callbacks.append(_Best(run, state))
     if options.ema is not None:
         callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=False))
     callbacks.append(_Checkpoint(run, state, options.patience))
@@ -163,18 +165,17 @@ def _restore(task: Task, run: Run) -> _State:
 
 
 class _Steps(keras.callbacks.Callback):
-    """Reads the loss of each step: stops at the first that is no number, before a checkpoint can keep it, and shows progress.
+    """Stops at the first loss that is no number, before a checkpoint can keep it, and shows progress.
 
-    A step's loss is read when the next step is under way, so that an accelerator never waits for it. On something that is no
-    terminal there is a line for each epoch, and no bar.
+    On something that is no terminal there is a line for each epoch, and no bar.
     """
+
+    async_safe = True  # Keras then reads a step's loss while the next step runs, and everything read before an epoch ends
 
     def __init__(self, run: Run, state: _State, screen: Screen, epochs: int, steps: int):
         super().__init__()
         self.run, self.state, self.screen, self.epochs, self.steps = run, state, screen, epochs, steps
-        self.first = state.epoch
-        self.unread: tuple[int, Any] | None = None
-        self.began = time.monotonic()
+        self.first, self.began = state.epoch, time.monotonic()
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.context = self.screen.bar()
@@ -186,11 +187,13 @@ class _Steps(keras.callbacks.Callback):
         self.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self._read()
-        self.unread = batch, (logs or {}).get("loss")
+        loss = float((logs or {}).get("loss", 0.0))
+        if not math.isfinite(loss):
+            self._stop(batch)
+        note = f"epoch {self.epoch + 1}/{self.epochs}  loss {loss:.3f}"
+        self.bar.update(self.line, completed=self.epoch * self.steps + batch + 1, note=note)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._read()
         if not self.screen.console.is_terminal:
             losses = "  ".join(f"{name} {float(value):.4f}" for name, value in (logs or {}).items())
             self.screen.say(f"train     epoch {epoch + 1}/{self.epochs}  {losses}  {self._left(epoch)}")
@@ -198,16 +201,6 @@ class _Steps(keras.callbacks.Callback):
     def close(self) -> None:
         """Takes the bar away, whether the training ended or was broken off."""
         self.context.__exit__(None, None, None)
-
-    def _read(self) -> None:
-        if self.unread is None:
-            return
-        batch, loss = self.unread[0], float(self.unread[1])
-        self.unread = None
-        if not math.isfinite(loss):
-            self._stop(batch)
-        note = f"epoch {self.epoch + 1}/{self.epochs}  loss {loss:.3f}"
-        self.bar.update(self.line, completed=self.epoch * self.steps + batch + 1, note=note)
 
     def _stop(self, batch: int) -> None:
         kept = self.run.checkpoint / self.state.weights if self.state.weights else None
