@@ -54,7 +54,8 @@ def _read(table: Path, header: bool) -> Iterator[Row]:
             lines = _decode(table, file)
             yield from _read_objects(table, lines) if suffix in LINES else _read_cells(table, lines, header)
     except OSError as error:
-        raise DataError(f"the table {table} cannot be read: {error.strerror or error}.") from error
+        start = "" if table.is_absolute() else f"\nThe path starts in the current folder, {Path.cwd()}."
+        raise DataError(f"the table {table} cannot be read: {error.strerror or error}.{start}") from error
 
 
 def _decode(table: Path, lines: Iterator[bytes]) -> Iterator[str]:

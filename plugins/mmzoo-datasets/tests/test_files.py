@@ -257,6 +257,12 @@ def test_table_that_cannot_be_opened(tmp_path, name, reason):
         Files(table=str(tmp_path / name))
 
 
+def test_relative_table_that_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=rf"^the table no.csv cannot .*\nThe path starts in the current folder, {tmp_path}\.$"):
+        Files(table="no.csv")
+
+
 def test_making_it_reads_the_header_alone(tmp_path):
     data = Files(table=write(tmp_path, "image,caption\na.png\n"))
     assert list(data.card.fields) == ["image", "caption"]
