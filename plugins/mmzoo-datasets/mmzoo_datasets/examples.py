@@ -147,8 +147,8 @@ def _kind(layout: Layout, name: str, rows: Iterable[Row]) -> type:
     first = 0
     for line, cell in _filled(layout, name, rows):
         found = type(cell)
-        if found not in KINDS:
-            what = f"the column '{name}' holds {json.dumps(cell)[:40]}; expected text, a number or a list of them."
+        if found not in KINDS or (found is int and abs(cell) >= 2**63):
+            what = f"the column '{name}' holds {json.dumps(cell)[:40]}; expected text, a number of 64 bits or a list of them."
             raise DataError(f"{layout.table}:{line}: {what}\nLeave it out by naming the `columns` to read.")
         if name in layout.files and found is not str:
             raise DataError(f"{layout.table}:{line}: the column '{name}' holds {cell!r}; expected the path of a file.")

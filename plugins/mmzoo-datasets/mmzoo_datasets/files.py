@@ -186,5 +186,5 @@ def _why(path: bytes) -> str:
             return f"the file {name} cannot be read" if file.read(1) else f"the file {name} is empty"
     except FileNotFoundError:
         return f"there is no file {name}"
-    except OSError as error:
-        return f"the file {name} cannot be read: {error.strerror}"
+    except (OSError, ValueError) as error:  # of a path that no file can have, ValueError
+        return f"the file {name} cannot be read: {getattr(error, 'strerror', None) or error}"

@@ -116,6 +116,8 @@ def _read_objects(table: Path, lines: Iterator[str]) -> Iterator[Row]:
         if text.strip():
             try:
                 found = json.loads(text, object_pairs_hook=_unique)
+                if "\\u" in text:  # half of a pair of escapes is no character
+                    json.dumps(found, ensure_ascii=False).encode()
             except (ValueError, RecursionError) as error:
                 raise DataError(f"{table}:{line}: no JSON: {error}.\nEach line holds one JSON object.") from error
             if not isinstance(found, dict):

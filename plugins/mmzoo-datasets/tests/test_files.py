@@ -154,7 +154,7 @@ def test_each_faulty_row_says_what_is_wrong(tmp_path):
     pictures(tmp_path, "a.png")
     (tmp_path / "empty.png").touch()
     (tmp_path / "folder.png").mkdir()
-    cells = ["a.png,fine", "no.png,x", "empty.png,x", "folder.png,x", ",x", "a.png, ", "no.png,"]
+    cells = ["a.png,fine", "no.png,x", "empty.png,x", "folder.png,x", ",x", "a.png, ", "no.png,", "\0.png,x"]
     found = read(write(tmp_path, "\n".join(["image,caption", *cells])))
     assert [row[FAULT].decode() for row in found] == [
         "",
@@ -164,6 +164,7 @@ def test_each_faulty_row_says_what_is_wrong(tmp_path):
         "the column 'image' is empty (`columns` names those to read)",
         "the column 'caption' is empty (`columns` names those to read)",
         "the column 'caption' is empty (`columns` names those to read)",
+        f"image: the file {tmp_path / chr(0)}.png cannot be read: embedded null byte",
     ]
     assert [row["image"] for row in found[1:5]] == [b""] * 4
 
@@ -225,6 +226,7 @@ def test_a_file_that_vanishes_after_the_check_is_a_fault(tmp_path):
             b'{"a": 1, "b": 2, "a": 3}\n',
             "{t}:1: no JSON: 'a' stands twice in one object.\nEach line holds one JSON object.",
         ),
+        ("t.jsonl", b'{"a": "\\ud83d"}', "{t}:1: no JSON: *surrogates not allowed.\nEach line holds one JSON object."),
         ("t.jsonl", b"[" * 100_000, "{t}:1: no JSON: *\nEach line holds one JSON object."),
         (
             "t.jsonl",
@@ -234,7 +236,13 @@ def test_a_file_that_vanishes_after_the_check_is_a_fault(tmp_path):
         (
             "t.jsonl",
             b'{"a": "x"}\n{"a": {"b": 1}}\n',
-            "{t}:2: the column 'a' holds {{\"b\": 1}}; expected text, a number or a list of them.\n"
+            "{t}:2: the column 'a' holds {{\"b\": 1}}; expected text, a number of 64 bits or a list of them.\n"
+            "Leave it out by naming the `columns` to read.",
+        ),
+        (
+            "t.jsonl",
+            b'{"a": 98765432109876543210}',
+            "{t}:1: the column 'a' holds 98765432109876543210; expected text, a number of 64 bits or a list of them.\n"
             "Leave it out by naming the `columns` to read.",
         ),
         ("t.xlsx", b"PK", "{t}: the suffix '.xlsx' is no table's; expected one of .csv, .tsv, .txt, .jsonl, .ndjson."),
