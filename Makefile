@@ -1,17 +1,31 @@
-# `make test` is what must pass; `make install` makes the virtual environment.
+# `make quickstart` goes from a clone to a trained and served captioner; `make test` is what must pass before a change lands.
 PYTHON ?= python3
 PLUGINS := $(sort $(wildcard plugins/mmzoo-*))
+BIN := .venv/bin
 
-.PHONY: install test
+.PHONY: quickstart install test check benchmark
+
+quickstart: install
+	$(BIN)/mmzoo build recipes/openmoji/captioner.yaml
 
 install: .venv/installed
 
 .venv/installed: setup.cfg $(PLUGINS:%=%/setup.cfg)
-	test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	.venv/bin/pip install -q "setuptools<82" wheel
-	.venv/bin/pip install -q --no-build-isolation -e ".[test]" $(PLUGINS:%=-e %)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install -q "setuptools<82" wheel
+	$(BIN)/pip install -q --no-build-isolation -e ".[test]" $(PLUGINS:%=-e %)
 	touch $@
 
-test: install
-	.venv/bin/ruff check mmzoo plugins tests
-	.venv/bin/python -m pytest -q plugins tests
+test: check
+	$(BIN)/python -m pytest -q
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+benchmark: install
+	$(BIN)/python benchmarks/edge.py
+	$(BIN)/python benchmarks/pipeline.py
+	$(BIN)/python benchmarks/whole.py

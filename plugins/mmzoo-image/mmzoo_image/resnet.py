@@ -6,8 +6,11 @@ import keras
 import keras_hub
 from keras import ops
 
-from mmzoo import Features, Positive, Stream, make_stream
+from mmzoo import Features, Positive, Rate, Stream, make_stream
+from mmzoo_image.augment import Augmentations, make_augmentation
 
+CHANNELS = 64
+"""Of the first stage; KerasHub's backbone takes no other number."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -21,14 +24,16 @@ class ResNet(keras.layers.Layer):
 
     Args:
         features: What is known of the pixels.
-        blocks: Residual blocks in each stage; `[3, 4, 6, 3]` is ResNet-50's.
-        width: Channels of the first stage; each stage doubles them. A bottleneck's output has four times as many.
+        blocks: Residual blocks in each stage; `[3, 4, 6, 3]` is ResNet-50's. The first stage has 64 channels, each other twice
+            as many as the one before it; a bottleneck's output has four times as many.
         strides: Stride of each stage; `[1, 2, 2, 2, ...]` if not given.
         stem: Side of the stem's convolution kernel in pixels.
         block: `basic` (two convolutions of 3 x 3) or `bottleneck` (ResNet-50 and deeper).
         weights: KerasHub preset whose weights to start from, such as `resnet_50_imagenet`; its shape replaces the options
             above. None starts from random weights.
         dropout: Share of the output's numbers that is zeroed in training.
+        augment: Keras augmentation layers that change the pixels in training, in order: the Keras identifier of each, or a
+            mapping of its `type` and its options.
     """
 
     def __init__(
@@ -36,12 +41,12 @@ class ResNet(keras.layers.Layer):
         *,
         features: Features,
         blocks: list[Positive] = [2, 2, 2, 2],  # noqa: B006  # never changed; an option's default shows in the help
-        width: Positive = 64,
         strides: list[Positive] | None = None,
         stem: Positive = 7,
         block: Literal["basic", "bottleneck"] = "basic",
         weights: str | None = None,
-        dropout: float = 0.0,
+        dropout: Rate = 0.0,
+        augment: Augmentations = [],  # noqa: B006
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -50,21 +55,22 @@ class ResNet(keras.layers.Layer):
             self.backbone = keras_hub.models.Backbone.from_preset(weights, image_shape=shape)
         else:
             self.backbone = keras_hub.models.ResNetBackbone(
-                input_conv_filters=[width],
+                input_conv_filters=[CHANNELS],
                 input_conv_kernel_sizes=[stem],
-                stackwise_num_filters=[width * 2**stage for stage in range(len(blocks))],
+                stackwise_num_filters=[CHANNELS * 2**stage for stage in range(len(blocks))],
                 stackwise_num_blocks=blocks,
                 stackwise_num_strides=strides or [1] + [2] * (len(blocks) - 1),
                 block_type=f"{block}_block",
                 image_shape=shape,
             )
         self.dropout = keras.layers.Dropout(dropout)
+        self.augment = make_augmentation(augment)
 
     def build(self, shape: Any) -> None:
         self.built = True  # the backbone is built when it is made
 
     def call(self, pixels: Any, training: bool = False) -> Stream:
-        scaled = ops.cast(pixels, self.compute_dtype) / 255
+        scaled = self.augment(ops.cast(pixels, self.compute_dtype), training=training) / 255
         scaled = (scaled - ops.array(IMAGENET_MEAN, scaled.dtype)) / ops.array(IMAGENET_STD, scaled.dtype)
         grid = self.backbone(scaled, training=training)  # (batch, rows, columns, dim)
         rows, columns, dim = grid.shape[1:]
