@@ -90,7 +90,7 @@ def _fit(task: Task, data: Data, run: Run, screen: Screen, state: "_State", step
     epochs = range(state.epoch, options.epochs)
     validation = data.ordered_batches("validation", options.batch) if "validation" in data.raw else None
     watch = _Steps(run, state, screen, options.epochs, steps)
-    callbacks: list[Any] = [watch]
+    callbacks: list[Any] = [keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: _reseed(task, epoch)), watch]
     if options.patience is not None:
         callbacks.append(_Best(run, state))
     if options.ema is not None:
@@ -111,6 +111,16 @@ def _fit(task: Task, data: Data, run: Run, screen: Screen, state: "_State", step
         )
     finally:
         watch.close()
+
+
+def _reseed(task: Task, epoch: int) -> None:
+    """Makes what an epoch draws at random (dropout, augmentation) follow from the seed and its number alone.
+
+    Keras' checkpoints keep no random state; so a resumed training draws what an unbroken one would have drawn.
+    """
+    for variable in task.non_trainable_variables:
+        if variable.path.endswith("seed_generator_state"):  # two numbers: the seed, and how often it was drawn from
+            variable.assign(keras.ops.stack([variable[0], keras.ops.cast(epoch << 20, variable.dtype)]))
 
 
 def _finish(task: Task, run: Run, state: "_State", options: Train) -> None:
@@ -188,12 +198,13 @@ class _Steps(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         loss = float((logs or {}).get("loss", 0.0))
-        if not math.isfinite(loss):
-            self._stop(batch)
+        self._check("loss", loss, f"at step {batch + 1} of epoch {self.epoch + 1}")
         note = f"epoch {self.epoch + 1}/{self.epochs}  loss {loss:.3f}"
         self.bar.update(self.line, completed=self.epoch * self.steps + batch + 1, note=note)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        for name, value in (logs or {}).items():
+            self._check(name, float(value), f"at the end of epoch {epoch + 1}")
         if not self.screen.console.is_terminal:
             losses = "  ".join(f"{name} {float(value):.4f}" for name, value in (logs or {}).items())
             self.screen.say(f"train     epoch {epoch + 1}/{self.epochs}  {losses}  {self._left(epoch)}")
@@ -202,11 +213,13 @@ class _Steps(keras.callbacks.Callback):
         """Takes the bar away, whether the training ended or was broken off."""
         self.context.__exit__(None, None, None)
 
-    def _stop(self, batch: int) -> None:
+    def _check(self, name: str, value: float, when: str) -> None:
+        if math.isfinite(value):
+            return
         kept = self.run.checkpoint / self.state.weights if self.state.weights else None
         last = f"The last good checkpoint is {kept}" if kept else "No checkpoint had been written"
         raise TrainingError(
-            f"the loss is not a number any more at step {batch + 1} of epoch {self.epoch + 1}. {last}.\n"
+            f"the {name} is not a number any more {when}. {last}.\n"
             "Try a smaller learning rate, `train.clip: 1.0`, or `train.precision: float32`."
         )
 
@@ -233,11 +246,14 @@ class _Best(keras.callbacks.Callback):
 
 
 class _Checkpoint(keras.callbacks.Callback):
-    """Saves after each epoch: first the weights under a new name, then the state that points to them."""
+    """Saves after each epoch: first the weights under a new name, then the state that points to them, with the losses."""
 
     def __init__(self, run: Run, state: _State, patience: int | None):
         super().__init__()
         self.run, self.state, self.patience = run, state, patience
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.began = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         state, previous = self.state, self.state.weights
@@ -245,7 +261,7 @@ class _Checkpoint(keras.callbacks.Callback):
         with replacing(self.run.checkpoint / name) as beside:
             self.model.save_weights(beside)
         state.epoch, state.weights = epoch + 1, name
-        for key, value in (logs or {}).items():
+        for key, value in {**(logs or {}), "seconds": round(time.monotonic() - self.began, 1)}.items():
             state.history.setdefault(key, []).append(float(value))
         write_json(self.run.checkpoint / "state.json", vars(state))
         if previous and previous != name:

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from mmzoo import PAD, Features, Positive, Stream, make_stream
+from mmzoo import PAD, Features, Positive, Rate, Stream, make_stream
 
 
 class Flat(keras.layers.Layer):
@@ -14,14 +14,17 @@ class Flat(keras.layers.Layer):
     Args:
         features: What is known of the pixels.
         dim: Size of the token.
+        dropout: Share of its numbers that is zeroed in training.
     """
 
-    def __init__(self, *, features: Features, dim: Positive = 16, **kwargs: Any):
+    def __init__(self, *, features: Features, dim: Positive = 16, dropout: Rate = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.flatten, self.dense = keras.layers.Flatten(), keras.layers.Dense(dim, activation="gelu", name="dense")
+        self.dropout = keras.layers.Dropout(dropout)
 
-    def call(self, pixels: Any) -> Stream:
-        return make_stream(self.dense(self.flatten(ops.cast(pixels, self.compute_dtype) / 255)))
+    def call(self, pixels: Any, training: bool = False) -> Stream:
+        token = self.dense(self.flatten(ops.cast(pixels, self.compute_dtype) / 255))
+        return make_stream(self.dropout(token, training=training))
 
 
 class Embedding(keras.layers.Layer):
