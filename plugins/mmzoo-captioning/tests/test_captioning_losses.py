@@ -63,6 +63,15 @@ def test_cross_entropy_is_its_formula(caption, smoothing):
 
 @few
 @given(captions(), st.sampled_from([0.0, 0.1]))
+def test_the_sum_counts_every_token_the_same(caption, smoothing):
+    logits, tokens = caption
+    found = keras.ops.convert_to_numpy(token_cross_entropy(logits, tokens, label_smoothing=smoothing, reduction="sum"))
+    expected = cross_entropies(logits, tokens, smoothing) * (tokens != PAD).sum(1)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@few
+@given(captions(), st.sampled_from([0.0, 0.1]))
 def test_gradient_of_cross_entropy_is_its_formula(caption, smoothing):
     logits, tokens = caption
     real = (tokens != PAD)[..., None]
