@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from mmzoo.progress import Screen
 
 import mmzoo
+from mmzoo.progress import Screen
 
 FOLDER = {
     "README.md",
