@@ -74,7 +74,7 @@ class Train:
         batch: Examples per step, over all devices.
         optimizer: A Keras optimizer by its identifier, with its options. `learning_rate` may be a Keras schedule by
             its identifier; a schedule's `decay_steps` left out is the number of steps of the whole training.
-        clip: Largest global norm of the gradient.
+        clip: Largest global norm of the gradient; on several devices, of each one's share before the shares are summed.
         accumulate: Steps whose gradients are averaged before one update.
         ema: Momentum of the moving average of the weights that is evaluated and exported; none by default.
         precision: Keras dtype policy of the layers.
