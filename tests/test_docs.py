@@ -1,0 +1,416 @@
+"""The documentation is true: its commands, snippets and recipes run, its plugin works, its reference is current."""
+
+import argparse
+import configparser
+import inspect
+import itertools
+import json
+import re
+import runpy
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+import tensorflow as tf
+from click.testing import CliRunner
+from markdown_it import MarkdownIt
+from ruamel.yaml import YAML
+
+import mmzoo
+from mmzoo import errors
+from mmzoo.catalog import Catalog
+from mmzoo.cli import main
+from mmzoo.hookspecs import KINDS, hook_name
+from mmzoo.options import Option, options_of
+from mmzoo.plan import Export, Train
+from mmzoo.plugins import discover
+from mmzoo.progress import Screen
+from mmzoo.recipe import parse_recipe, read_recipe
+from mmzoo.resolve import KEYS, REQUIRED, own_keys, resolve, settings_of
+from mmzoo.schema import DESCRIPTIONS
+from mmzoo.testing import check
+
+ROOT = Path(__file__).parents[1]
+README, DOCS = ROOT / "README.md", ROOT / "docs"
+PAGES = [README, *sorted(DOCS.glob("*.md")), *sorted(ROOT.glob("plugins/*/README.md"))]
+TEXT = "\n".join(page.read_text("utf-8") for page in PAGES)
+SHOWN = {"docker", "curl", ".", "pip"}
+"""Commands that are no part of the project: shown, and not run."""
+PICTURES = 12
+GENERATED = "<!-- From here on `pytest tests/test_docs.py --refresh-goldens` writes this page. -->\n"
+
+# What the pages hold
+
+
+def snippets(page: Path, *languages: str) -> list[str]:
+    """Gives the fenced blocks of some languages, but for those that are files of a plugin."""
+    return [text for language, name, text in blocks(page) if language in languages and not name]
+
+
+def files(page: Path) -> dict[str, str]:
+    """Gives the fenced blocks that are files: each stands below its path."""
+    return {name: text for _, name, text in blocks(page) if name}
+
+
+def blocks(page: Path) -> Iterator[tuple[str, str, str]]:
+    """Gives each fenced block: its language, the path that stands alone in the paragraph above it, its text."""
+    before = ""
+    for token in MarkdownIt().parse(page.read_text("utf-8")):
+        if token.type == "inline":
+            before = token.content
+        elif token.type == "fence":
+            path = re.fullmatch(r"`([\w./-]+\.\w+)`", before)
+            yield token.info, path[1] if path else "", token.content
+            before = ""
+
+
+def inline(page: Path, of: str) -> list[str]:
+    """Gives the code in running text and tables, or the targets of links."""
+    tokens = MarkdownIt().enable("table").parse(page.read_text("utf-8"))
+    children = list(itertools.chain.from_iterable(token.children or () for token in tokens))
+    if of == "link":
+        return [str(token.attrs["href"]) for token in children if token.type == "link_open"]
+    return [token.content.replace("\\|", "|") for token in children if token.type == "code_inline"]
+
+
+def commands(page: Path) -> list[str]:
+    return [line for text in snippets(page, "sh") for line in text.splitlines() if line.strip()]
+
+
+COMMANDS = sorted({command for page in PAGES for command in commands(page)})
+OWN = [command for command in COMMANDS if command.startswith("mmzoo")]
+CODE = sorted({code for page in PAGES for code in inline(page, "code")})
+
+
+BUILD = next(text for text in snippets(README, "python") if "mmzoo.build(" in text)
+"""The snippet that builds; the run that it makes is the one that all others ask."""
+
+
+# Where they run
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A folder like a newcomer's: small recipes under the real names, a table, a finished run, the tutorial's plugin."""
+    folder = tmp_path_factory.mktemp("world")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        install_tutorial(folder / "mmzoo-patches")
+        patch.syspath_prepend(folder / "mmzoo-patches")
+        write_pictures()
+        write(Path("recipes/files/captioner.yaml"), small(ROOT / "recipes/files/captioner.yaml"))
+        data = {"type": "files", "table": "my/pairs.csv"}
+        write(Path("recipes/openmoji/captioner.yaml"), small(ROOT / "recipes/openmoji/captioner.yaml", data))
+        exec(BUILD, {})
+        for name in ("openmoji-captioner", "mine"):
+            shutil.copytree("runs/short", f"runs/{name}")
+        yield folder
+
+
+def install_tutorial(folder: Path) -> None:
+    """Writes the files of the tutorial, and what pip would write of its `setup.cfg`."""
+    for name, text in files(DOCS / "writing-a-plugin.md").items():
+        write(folder / name if name != "recipe.yaml" else Path(name), text)
+    parser = configparser.ConfigParser()
+    parser.read(folder / "setup.cfg", "utf-8")
+    name, version = parser["metadata"]["name"], parser["metadata"]["version"]
+    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    write(info / "METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    write(info / "entry_points.txt", f"[mmzoo]\n{parser['options.entry_points']['mmzoo']}\n")
+    write(folder / parser["options"]["packages"] / "__init__.py", "")
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+
+
+def write_pictures() -> None:
+    """Writes pictures and the tables that the README tells of."""
+    pairs, several, lines = ["image,caption,photo,text,split,note"], ["image,caption_1,caption_2"], []
+    Path("my/photos").mkdir(parents=True)
+    for number in range(PICTURES):
+        pixels, path = np.full((20, 20, 3), [200, 20 * number, 0], "uint8"), f"photos/{number}.jpg"
+        Path("my", path).write_bytes(tf.io.encode_jpeg(pixels).numpy())
+        split = {0: "test", 1: "val"}.get(number, "train")
+        pairs.append(f"{path},a red square,{path},red,{split},note")
+        several.append(f"{path},one,two")
+        lines.append(json.dumps({"image": path, "caption": ["one", "two"]}))
+    for name, rows in (("pairs.csv", pairs), ("several.csv", several), ("pairs.jsonl", lines)):
+        write(Path("my", name), "\n".join(rows))
+    Path("a.png").write_bytes(tf.io.encode_png(pixels).numpy())
+    shutil.copy("my/photos/1.jpg", "b.jpg")
+    write(Path("notes.txt"), "no picture")
+
+
+def small(recipe: Path, data: dict | None = None) -> str:
+    """Makes a captioner's recipe build in seconds."""
+    made = YAML(typ="safe").load(recipe)
+    made["inputs"]["image"]["size"] = 16
+    made["inputs"]["caption"] = {"type": "words", "field": "caption", "length": 4}
+    made["encoders"]["image"] = {"type": "resnet", "blocks": [1], "stem": 3}
+    made["head"] |= {"units": 8, "beam": 2}
+    made["train"] = {"epochs": 1, "batch": 4}
+    made["export"] = {"examples": 2}
+    return json.dumps(made | ({"data": data} if data else {}))  # JSON is YAML
+
+
+# Commands
+
+
+def parsed(command: str) -> tuple[str, click.Context]:
+    """Parses one of our commands as the command line does; gives the verb and its parameters."""
+    verb, *arguments = shlex.split(command.partition(" > ")[0])[1:]
+    return verb, main.commands[verb].make_context(verb, arguments)
+
+
+@pytest.mark.parametrize("command", OWN)
+def test_a_command_works(world, command):
+    words = shlex.split(command.partition(" > ")[0])[1:]
+    if words[0] in ("evaluate", "export"):  # tests/test_cli.py runs them
+        assert (parsed(command)[1].params["run"] / "plan.json").exists()
+        return
+    if words[0] == "build" and "--help" not in words:  # a build begins with what a check does
+        params = parsed(command)[1].params
+        words = ["check", str(params["recipe"]), *(f"--set={one}" for one in params["overrides"])]
+    result = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+
+
+def test_every_other_command_is_known():
+    rest = {shlex.split(command)[0] for command in COMMANDS if command not in OWN}
+    assert rest - SHOWN == {"make"}
+
+
+@pytest.mark.parametrize("target", sorted({c.split()[1] for c in [*COMMANDS, *CODE] if c.startswith("make ")}))
+def test_make_has_the_target(target):
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", [code for code in CODE if "python benchmarks/" in code])
+def test_a_benchmark_takes_its_arguments(command, monkeypatch):
+    words = shlex.split(command.partition("python ")[2])
+    parse = argparse.ArgumentParser.parse_args
+
+    def stop(parser):
+        parse(parser, words[1:])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
+    with pytest.raises(KeyboardInterrupt):
+        runpy.run_path(str(ROOT / words[0]), run_name="__main__")
+
+
+@pytest.mark.parametrize("code", [code for code in CODE if re.match(r"mmzoo [a-z]", code)])
+def test_a_command_in_the_text_names_a_verb_and_its_options(code):
+    verb, *words = code.split()[1:]
+    known = {option for parameter in main.commands[verb].params for option in parameter.opts}
+    inputs = {"--INPUT", "--image"} if verb == "predict" else set()
+    assert set(re.findall(r"--[a-zA-Z-]+", " ".join(words))) <= known | inputs
+
+
+@pytest.mark.parametrize("verb", list(main.commands))
+def test_every_verb_stands_in_the_readme_with_all_of_its_options(verb):
+    options = {option for parameter in main.commands[verb].params for option in parameter.opts if option.startswith("--")}
+    synopsis = next(code for code in inline(README, "code") if re.match(rf"mmzoo {verb}( [A-Z\[]|$)", code))
+    assert set(re.findall(r"--[a-z]+", synopsis)) == options
+    assert f"mmzoo {verb}" in TEXT
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("recipes/*/*.yaml")), ids=lambda path: path.parent.name)
+def test_the_commands_in_the_header_of_a_recipe_name_it(path):
+    found = re.findall(r"^#\s+(mmzoo .*)", path.read_text("utf-8"), re.MULTILINE)
+    assert found
+    for command in found:
+        assert ROOT / parsed(command)[1].params["recipe"] == path
+
+
+SETS = re.compile(r'(?:--set (?:"[^"]+"|\S*[^\s.;]) ?)+')
+OVERRIDES = [code for code in inline(README, "code") if code.startswith("--set")]
+OVERRIDES += [found.strip() for found in SETS.findall((ROOT / "recipes/files/captioner.yaml").read_text("utf-8"))]
+
+
+@pytest.mark.parametrize("words", sorted(set(OVERRIDES)))
+def test_a_table_of_your_own_is_read_as_the_readme_says(world, words):
+    given = [word.replace("/data/photos", "my") for word in shlex.split(words) if word != "--set"]
+    table = "my/several.csv" if "caption_1" in words else "my/pairs.csv"
+    plan = resolve(read_recipe("recipes/files/captioner.yaml", (f"data.table={table}", *given)), discover())
+    splits = plan.dataset.splits()
+    assert set(splits) == {"train", "validation", "test"}
+    rows = [row for split in splits.values() for row in split]
+    assert len(rows) == PICTURES
+    assert {row[mmzoo.FAULT].numpy() for row in rows} == {b""}
+    several = any(word in words for word in ("group_by", "lists", "jsonl"))
+    assert {row[plan.inputs["caption"].field].shape.rank for row in rows} == {int(several)}
+
+
+# Python, YAML, JSON, links
+
+
+def numbered(*languages: str) -> list:
+    return [
+        pytest.param(text, id=f"{page.parent.name}-{page.stem}-{number}")
+        for page in PAGES
+        for number, text in enumerate(snippets(page, *languages))
+        if text != BUILD
+    ]
+
+
+@pytest.mark.parametrize("text", numbered("python"))
+def test_a_python_snippet_runs(world, text, capsys):
+    exec(compile(text, "snippet", "exec"), {})
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", numbered("yaml"))
+def test_a_yaml_snippet_resolves(world, text):
+    found = YAML(typ="safe").load(text)
+    if "name" not in found:  # a part: it takes the place of that part of a recipe
+        found = YAML(typ="safe").load(ROOT / "recipes/openmoji/captioner.yaml") | found
+        found["inputs"] = {"image": {"type": "image", "field": "image"}, "caption": {"type": "words", "field": "name"}}
+        found["inputs"] |= {
+            name: column | {"field": "name"} for name, column in YAML(typ="safe").load(text).get("inputs", {}).items()
+        }
+    assert resolve(parse_recipe(json.dumps(found)), discover())
+
+
+def test_the_recipe_of_the_readme_is_the_one_that_quickstart_builds():
+    shown = YAML(typ="safe").load(snippets(README, "yaml")[0])
+    assert shown == YAML(typ="safe").load(ROOT / "recipes/openmoji/captioner.yaml")
+    assert "recipes/openmoji/captioner.yaml" in (ROOT / "Makefile").read_text("utf-8").partition("quickstart:")[2]
+
+
+def test_bodies_of_requests_and_answers_fit_the_signatures(world):
+    outputs = tf.saved_model.load("runs/openmoji-captioner/export/1").signatures["caption"].structured_outputs
+    rows, answer, columns = map(json.loads, snippets(DOCS / "serving.md", "json"))
+    assert {rows["signature_name"], columns["signature_name"]} == {"caption"}
+    assert set(columns["inputs"]) == {"image"}
+    assert all(set(row) == set(outputs) for row in answer["predictions"])
+    assert len(answer["predictions"]) == len(rows["instances"])
+
+
+def test_the_answer_of_a_broken_picture_is_the_one_that_is_shown(world):
+    answers = mmzoo.load("runs/openmoji-captioner").predict(image=[b"no picture"])
+    assert f'"reason": "{answers["reason"][0].decode()}"' in (DOCS / "serving.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}-{page.stem}")
+def test_links_lead_somewhere(page):
+    found = [link for link in inline(page, "link") if "://" not in link]
+    assert [link for link in found if not (page.parent / link).exists()] == []
+
+
+def test_the_run_folder_holds_what_the_readme_says(world):
+    told = {name.strip("/") for name in inline(README, "code")} & {
+        path.name for path in Path("runs/openmoji-captioner").iterdir()
+    }
+    assert told | {"export"} == {path.name for path in Path("runs/openmoji-captioner").iterdir()}
+
+
+# The tutorial's plugin
+
+
+def test_the_plugin_keeps_its_contract(world):
+    catalog = discover()
+    for path in Path("mmzoo-patches/tests").glob("*.py"):
+        made: dict = {}
+        exec(compile(path.read_text("utf-8"), str(path), "exec"), made)
+        cases = [one.values for one in made["test_conformance"].pytestmark[0].args[1]]
+        assert len(cases) > 10
+        for case, name in cases:
+            check(case, name, catalog)
+
+
+def test_the_plugin_is_found_and_healthy(world):
+    found = {str(plugin): plugin.fault for plugin in discover().plugins}
+    assert found["mmzoo-patches 0.1.0"] == ""
+
+
+def test_the_recipe_of_the_plugin_builds(world):
+    run = mmzoo.build("recipe.yaml", screen=Screen(quiet=True))
+    scores = run.load_json(run.scores)
+    # Every caption is the same, so the baseline is right, whatever the model learned.
+    assert scores["baseline.most_frequent.word_f1"] == 1
+    assert 0 <= scores["word_f1"] <= 1
+
+
+def test_the_plugin_on_one_screen_is_a_part_of_the_tutorials():
+    whole = files(DOCS / "writing-a-plugin.md")
+    shown = files(README)
+    assert set(shown) - set(whole) == {"tests/test_patches.py"}
+    for name in set(shown) & set(whole):
+        assert shown[name].strip() in whole[name]
+    exec(shown["tests/test_patches.py"], made := {})
+    assert {str(one.values[0]) for one in made["test_conformance"].pytestmark[0].args[1]} == {"encoder-patches"}
+
+
+# Nothing is left out
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_hook_and_case_is_described(kind):
+    text = (DOCS / "writing-a-plugin.md").read_text("utf-8")
+    assert f"| {kind} | `{hook_name(kind)}` |" in text
+    assert f"`{kind.title()}Case`" in text
+
+
+ERRORS = [e for _, e in inspect.getmembers(errors, inspect.isclass) if issubclass(e, errors.MmzooError)]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
+def test_every_error_is_described(error):
+    assert re.search(rf"`(mmzoo\.)?{error.__name__}`", TEXT)
+
+
+def test_every_plugin_is_named_with_what_it_offers():
+    text = README.read_text("utf-8")
+    for component in ours(discover()):
+        if component.kind != "loss":
+            row = next(line for line in text.splitlines() if line.startswith(f"| [{component.plugin.name}]"))
+            assert f"`{component.name}`" in row
+
+
+# The reference
+
+
+def ours(catalog: Catalog) -> list:
+    names = {path.name for path in ROOT.glob("plugins/*")}
+    return [c for kind in KINDS for c in catalog.of(kind) if c.plugin.name in names]
+
+
+def reference(catalog: Catalog) -> str:
+    """Writes the keys of a recipe and every component's options as Markdown."""
+    keys = table(["key", "", "what it says"], [[f"`{k}`", "required" if k in REQUIRED else "", DESCRIPTIONS[k]] for k in KEYS])
+    parts = [f"## Keys\n\n{keys}"]
+    for name, settings in (("train", Train), ("export", Export)):
+        parts.append(f"## `{name}`\n\n{options(settings_of(settings))}")
+    for component in ours(catalog):
+        loaded = component.load()
+        about = inspect.getdoc(loaded).partition("\nArgs:")[0].rstrip()
+        found = options([*own_keys(component), *options_of(loaded)])
+        parts.append(f"## {component.kind} `{component.name}`\n\n{about}\n\nFrom {component.plugin.name}.\n\n{found}")
+    return "\n".join(parts)
+
+
+def options(found: list[Option]) -> str:
+    rows = [[f"`{o.name}`", f"`{o.type_name}`", "required" if o.required else f"`{o.default}`", o.doc] for o in found]
+    return table(["option", "type", "default", "what it does"], rows) if rows else "It has no options.\n"
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def test_the_reference_of_recipes_is_current(request):
+    """Options, types, defaults and docstrings are those of the installed plugins."""
+    page = DOCS / "recipes.md"
+    text = page.read_text("utf-8")
+    expected = f"{text.partition(GENERATED)[0].rstrip()}\n\n{GENERATED}\n{reference(discover())}"
+    if request.config.getoption("--refresh-goldens"):
+        page.write_text(expected, "utf-8")
+    assert page.read_text("utf-8") == expected
