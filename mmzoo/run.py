@@ -132,8 +132,9 @@ class Run:
             if self.plan.exists() and not resume:
                 shutil.rmtree(self.folder)
             self.folder.mkdir(parents=True, exist_ok=True)
-        write_text(self.recipe, plan.recipe.text)
+        # The plan first: it is what makes the folder a run, which --resume and --force know.
         write_json(self.plan, {"recipe": plan.plain(), "versions": versions})
+        write_text(self.recipe, plan.recipe.text)
 
     def save_processors(self, processors: dict[str, "Processor"]) -> None:
         """Writes what the processors learned."""
@@ -143,9 +144,16 @@ class Run:
                 processor.save(self.processors / name)
 
     def load_processors(self, processors: dict[str, "Processor"]) -> None:
-        """Reads what they learned."""
+        """Reads what they learned.
+
+        Raises:
+            RunError: It is absent or broken.
+        """
         for name, processor in processors.items():
-            processor.load(self.processors / name)
+            try:
+                processor.load(self.processors / name)
+            except (OSError, ValueError) as error:
+                raise RunError(f"{self.processors / name}: this is no complete run: {error}.") from error
 
     def load_json(self, path: Path) -> Any:
         """Reads one of the run's JSON files.
@@ -188,12 +196,17 @@ def _reason(error: Exception) -> str:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a name beside `path` to write to, and renames it to `path` when that went well; else removes it."""
+    """Gives a name beside `path` to write to, and renames it to `path` when that went well; else removes it.
+
+    What is written is on the disk before it is renamed, so a power cut leaves the old file or the new one. A folder that is
+    there takes two renamings: in between there is none of that name, and the old one stands beside it.
+    """
     beside = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield beside
+            _sync(beside)
             if path.is_dir():
                 old = path.with_name(f".{os.getpid()}.old.{path.name}")
                 path.rename(old)
@@ -201,11 +214,29 @@ def replacing(path: Path) -> Iterator[Path]:
                 shutil.rmtree(old)
             else:
                 beside.replace(path)
+            _sync_one(path.parent)
     finally:
         if beside.is_dir():
             shutil.rmtree(beside)
         elif beside.exists():
             beside.unlink()
+
+
+def _sync(path: Path) -> None:
+    """Waits until a file, or a folder with everything in it, is on the disk."""
+    for one in path.rglob("*") if path.is_dir() else ():
+        _sync_one(one)
+    _sync_one(path)
+
+
+def _sync_one(path: Path) -> None:
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folders
+    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -134,6 +134,17 @@ def test_a_stale_half_written_file_of_the_same_process_number_is_overwritten(tmp
     assert path.read_text() == "new"
 
 
+@pytest.mark.parametrize("write", [_write_folder, lambda path: write_text(path, "new")])
+def test_everything_is_on_the_disk_before_it_is_renamed_and_the_new_name_after(tmp_path, monkeypatch, write):
+    path, synced = tmp_path / "1", []
+    fsync, there = os.fsync, lambda: path.exists()
+    monkeypatch.setattr(os, "fsync", lambda number: (synced.append((os.fstat(number).st_ino, there())), fsync(number)))
+    write(path)
+    written = [path, *path.rglob("*")]
+    assert {inode for inode, renamed in synced if not renamed} == {one.stat().st_ino for one in written}
+    assert [inode for inode, renamed in synced if renamed] == [tmp_path.stat().st_ino]
+
+
 def test_a_half_written_version_is_no_version_to_a_server(tmp_path):
     with replacing(tmp_path / "1") as beside:
         beside.mkdir()
@@ -257,3 +268,12 @@ def test_what_processors_learned_comes_back(tmp_path):
     run.save_processors({"a": Remembers(1), "b": Remembers(2)})
     run.load_processors(again)
     assert [processor.number for processor in again.values()] == [1, 2]
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_what_processors_learned_is_missing_or_broken(tmp_path, broken):
+    run = begun(tmp_path / "toy")
+    if broken:
+        (run.processors / "a").mkdir(parents=True)
+        (run.processors / "a" / "number").write_text("many")
+    assert said(run.load_processors, {"a": Remembers()}).startswith(f"{run.processors / 'a'}: this is no complete run: ")
