@@ -123,7 +123,7 @@ class Task(keras.Model):
         for loss, tracker in zip(self.weighted_losses, self.trackers, strict=True):
             values = loss(found)
             tracker.update_state(values)  # one by one, so that a last, smaller batch counts for less
-            total = total + loss.weight * ops.mean(values)
+            total = total + loss.weight * ops.sum(values) / ops.maximum(ops.cast(ops.size(values), "float32"), 1)
         return total / _replicas()
 
 

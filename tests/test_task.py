@@ -187,7 +187,7 @@ import keras, numpy as np, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 sys.path.insert(0, sys.argv[1])
-from test_task import FEATURES, GAP, SPREAD, make_task
+from test_task import FEATURES, GAP, SPREAD, expected, make_task
 
 def trained(scope, momentum):
     keras.utils.set_random_seed(3)
@@ -208,6 +208,17 @@ for a, b, c in zip(first, one, two):
     np.testing.assert_allclose(b, c, rtol=1e-5, atol=1e-6)
 for name, values in alone.items():
     np.testing.assert_allclose(values, shared[name], rtol=1e-5)
+
+odd = tf.data.Dataset.from_tensor_slices(FEATURES).take(5).batch(4)  # 4 and 1: a replica gets nothing of the last batch
+with strategy.scope():
+    task = make_task(GAP, SPREAD)
+    task.compile(optimizer="sgd")
+found = task.evaluate(odd, return_dict=True, verbose=0)
+want = expected(task, FEATURES, slice(5))
+for name in ("gap", "spread"):
+    np.testing.assert_allclose(found[name], want[name].mean(), rtol=1e-5)
+total = want["own"] + 2 * want["gap"].mean() + 0.25 * want["spread"].mean()
+np.testing.assert_allclose(found["loss"], total, rtol=1e-5)
 print("the same")
 """
 
