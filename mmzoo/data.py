@@ -14,15 +14,15 @@ import tensorflow as tf
 from mmzoo.dataset import FAULT, ROW, SPLITS, Card
 from mmzoo.errors import DataError, RecipeError
 from mmzoo.plan import Input, Plan
-from mmzoo.processing import Processor
+from mmzoo.processing import Processor, as_text
 from mmzoo.progress import Screen
 
 CHUNK = 128
 """Examples that are processed at a time."""
 MEMORY = 2 << 30
-"""Bytes of processed examples that `cache: auto` keeps in memory, for each split."""
+"""Bytes of processed examples that are kept in memory at a time: of each split by `cache: auto`, and to shuffle."""
 SHUFFLE = 50_000
-"""Examples among which the next one is drawn; a smaller split is shuffled as a whole."""
+"""Examples among which the next one is drawn, if so many fit; a smaller split is shuffled as a whole."""
 
 Batch = dict[str, Any]
 
@@ -41,15 +41,23 @@ def learned_processors(plan: Plan) -> dict[str, Processor]:
     return data.processors
 
 
-def open_data(plan: Plan, screen: Screen) -> "Data":
+def open_data(plan: Plan, screen: Screen, learned: dict[str, Processor] | None = None) -> "Data":
     """Prepares the data set, lets the processors learn from the training split, and reads every example once.
+
+    Args:
+        plan: What is read, and how.
+        screen: Where progress goes.
+        learned: Processors that have learned already, such as a run's own; they learn nothing more.
 
     Raises:
         DataError: The data cannot be had; or examples are unreadable and the recipe says to stop.
         RecipeError: A field does not hold what its processor reads.
     """
     data = read_data(plan, screen)
-    data.adapt()
+    if learned is None:
+        data.adapt()
+    else:
+        data.processors = learned
     for name, processor in data.processors.items():
         if processor.note:
             screen.say(f"data      {name}: {processor.note}")
@@ -114,8 +122,15 @@ class Data:
         """Gives the processed examples, unbatched and in order, kept in memory if they fit; faulty ones have a reason."""
         if split not in self._processed:
             examples = self.raw_batches(split).map(self._process, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
-            self._processed[split] = examples.cache() if self._fits(examples, split) else examples
+            self._processed[split] = examples
+            if self._fits(split):
+                self._processed[split] = examples.cache()
         return self._processed[split]
+
+    def bytes_each(self, split: str) -> int:
+        """Measures what a processed example of a split takes in memory, by its first."""
+        one: Batch = next(iter(self.processed(split).take(1)), {})
+        return sum(int(tf.size(value).numpy()) * max(value.dtype.size or 0, 1) for value in one.values()) or 1
 
     def examples(self, split: str) -> tf.data.Dataset:
         """Gives the readable processed examples, unbatched and in order."""
@@ -134,10 +149,12 @@ class Data:
             epochs: Numbers of the epochs.
         """
         examples, size = self.examples(split), self.sizes[split]
+        among = max(1, min(SHUFFLE, MEMORY // self.bytes_each(split)))
 
         def epoch(number: tf.Tensor) -> tf.data.Dataset:
-            shuffled = examples.shuffle(min(size, SHUFFLE), seed=number + 1000 * seed, reshuffle_each_iteration=False)
-            chosen = shuffled.enumerate().map(lambda index, example: self._choose(example, [number + seed, index]))
+            shuffled = examples.shuffle(min(size, among), seed=number + 1000 * seed, reshuffle_each_iteration=False)
+            key = tf.stack([seed, number])
+            chosen = shuffled.enumerate().map(lambda index, example: self._choose(example, tf.random.fold_in(key, index)))
             return chosen.batch(batch, drop_remainder=size >= batch)
 
         # One epoch more than asked for is never drawn, but keeps Keras from believing that the data ran out.
@@ -187,31 +204,28 @@ class Data:
             fault = tf.where(fault == "", reason, fault)
         return done | {FAULT: fault}
 
-    def _choose(self, example: Batch, seed: list[tf.Tensor] | None) -> Batch:
+    def _choose(self, example: Batch, seed: tf.Tensor | None) -> Batch:
         """Takes one of the values where an example has several: at random, or the first."""
         return {name: self._one(name, value, seed) for name, value in example.items()}
 
-    def _one(self, name: str, value: tf.Tensor, seed: list[tf.Tensor] | None) -> tf.Tensor:
+    def _one(self, name: str, value: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
         if len(value.shape) == len(self.processors[name].features["shape"]):
             return value
         if seed is None:
             return value[0]
         count = tf.shape(value)[0]
-        chosen = tf.random.stateless_uniform([], tf.stack(seed), maxval=count, dtype=tf.int32)
+        chosen = tf.random.stateless_uniform([], seed, maxval=count, dtype=tf.int32)
         return value[chosen]
 
     def _cardinality(self, split: str) -> int | None:
         count = int(self.raw[split].cardinality().numpy())
         return count if count >= 0 else None
 
-    def _fits(self, examples: tf.data.Dataset, split: str) -> bool:
+    def _fits(self, split: str) -> bool:
         if self.plan.train.cache != "auto":
             return bool(self.plan.train.cache)
         count = self._cardinality(split)
-        if not count:
-            return False
-        one: Batch = next(iter(examples.take(1)), {})
-        return count * sum(_bytes(value) for value in one.values()) <= MEMORY
+        return bool(count) and count * self.bytes_each(split) <= MEMORY
 
     def references(self, split: str, name: str) -> Iterator[list[Any]]:
         """Iterates over the raw values of an input, a list for each example; text is decoded."""
@@ -236,25 +250,12 @@ def plain_values(value: tf.Tensor) -> list[Any]:
     """Gives one or several raw values as a list; strings that are UTF-8 text become text."""
     values = value.numpy()
     values = values.tolist() if getattr(values, "shape", ()) else [values]
-    return [_text(one) for one in values]
+    return list(map(as_text, values))
 
 
 def most_common(references: Iterator[list[Any]]) -> Any:
     """Gives the value that occurs most often; the first of those that tie."""
     return Counter(value for values in references for value in values).most_common(1)[0][0]
-
-
-def _text(value: Any) -> Any:
-    if not isinstance(value, bytes):
-        return value
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value
-
-
-def _bytes(value: Any) -> int:
-    return int(tf.size(value).numpy()) * max(value.dtype.size or 0, 1)
 
 
 def _some(faults: list[str], most: int = 10) -> str:

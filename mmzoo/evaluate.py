@@ -1,6 +1,7 @@
 """Run, split -> scores: the served answer of every held-out example, scored; and of two baselines, the same way."""
 
 import inspect
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,14 +12,15 @@ from mmzoo.data import Data, most_common, one_each, plain_values
 from mmzoo.dataset import ROW
 from mmzoo.errors import RecipeError, suggest
 from mmzoo.plan import Bound, Plan
+from mmzoo.processing import as_text
 from mmzoo.progress import Screen
 from mmzoo.serving import Served
 
 Row = dict[str, Any]
 BATCH = 64
 """Examples that are answered at a time."""
-NEIGHBOURS = 20_000
-"""The most training examples among which the nearest is looked for."""
+NEIGHBOURS, NEIGHBOURHOOD = 20_000, 1 << 30
+"""The most training examples among which the nearest is looked for, and the most bytes that they may take."""
 
 
 @dataclass
@@ -57,7 +59,7 @@ def evaluate(plan: Plan, served: Served, data: Data, screen: Screen) -> Scores:
     answered = screen.track(_answered(served, data, scores.split), "evaluate", len(readable))
     scores.rows = [row for row, good in zip(answered, readable, strict=True) if good]
     scores.unreadable = len(readable) - len(scores.rows)
-    for scorer, answers in _baselines(served, data, scores.split).items():
+    for scorer, answers in _baselines(served, data, scores.split, screen).items():
         for row, answer in zip(scores.rows, answers, strict=True):
             row["answers"][scorer] = answer
     for scorer in scores.rows[0]["answers"] if scores.rows else ():
@@ -94,14 +96,9 @@ def _batch(served: Served, data: Data, batch: Mapping[str, Any]) -> Iterator[Row
 
 def plain(value: Any) -> Any:
     """Gives one example's output as text, a number or an array; bytes that are no text stay bytes."""
-    if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return value
     if getattr(value, "dtype", None) == np.object_:
         return [plain(one) for one in value]
-    return value.item() if np.ndim(value) == 0 and hasattr(value, "item") else value
+    return value.item() if np.ndim(value) == 0 and hasattr(value, "item") else as_text(value)
 
 
 def _score(plan: Plan, served: Served, scorer: str, rows: Iterable[Row]) -> dict[str, float]:
@@ -137,7 +134,7 @@ def _check(bound: Bound, wanted: Iterable[str], found: Mapping[str, Any]) -> Non
             raise RecipeError([bound.node.fault(what, suggest(name, found))])
 
 
-def _baselines(served: Served, data: Data, split: str) -> dict[str, Iterable[Row]]:
+def _baselines(served: Served, data: Data, split: str, screen: Screen) -> dict[str, Iterable[Row]]:
     """Answers as one would without learning: the most frequent answer, and that of the nearest training example."""
     signature = served.answers[served.default]
     if len(signature.answers) != 1:
@@ -148,7 +145,10 @@ def _baselines(served: Served, data: Data, split: str) -> dict[str, Iterable[Row
     frequent = most_common(iter(readable))
     baselines: dict[str, Iterable[Row]] = {"most_frequent": [{output: frequent}] * data.sizes[split]}
     if (dense := _dense_input(data, signature.inputs)) is not None:
-        indices = _nearest(data, dense, split)
+        step = _step(data, dense)
+        if step > 1:
+            screen.say(f"evaluate  the nearest example is looked for among {-(-data.sizes['train'] // step):,} of 'train'")
+        indices = _nearest(data, dense, split, step)
         baselines["nearest"] = [{output: readable[index][0]} for index in indices]
     return baselines
 
@@ -158,18 +158,20 @@ def _dense_input(data: Data, inputs: Iterable[str]) -> str | None:
     return dense[0] if len(dense) == 1 and len(data.processors[dense[0]].features["shape"]) >= 2 else None
 
 
-def _nearest(data: Data, name: str, split: str) -> Iterator[int]:
-    """Finds, for each example, the training example whose features are nearest (Euclidean)."""
-    train = _matrix(data, name, "train", NEIGHBOURS)
+def _step(data: Data, name: str) -> int:
+    """Chooses every how manieth training example is a neighbour, so that they are spread evenly and fit into memory."""
+    each = 4 * math.prod(data.processors[name].features["shape"])
+    return -(-data.sizes["train"] // max(1, min(NEIGHBOURS, NEIGHBOURHOOD // each)))
+
+
+def _nearest(data: Data, name: str, split: str, step: int) -> Iterator[int]:
+    """Finds, for each example, which of every `step`th training example has the nearest features (Euclidean)."""
+    chosen = data.examples("train").shard(step, 0).map(lambda example: example[name]).batch(256)
+    train = np.concatenate([_flat(batch.numpy()) for batch in chosen])
     squares = np.einsum("nd,nd->n", train, train)
     for batch in data.examples(split).map(lambda example: example[name]).batch(256):
         queries = _flat(batch.numpy())
-        yield from np.argmin(squares[None] - 2 * queries @ train.T, axis=1).tolist()
-
-
-def _matrix(data: Data, name: str, split: str, most: int) -> Any:
-    batches = data.examples(split).take(most).map(lambda example: example[name]).batch(256)
-    return np.concatenate([_flat(batch.numpy()) for batch in batches])
+        yield from (step * np.argmin(squares[None] - 2 * queries @ train.T, axis=1)).tolist()
 
 
 def _flat(batch: Any) -> Any:

@@ -13,6 +13,7 @@ import tensorflow as tf
 from mmzoo.catalog import Catalog
 from mmzoo.errors import MmzooError, RunError, suggest
 from mmzoo.plugins import discover
+from mmzoo.processing import as_text
 from mmzoo.run import Run
 
 DEFAULT = "serving_default"
@@ -176,10 +177,7 @@ def _check(values: Values, specs: Mapping[str, Any], who: str) -> None:
 
 def _value(value: Any) -> Any:
     if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return value
+        return as_text(value)
     return [_value(one) for one in value] if np.ndim(value) else value.item()
 
 

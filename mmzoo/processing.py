@@ -64,3 +64,11 @@ class Processor(tf.Module):
 def fine(raw: Any) -> tf.Tensor:
     """Makes the faults of a batch in which every row is good, `(batch,)`."""
     return tf.fill(tf.shape(raw)[:1], "")
+
+
+def as_text(value: Any) -> Any:
+    """Gives bytes as text if they are UTF-8; anything else stays as it is."""
+    try:
+        return value.decode() if isinstance(value, bytes) else value
+    except UnicodeDecodeError:
+        return value

@@ -156,6 +156,14 @@ def test_which_of_several_values_follows_from_seed_and_epoch_alone():
     assert epochs(data, 3, 7, range(3, 5)) == epochs(data, 3, 7, range(5))[3:]
 
 
+def test_which_of_several_values_is_drawn_anew_for_each_seed():
+    """The second epoch of one seed is not the first of the next."""
+    data = opened(Table(train=[texts(range(10 * row, 10 * row + 9)) for row in range(30)]))
+    which = range(2)
+    drawn = [[value % 10 for value in flat(epoch)] for seed in which for epoch in epochs(data, 30, seed, which)]
+    assert len(set(map(tuple, drawn))) == 4
+
+
 def test_the_first_of_several_values_counts_in_validation():
     data = opened(Table(train=["1"], validation=SEVERAL))
     assert numbers(data.ordered_batches("validation", 6)) == [[0, 10, 20, 30, 40, 50]]
@@ -260,6 +268,21 @@ def test_the_cache_changes_only_how_often_an_example_is_processed(cache, memory,
     assert without.processors["number"].read.numpy() >= 3 * 150  # the first scan, two epochs, and what was fetched ahead
     read = data.processors["number"].read.numpy()
     assert read <= 150 + 150 if kept else read >= 3 * 150  # a kept split is tried with its first examples, and scanned
+
+
+def test_as_many_examples_are_shuffled_as_fit_into_memory(monkeypatch):
+    data = opened(Table(train=texts(range(200))))
+    monkeypatch.setattr("mmzoo.data.MEMORY", 10 * data.bytes_each("train"))
+    drawn = flat(epochs(data, 200, 7, range(1))[0])
+    assert sorted(drawn) == list(range(200)) != drawn
+    assert all(value < place + 10 for place, value in enumerate(drawn))  # of ten at a time, none comes before its turn
+
+
+def test_processors_that_have_learned_learn_nothing_more():
+    learned = {"number": Number()}
+    data = open_data(make_plan(Table(train=["1"])), Screen(quiet=True), learned)
+    assert data.processors == learned
+    assert learned["number"].seen == []
 
 
 def test_of_a_split_of_unknown_size_nothing_is_kept_unless_asked():
