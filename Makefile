@@ -17,7 +17,7 @@ install: .venv/installed
 	touch $@
 
 test: check
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 check: install
 	$(BIN)/ruff check .

@@ -32,7 +32,7 @@ def main() -> None:
     from mmzoo.optimizer import make_optimizer
     from mmzoo.progress import Screen
 
-    plan, _ = mmzoo.check(given.recipe, overrides=["train.cache=false"])
+    plan = mmzoo.check(given.recipe, overrides=["train.cache=false"]).plan
     data = open_data(plan, Screen(quiet=True))
     task, _ = assemble(plan, {name: processor.features for name, processor in data.processors.items()})
     batch, steps = plan.train.batch, data.steps(plan.train.batch)
