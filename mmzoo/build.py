@@ -1,5 +1,6 @@
 """The whole way on one screen: recipe -> plan -> task -> trained run -> scores -> SavedModel -> report."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmzoo.backend import choose_backend, set_backend
 from mmzoo.catalog import Catalog
-from mmzoo.errors import RunError
+from mmzoo.errors import MmzooError, RunError, suggest
 from mmzoo.plan import Plan
 from mmzoo.plugins import discover
 from mmzoo.recipe import Recipe, place, read_recipe
@@ -145,27 +146,37 @@ class Model:
 
         Returns:
             Output name -> array whose first axis is the batch.
+
+        Raises:
+            MmzooError: There is no such signature, or it takes other inputs.
         """
         import tensorflow as tf
 
-        name = signature or self.served.default
-        inputs = self.served.answers[name].inputs
+        name, known = signature or self.served.default, self.served.answers
+        if name not in known:
+            raise MmzooError(f"the model has no signature '{name}'. {suggest(name, known)}")
+        inputs = known[name].inputs
+        if set(raw) != set(inputs):
+            found = ", ".join(raw) or "nothing"
+            raise MmzooError(f"the signature '{name}' takes {', '.join(inputs)}, received {found}.")
         outputs = self.served.functions[name](*[tf.constant(raw[one]) for one in inputs])
         return {output: value.numpy() for output, value in outputs.items()}
 
     def open_data(self, screen: "Screen") -> "Data":
-        """Reads the run's data through its own processors."""
-        from mmzoo.data import read_data
+        """Reads the run's data, from where the build read it, through the run's own processors.
 
-        data = read_data(self.plan, screen)
-        data.processors = self.served.processors
-        for split in data.raw:
-            data.scan(split, screen)
-        return data
+        Raises:
+            DataError: It is not there any more, or cannot be read.
+        """
+        from mmzoo.data import open_data
+
+        return open_data(replace(self.plan, dataset=self.plan.data.make()), screen, self.served.processors)
 
 
 def load(run: "str | Path | Run", catalog: Catalog | None = None) -> Model:
     """Reopens a trained run by assembling its plan and loading its weights; under the TensorFlow backend alone.
+
+    Its data need not be there; `Model.open_data` looks for it.
 
     Raises:
         RunError: The folder holds no trained run.
@@ -179,10 +190,9 @@ def load(run: "str | Path | Run", catalog: Catalog | None = None) -> Model:
     from mmzoo.train import load_weights, prepare
 
     run = run if isinstance(run, Run) else Run(Path(run))
-    plan = resolve(_saved_recipe(run), catalog or discover())
+    plan = resolve(_saved_recipe(run), catalog or discover(), with_data=False)
     prepare(plan.train)
-    processors = make_processors(plan)
-    run.load_processors(processors)
+    processors = run.load_processors(make_processors(plan))
     task, _ = assemble(plan, {name: processor.features for name, processor in processors.items()})
     load_weights(task, run)
     return Model(plan, run, task, Served(task, processors))
@@ -190,7 +200,7 @@ def load(run: "str | Path | Run", catalog: Catalog | None = None) -> Model:
 
 def _train(plan: Plan, run: "Run", screen: "Screen", resume: bool, force: bool) -> "Data":
     from mmzoo.assemble import assemble
-    from mmzoo.data import open_data
+    from mmzoo.data import make_processors, open_data
     from mmzoo.train import on_devices, prepare, train
 
     if resume and force:
@@ -206,7 +216,9 @@ def _train(plan: Plan, run: "Run", screen: "Screen", resume: bool, force: bool) 
     if plan.dataset.card.needs:
         _assemble_ahead(plan)  # parts that do not fit are found before the data is made
     prepare(plan.train)
-    data = open_data(plan, screen)
+    # What the run has learned in is kept: of data that has changed since, the same ids would mean other words.
+    begun = resume and run.checkpoint.exists()
+    data = open_data(plan, screen, run.load_processors(make_processors(plan)) if begun else None)
     with on_devices(plan.train):
         task, joins = assemble(plan, {name: processor.features for name, processor in data.processors.items()})
         _rehearse(plan, task, data)
@@ -230,14 +242,17 @@ def _assemble_ahead(plan: Plan) -> "tuple[Task, list[Join]]":
 
 
 def _rehearse(plan: Plan, task: Any, data: "Data") -> None:
-    """Answers and scores two examples before hours of training find out that they cannot be; TensorFlow alone can."""
+    """Answers, scores and audits before hours of training find out that the model cannot be served; TensorFlow alone can."""
     import keras
 
     if keras.backend.backend() == "tensorflow":
         from mmzoo.evaluate import rehearse
+        from mmzoo.export import audit
         from mmzoo.serving import Served
 
-        rehearse(plan, Served(task, data.processors), data)
+        served = Served(task, data.processors)
+        rehearse(plan, served, data)
+        audit(served)
 
 
 def _finish_under_tensorflow(run: "Run") -> None:
@@ -251,8 +266,8 @@ def _finish_under_tensorflow(run: "Run") -> None:
 
 
 def _check_same(plan: Plan, run: "Run") -> None:
-    saved, now = run.load_json(run.plan)["recipe"], plan.plain()
-    changed = [key for key in now if key != "train" and now[key] != saved.get(key)]
+    saved, now = run.load_json(run.plan)["recipe"], json.loads(json.dumps(plan.plain()))  # which makes lists of tuples
+    changed = [key for key in now if key not in ("train", "export") and now[key] != saved.get(key)]
     changed += [f"train.{key}" for key, value in now["train"].items() if key != "epochs" and saved["train"].get(key) != value]
     if changed:
         raise RunError(

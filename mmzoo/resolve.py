@@ -28,19 +28,25 @@ WEIGHT = Option("weight", float, 1.0, "The loss's factor in the total.")
 T = TypeVar("T")
 
 
-def resolve(recipe: Recipe, catalog: Catalog) -> Plan:
+def resolve(recipe: Recipe, catalog: Catalog, *, with_data: bool = True) -> Plan:
     """Resolves a recipe against the installed components.
+
+    Args:
+        recipe: What to resolve.
+        catalog: The components.
+        with_data: Open the data set and check the fields against it. Without it `Plan.dataset` is None.
 
     Raises:
         RecipeError: Holds every fault found, in the order of the file.
     """
-    return _Resolver(recipe, catalog).plan()
+    return _Resolver(recipe, catalog, with_data).plan()
 
 
 @dataclass
 class _Resolver:
     recipe: Recipe
     catalog: Catalog
+    with_data: bool = True
     faults: list[Fault] = field(default_factory=list)
 
     def plan(self) -> Plan:
@@ -161,7 +167,7 @@ class _Resolver:
 
     def _data(self, node: Node) -> tuple[Bound | None, Any]:
         bound = self._component("dataset", node) if node.value is not None else None
-        if bound is None or any(fault.key.startswith("data") for fault in self.faults):
+        if bound is None or not self.with_data or any(fault.key.startswith("data") for fault in self.faults):
             return bound, None
         try:
             return bound, bound.make()

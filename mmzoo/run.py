@@ -143,8 +143,8 @@ class Run:
                 (self.processors / name).mkdir(parents=True, exist_ok=True)
                 processor.save(self.processors / name)
 
-    def load_processors(self, processors: dict[str, "Processor"]) -> None:
-        """Reads what they learned.
+    def load_processors(self, processors: dict[str, "Processor"]) -> dict[str, "Processor"]:
+        """Reads into processors what they learned, and gives them back.
 
         Raises:
             RunError: It is absent or broken.
@@ -154,6 +154,7 @@ class Run:
                 processor.load(self.processors / name)
             except (OSError, ValueError) as error:
                 raise RunError(f"{self.processors / name}: this is no complete run: {error}.") from error
+        return processors
 
     def load_json(self, path: Path) -> Any:
         """Reads one of the run's JSON files.

@@ -8,7 +8,9 @@ import pytest
 import tensorflow as tf
 
 import mmzoo
+from mmzoo.build import _check_same
 from mmzoo.progress import Screen
+from mmzoo.run import Run
 
 FOLDER = {
     "README.md",
@@ -90,3 +92,58 @@ def test_the_table_of_scores_names_the_baselines_beside_the_model(runs):
     scores = read(runs[0].scores)
     assert {"exact_match", "baseline.most_frequent.exact_match", "baseline.nearest.exact_match"} <= set(scores)
     assert all(isinstance(value, int | float | str) for value in scores.values())
+
+
+def test_a_run_is_reopened_and_answers_where_its_data_is_not(runs, pictures, monkeypatch):
+    def gone(self, *, examples: int, seed: int):
+        raise mmzoo.DataError("the squares are gone.")
+
+    monkeypatch.setattr("mmzoo_toys.squares.Squares.__init__", gone)
+    model = mmzoo.load(runs[0])
+    assert model.predict(image=pictures.numpy())["ok"].all()
+    with pytest.raises(mmzoo.DataError, match=r"^the squares are gone\.$"):
+        model.open_data(Screen(quiet=True))
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"picture": [b""]}, "the signature 'answer' takes image, received picture."),
+        ({"image": [b""], "mood": ["good"]}, "the signature 'answer' takes image, received image, mood."),
+        ({}, "the signature 'answer' takes image, received nothing."),
+        ({"signature": "answers"}, "the model has no signature 'answers'. Nearest: answer. Known: answer."),
+    ],
+)
+def test_what_a_model_is_asked_is_checked(runs, asked, message):
+    with pytest.raises(mmzoo.MmzooError) as raised:
+        mmzoo.load(runs[0]).predict(**asked)
+    assert str(raised.value) == message
+
+
+def test_a_resumed_run_keeps_what_its_processors_learned_and_may_export_a_new_version(runs, monkeypatch, tmp_path):
+    run = shutil.copytree(runs[0].folder, tmp_path / "run")
+    learned = (run / "processors" / "answer" / "labels.txt").read_text("utf-8")
+    monkeypatch.setattr("mmzoo_toys.answering.Label.adapt", lambda self, values: self._learn(["other", "words"]))
+    mmzoo.build("r.yaml", out=run, resume=True, overrides=["export.version=2"], screen=Screen(quiet=True))
+    assert (run / "processors" / "answer" / "labels.txt").read_text("utf-8") == learned
+    assert read(run / "scores.json") == read(runs[0].scores)
+    assert sorted(path.name for path in (run / "export").iterdir()) == ["1", "2"]
+
+
+def test_a_model_that_cannot_be_served_costs_no_training(toy_world, monkeypatch, tmp_path):
+    def decode(self, values):
+        return tf.numpy_function(lambda ids: ids.astype("S"), [values], tf.string)
+
+    monkeypatch.setattr("mmzoo_toys.answering.Label.decode", decode)
+    with pytest.raises(mmzoo.MmzooError, match="the op PyFunc calls Python, which the server has not"):
+        mmzoo.build("r.yaml", out=tmp_path / "run", screen=Screen(quiet=True))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_is_the_same_after_it_was_written(toy_world, tmp_path):
+    """An option may hold a tuple, which JSON has not."""
+    plan = mmzoo.check("r.yaml").plan
+    plan.head.options["units"] = (1, 2)
+    run = Run(tmp_path / "run")
+    run.begin(plan, {})
+    _check_same(plan, run)
