@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Lt
 
 from mmzoo.catalog import Component
 from mmzoo.options import Count, Positive, PositiveFloat, Rate
@@ -99,7 +101,7 @@ class Train:
     devices: Positive | Literal["auto"] = "auto"
     backend: Literal["auto", "tensorflow", "jax"] = "auto"
     patience: Positive | None = None
-    seed: Count = 0
+    seed: Annotated[Count, Lt(2**31)] = 0
     cache: bool | Literal["auto"] = "auto"
     tensorboard: bool = False
 
@@ -109,7 +111,8 @@ class Export:
     """How the trained model is exported.
 
     Args:
-        version: Number of the version folder, `export/<version>`; a served model's newest number is the one that answers.
+        version: Number of the version folder, `export/<version>`. A server that watches the folder answers with the newest
+            number, and reads a number once: what is exported again under the same one it does not see.
         examples: How many held-out examples the exported model must answer as the task does before it counts.
     """
 
@@ -127,7 +130,7 @@ class Plan:
         about: What the recipe is for.
         data: The data set.
         on_error: What an unreadable example does: `stop` the build or be skipped and counted.
-        dataset: The data set's object.
+        dataset: The data set's object; None in a run that is reopened, whose data need not be there.
         inputs: By name, in the recipe's order.
         encoders: By the name of the input that each reads.
         fusion: None leaves the streams as they are.
