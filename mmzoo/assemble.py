@@ -1,5 +1,6 @@
 """Plan -> `Task`, built on symbolic tensors: every join is checked before any data is read."""
 
+import inspect
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -117,7 +118,8 @@ def _check_targets(bound: Bound, head: Head, inputs: Mapping[str, Any]) -> None:
 
 def _check_inputs(plan: Plan, head: Head) -> None:
     named = {name for loss in plan.losses for name in loss.tensors.values()}
-    used = {*plan.encoders, *head.targets, *named}
+    scored = {name for metric in plan.metrics for name in inspect.signature(metric.make().update).parameters}
+    used = {*plan.encoders, *head.targets, *named, *scored}
     idle = [column for name, column in plan.inputs.items() if name not in used]
     if idle:
         advice = "Give it an encoder, make it the head's target, or remove it."

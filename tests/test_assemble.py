@@ -109,6 +109,13 @@ class Guess(Head):
         return {"guess": Signature(dict)}
 
 
+class Judge:
+    """Scores by what the examples' labels are."""
+
+    def update(self, label: list[int]) -> None:
+        """Takes in an example."""
+
+
 BROKEN = {
     "": lambda stream: stream,
     "alone": lambda stream: stream["tokens"],
@@ -157,6 +164,7 @@ class Hooks:
     mmzoo_encoders = hookimpl(lambda self: offer(look="Look"), specname="mmzoo_encoders")
     mmzoo_fusions = hookimpl(lambda self: offer(join="Join"), specname="mmzoo_fusions")
     mmzoo_heads = hookimpl(lambda self: offer(guess="Guess"), specname="mmzoo_heads")
+    mmzoo_metrics = hookimpl(lambda self: offer(judge="Judge"), specname="mmzoo_metrics")
     mmzoo_losses = hookimpl(
         lambda self: offer(gap="gap", size="size", complain="complain", mutter="mutter", refuse="refuse"),
         specname="mmzoo_losses",
@@ -302,6 +310,10 @@ def test_an_input_that_nothing_uses_is_a_fault():
     assert said("head.give=nothing", "loss={type: size, of: tokens}") == (
         "r.yaml:5:3  inputs.label: nothing uses this input.\n  Give it an encoder, make it the head's target, or remove it."
     )
+
+
+def test_an_input_that_only_a_metric_reads_is_used():
+    assembled("head.give=nothing", "loss={type: size, of: tokens}", "metrics=judge")
 
 
 def test_an_input_that_only_a_loss_reads_is_used():
