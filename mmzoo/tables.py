@@ -142,7 +142,7 @@ def scored(run: "Run") -> RenderableType:
 
 def _samples(run: "Run") -> Iterator[RenderableType]:
     """Shows a few held-out examples, spread over the split: what was expected, what each scorer answered."""
-    lines = run.answers.read_text("utf-8").splitlines()
+    lines = run.answers.read_text("utf-8").split("\n")[:-1]  # str.splitlines parts at characters that JSON strings may hold
     rows = [json.loads(line) for line in lines[:: max(1, len(lines) // SAMPLES)][:SAMPLES]]
     if not rows:
         return

@@ -17,7 +17,7 @@ from mmzoo.hookspecs import KINDS, plural
 from mmzoo.plugins import discover
 from mmzoo.predict import Answer, Exported, open_export, typed
 from mmzoo.run import Run
-from mmzoo.tables import answered
+from mmzoo.tables import _samples, answered
 
 FIRST_PARTY = ("mmzoo-captioning", "mmzoo-datasets", "mmzoo-image", "mmzoo-text")
 
@@ -166,6 +166,14 @@ def test_a_build_ends_with_scores_samples_and_how_to_ask(built):
     }
     assert Path(end["report"]).is_file()
     assert (Path(end["model"]) / "saved_model.pb").is_file()
+
+
+def test_text_may_hold_what_ends_a_line_elsewhere(tmp_path):
+    text = "one\u2028two\x85three\x0bfour"
+    row = json.dumps({"references": {"said": [text]}, "answers": {"model": {"said": text}}}, ensure_ascii=False)
+    (tmp_path / "answers.jsonl").write_text(f"{row}\n{row}\n", "utf-8")
+    table, _ = _samples(Run(tmp_path))
+    assert table.row_count == 2
 
 
 def test_the_printed_command_answers(built):
