@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from os.path import normpath
+from os.path import normpath, sep
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +127,10 @@ def split_by_share(
         DataError: There are too few of them.
     """
     keyed = [(_key(layout, example), example) for example in examples]
-    # In the order of a hash the choice depends neither on the rows' order nor, but for a few, on rows added later.
-    order = sorted({key for key, _ in keyed}, key=lambda key: blake2b(f"{seed} {key}".encode()).digest())
+    # In the order of a hash the choice depends neither on the rows' order nor, but for a few, on rows added later; and a
+    # file counts by its path in the folder, so that it does not depend on where the folder is.
+    root = normpath(layout.root) + sep
+    order = sorted({key for key, _ in keyed}, key=lambda key: blake2b(f"{seed} {key.removeprefix(root)}".encode()).digest())
     counts = {split: max(1, round(share * len(order))) for split, share in shares.items() if share > 0}
     if sum(counts.values()) >= len(order):
         what = f"{len(order)} different examples are too few for the splits train, {', '.join(counts)}."
@@ -163,17 +165,18 @@ def _kind(layout: Layout, name: str, rows: Iterable[Row]) -> type:
 
 
 def _filled(layout: Layout, name: str, rows: Iterable[Row]) -> Iterator[tuple[int, Any]]:
-    return ((row.line, cell) for row in rows for cell in _cells(layout, name, row) if not _blank(cell))
+    return ((row.line, cell) for row in rows for cell in _cells(layout, name, row) if not blank(cell))
 
 
 def _cells(layout: Layout, name: str, row: Row) -> list[Any]:
     if name in layout.lists:
-        return [cell for column in layout.lists[name] if not _blank(cell := row.cells.get(column))]
+        return [cell for column in layout.lists[name] if not blank(cell := row.cells.get(column))]
     cell = row.cells.get(name)
     return cell if isinstance(cell, list) else [cell]
 
 
-def _blank(cell: Any) -> bool:
+def blank(cell: Any) -> bool:
+    """Whether a cell is empty."""
     return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
@@ -190,7 +193,7 @@ def _example(layout: Layout, rows: list[Row]) -> Example:
     for name in layout.single:
         _check_same(layout, name, rows)
     values = {name: _values(layout, name, rows) for name in layout.fields}
-    empty = next((name for name, cells in values.items() if not cells or any(map(_blank, cells))), None)
+    empty = next((name for name, cells in values.items() if not cells or any(map(blank, cells))), None)
     fault = "" if empty is None else f"the column '{empty}' is empty (`columns` names those to read)"
     return Example(rows[0].line, values, rows[0].cells.get(layout.split_column or ""), fault)
 
@@ -211,7 +214,7 @@ def _check_same(layout: Layout, name: str, rows: list[Row]) -> None:
 
 def _key(layout: Layout, example: Example) -> str:
     """Names what may not be in two splits: the first file, or else the group, or else the whole example."""
-    paths = [cell for name in layout.files[:1] for cell in example.values[name] if not _blank(cell)]
+    paths = [cell for name in layout.files[:1] for cell in example.values[name] if not blank(cell)]
     if paths:
         return layout.path(paths[0])
     group = example.values.get(layout.group_by or "")

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from mmzoo import FAULT, ROW, SPLITS, Card, Count, DataError, Rate, suggest
-from mmzoo_datasets.examples import Example, Layout, read_examples, split_by_column, split_by_share
+from mmzoo_datasets.examples import Example, Layout, blank, read_examples, split_by_column, split_by_share
 from mmzoo_datasets.table import read_columns
 
 SHARE = 0.1
@@ -124,7 +124,7 @@ class Files:
     def _column(self, field: str, examples: list[Example]) -> tf.Tensor | tf.RaggedTensor:
         """Gives a field's values, `(examples,)` or, of lists, `(examples, values)`; what is empty is blank."""
         kind = self._examples.kinds[field]
-        cells = [[kind() if cell is None else cell for cell in example.values[field]] for example in examples]
+        cells = [[kind() if blank(cell) else cell for cell in example.values[field]] for example in examples]
         flat = list(chain.from_iterable(cells))
         if field in self.layout.files:
             flat = [self.layout.path(cell) for cell in flat]

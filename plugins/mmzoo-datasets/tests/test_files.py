@@ -106,6 +106,12 @@ def test_json_lines_with_lists_and_numbers(tmp_path):
     assert (first["label"], second["score"], second["text"], second["ok"]) == (3, 0.5, "ü".encode(), False)
 
 
+def test_an_empty_text_among_numbers_is_an_empty_cell(tmp_path):
+    lines = [{"text": "a", "label": 3}, {"text": "b", "label": ""}]
+    _, second = read(write(tmp_path, "\n".join(map(json.dumps, lines)), "t.jsonl"), files=[])
+    assert second[FAULT] == b"the column 'label' is empty (`columns` names those to read)"
+
+
 def test_several_columns_make_a_list(tmp_path):
     text = "image,one,two,three\na.png,x,,z\nb.png,,,\n"
     pictures(tmp_path, "a.png", "b.png")
@@ -372,6 +378,12 @@ def test_shares_follow_from_the_seed_alone(tmp_path):
     assert shared(tmp_path, np.random.default_rng(0).permutation(order).tolist()) == first
     assert shared(tmp_path, order, seed=1) != first
     assert {name: len(files) for name, files in first.items()} == {"train": 32, "validation": 4, "test": 4}
+
+
+def test_shares_do_not_depend_on_where_the_folder_is(tmp_path):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    assert shared(tmp_path / "here", list(range(120))) == shared(tmp_path / "there", list(range(120)))
 
 
 def test_a_table_that_grows_moves_few_of_its_examples(tmp_path):
