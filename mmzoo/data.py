@@ -225,7 +225,7 @@ class Data:
         if self.plan.train.cache != "auto":
             return bool(self.plan.train.cache)
         count = self._cardinality(split)
-        return bool(count) and count * self.bytes_each(split) <= MEMORY
+        return count is not None and 0 < count * self.bytes_each(split) <= MEMORY
 
     def references(self, split: str, name: str) -> Iterator[list[Any]]:
         """Iterates over the raw values of an input, a list for each example; text is decoded."""
