@@ -50,6 +50,8 @@ def set_backend(backend: str) -> str:
                 f"Set KERAS_BACKEND={backend} before Keras is imported, or use a new process."
             )
     os.environ["KERAS_BACKEND"] = backend
+    # Otherwise TensorFlow takes a GPU's whole memory, and the process that checks the exported model finds none.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     with hushed():
         import keras
         import tensorflow  # noqa: F401

@@ -235,3 +235,8 @@ def test_without_a_data_set_the_fields_are_not_guessed():
         "r.yaml:3:14  data.type: no dataset named 'drawing'.",
         "  Nearest: drawings (toys 0). `mmzoo list datasets` shows all.",
     ]
+
+
+@pytest.mark.parametrize("seed", [2**31, -1])
+def test_a_seed_is_one_that_numpy_takes(seed):
+    assert f"train.seed: expected a number {'less' if seed > 0 else 'greater'} than" in said(GOOD, f"train.seed={seed}")
