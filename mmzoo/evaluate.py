@@ -68,12 +68,15 @@ def evaluate(plan: Plan, served: Served, data: Data, screen: Screen) -> Scores:
 
 
 def rehearse(plan: Plan, served: Served, data: Data) -> None:
-    """Answers and scores one batch before training, so that a recipe which cannot be evaluated costs no training.
+    """Answers and scores a readable example and what follows it, so that a recipe which cannot be evaluated costs no training.
 
     Raises:
         RecipeError: As `evaluate`.
     """
-    rows = list(_batch(served, data, next(iter(data.raw_batches(data.held_out(), 2)))))
+    split = data.held_out()
+    first = data.readable[split].index(True)  # a scanned split has one
+    two = next(iter(data.raw[split].skip(first).ragged_batch(2)))
+    rows = [row for row, good in zip(_batch(served, data, two), data.readable[split][first:], strict=False) if good]
     _score(plan, served, "model", rows)
 
 

@@ -246,6 +246,22 @@ def test_a_rehearsal_answers_two_examples():
     assert asked == [2]
 
 
+def test_a_rehearsal_scores_no_example_that_cannot_be_read():
+    seen: list[list[str]] = []
+
+    class Watch(Hits):
+        def update(self, answer: str, references: list[str]) -> None:
+            seen.append(references)
+
+        def result(self) -> dict[str, float]:
+            return {}
+
+    plan = make_plan(Hits)
+    plan.metrics = [SimpleNamespace(make=Watch)]
+    rehearse(plan, make_served(), make_data(plan, train=TRAIN, test=[TEST[2], TEST[3], TEST[4]]))
+    assert seen == [["lime"]]
+
+
 def test_answers_that_predict_no_input_have_no_baseline():
     plan = make_plan(Sure)
     scores = evaluate(plan, make_served(answers={}), make_data(plan, train=TRAIN, test=TEST), QUIET)
