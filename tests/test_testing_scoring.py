@@ -138,7 +138,7 @@ METRIC = MetricCase("broken", [{"answer": "a", "references": ["a"]}], [{"answer"
         (
             "order",
             Reversed,
-            "'share' is 0 for right answers and 1 for wrong ones. Name it in `lower_is_better` if it should fall.",
+            "'share' is 0 for right answers and 1 for wrong ones. Name it in the class's `less_is_better` if it should fall.",
         ),
         ("empty", Unsafe, "it raises ZeroDivisionError: division by zero"),
         ("empty", Undefined, "'share' is nan without examples. Choose a number, such as 0."),
@@ -153,6 +153,13 @@ METRIC = MetricCase("broken", [{"answer": "a", "references": ["a"]}], [{"answer"
 )
 def test_broken_metric(name, component, text):
     assert said(METRIC, name, metric=component) == text
+
+
+def test_a_number_that_falls_is_named_by_its_class():
+    class Falling(Reversed):
+        less_is_better = ("share",)
+
+    check(METRIC, "order", catalog_with(metric=Falling))
 
 
 SQUARED = LossCase("broken", **LOSS, same=[LOSS["best"]])

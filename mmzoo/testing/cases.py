@@ -135,10 +135,8 @@ class MetricCase(Case):
     Args:
         perfect: What `update` sees, example by example, when all answers are right.
         wrong: The same when they are wrong.
-        lower_is_better: The numbers among its results that fall when answers improve.
     """
 
     perfect: Sequence[Mapping[str, Any]]
     wrong: Sequence[Mapping[str, Any]]
-    lower_is_better: Sequence[str] = field(default=(), kw_only=True)
     kind = "metric"

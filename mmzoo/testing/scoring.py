@@ -99,10 +99,10 @@ def check_order(subject: Subject) -> None:
     """Right answers score at least as well as wrong ones."""
     perfect, wrong = _result(subject, subject.case.perfect), _result(subject, subject.case.wrong)
     for name, value in perfect.items():
-        falls = name in subject.case.lower_is_better
+        falls = name in getattr(subject.loaded, "less_is_better", ())
         better = value <= wrong[name] if falls else value >= wrong[name]
         text = f"'{name}' is {value:.4g} for right answers and {wrong[name]:.4g} for wrong ones."
-        require(better, f"{text} Name it in `lower_is_better` if it should fall.")
+        require(better, f"{text} Name it in the class's `less_is_better` if it should fall.")
 
 
 def check_empty(subject: Subject) -> None:
