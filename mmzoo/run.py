@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 """Why a disk takes no more."""
+NOTE = "note.txt"
+"""The file beside what a processor learned that keeps its `note`, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -137,11 +139,13 @@ class Run:
         write_text(self.recipe, plan.recipe.text)
 
     def save_processors(self, processors: dict[str, "Processor"]) -> None:
-        """Writes what the processors learned."""
+        """Writes what the processors learned, and what there is to note of it."""
         for name, processor in processors.items():
             with writing(self.processors):
                 (self.processors / name).mkdir(parents=True, exist_ok=True)
                 processor.save(self.processors / name)
+                if processor.note:
+                    (self.processors / name / NOTE).write_text(processor.note, "utf-8")
 
     def load_processors(self, processors: dict[str, "Processor"]) -> dict[str, "Processor"]:
         """Reads into processors what they learned, and gives them back.
@@ -152,6 +156,8 @@ class Run:
         for name, processor in processors.items():
             try:
                 processor.load(self.processors / name)
+                note = self.processors / name / NOTE
+                processor.note = note.read_text("utf-8") if note.exists() else ""
             except (OSError, ValueError) as error:
                 raise RunError(f"{self.processors / name}: this is no complete run: {error}.") from error
         return processors

@@ -254,7 +254,7 @@ class Remembers:
     """A processor that learned a number."""
 
     def __init__(self, number: int = 0):
-        self.number = number
+        self.number, self.note = number, f"saw {number}" if number else ""
 
     def save(self, folder: Path) -> None:
         (folder / "number").write_text(str(self.number))
@@ -267,7 +267,7 @@ def test_what_processors_learned_comes_back(tmp_path):
     run, again = begun(tmp_path / "toy"), {"a": Remembers(), "b": Remembers()}
     run.save_processors({"a": Remembers(1), "b": Remembers(2)})
     run.load_processors(again)
-    assert [processor.number for processor in again.values()] == [1, 2]
+    assert [(processor.number, processor.note) for processor in again.values()] == [(1, "saw 1"), (2, "saw 2")]
 
 
 @pytest.mark.parametrize("broken", [True, False])
