@@ -153,8 +153,9 @@ class Data:
 
         def epoch(number: tf.Tensor) -> tf.data.Dataset:
             shuffled = examples.shuffle(min(size, among), seed=number + 1000 * seed, reshuffle_each_iteration=False)
-            key = tf.stack([seed, number])
-            chosen = shuffled.enumerate().map(lambda index, example: self._choose(example, tf.random.fold_in(key, index)))
+            chosen = shuffled.enumerate().map(
+                lambda index, example: self._choose(example, tf.random.fold_in([seed, number], index))
+            )
             return chosen.batch(batch, drop_remainder=size >= batch)
 
         # One epoch more than asked for is never drawn, but keeps Keras from believing that the data ran out.
