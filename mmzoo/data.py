@@ -153,9 +153,8 @@ class Data:
 
         def epoch(number: tf.Tensor) -> tf.data.Dataset:
             shuffled = examples.shuffle(min(size, among), seed=number + 1000 * seed, reshuffle_each_iteration=False)
-            chosen = shuffled.enumerate().map(
-                lambda index, example: self._choose(example, tf.random.fold_in([seed, number], index))
-            )
+            key = tf.stack([seed, number])
+            chosen = shuffled.enumerate().map(lambda index, example: self._choose(example, tf.random.fold_in(key, index)))
             return chosen.batch(batch, drop_remainder=size >= batch)
 
         # One epoch more than asked for is never drawn, but keeps Keras from believing that the data ran out.
@@ -225,8 +224,7 @@ class Data:
     def _fits(self, split: str) -> bool:
         if self.plan.train.cache != "auto":
             return bool(self.plan.train.cache)
-        count = self._cardinality(split)
-        return count is not None and 0 < count * self.bytes_each(split) <= MEMORY
+        return (count := self._cardinality(split) or 0) > 0 and count * self.bytes_each(split) <= MEMORY
 
     def references(self, split: str, name: str) -> Iterator[list[Any]]:
         """Iterates over the raw values of an input, a list for each example; text is decoded."""
