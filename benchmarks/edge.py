@@ -1,6 +1,6 @@
 """How long the light commands take: median of several runs in processes of their own.
 
-    python benchmarks/edge.py [--runs 15] [RECIPE]
+python benchmarks/edge.py [--runs 15] [RECIPE]
 """
 
 import argparse

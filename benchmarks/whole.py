@@ -1,6 +1,6 @@
 """Builds a recipe in a process of its own and measures wall time and the most memory that it and its children held.
 
-    python benchmarks/whole.py [RECIPE] [--set KEY=VALUE ...]
+python benchmarks/whole.py [RECIPE] [--set KEY=VALUE ...]
 """
 
 import argparse

@@ -38,6 +38,10 @@ def on_devices(train: Train) -> Iterator[int]:
     wanted = max(1, len(found)) if train.devices == "auto" else train.devices
     if wanted > max(1, len(found)):
         raise TrainingError(f"train.devices is {wanted}, but {len(found)} accelerators are here. Give `auto` or fewer.")
+    if train.batch % wanted:
+        raise TrainingError(
+            f"train.batch is {train.batch}, which {wanted} devices cannot share evenly. Give a multiple of {wanted}."
+        )
     if wanted == 1:
         yield 1
     elif keras.backend.backend() == "tensorflow":

@@ -167,6 +167,13 @@ def test_more_devices_than_there_are():
     assert str(raised.value) == "train.devices is 3, but 0 accelerators are here. Give `auto` or fewer."
 
 
+def test_a_batch_that_devices_cannot_share(monkeypatch):
+    monkeypatch.setattr("mmzoo.train._accelerators", lambda: ["GPU:0", "GPU:1"])
+    with pytest.raises(TrainingError) as raised, on_devices(Train(batch=7)):
+        pass
+    assert str(raised.value) == "train.batch is 7, which 2 devices cannot share evenly. Give a multiple of 2."
+
+
 def test_patience_without_a_validation_split(tmp_path, monkeypatch):
     monkeypatch.setattr("mmzoo.data.SPLITS", ("train", "test"))
     with pytest.raises(TrainingError, match="but the data has no split 'validation'"):
