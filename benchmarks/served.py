@@ -32,10 +32,9 @@ def questions(run: Path, signature: Any, count: int) -> list[dict[str, Any]]:
     import tensorflow as tf
 
     import mmzoo
-    from mmzoo.data import read_data
     from mmzoo.progress import Screen
 
-    data = read_data(mmzoo.load(run).plan, Screen(quiet=True))
+    data = mmzoo.load(run).open_data(Screen(quiet=True))
     names = list(signature.structured_input_signature[1])
     batches = data.raw[data.held_out()].take(count).batch(1)
     return [{name: tf.constant(batch[name]) for name in names} for batch in batches]
