@@ -1,7 +1,8 @@
 """Run, raw values -> answers of its exported model: what a server would answer. Assembles no task."""
 
+import shlex
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -104,6 +105,18 @@ class Exported:
             raise MmzooError(f"--{name} {value}: the file cannot be read: {error.strerror}.") from error
         except ValueError as error:
             raise MmzooError(f"--{name} {value}: expected a number ({dtype.name}).") from error
+
+
+def command(run: Run, inputs: Iterable[str], files: Container[str]) -> str:
+    """Words the command that asks a run's exported model.
+
+    Args:
+        run: Exported, or about to be.
+        inputs: Of the signature.
+        files: Those of them whose values are files; the others are typed.
+    """
+    asked = " ".join(f"--{name} {'FILE' if name in files else 'TEXT'}" for name in inputs)
+    return f"{shlex.join(['mmzoo', 'predict', str(run.folder)])} {asked}"
 
 
 def typed(words: Iterable[str]) -> Values:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import shlex
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from mmzoo import curves, samples
 from mmzoo.data import Data
 from mmzoo.evaluate import Scores
 from mmzoo.plan import Plan
+from mmzoo.predict import command
 from mmzoo.processing import Processor
 from mmzoo.run import Run, write_json, write_text
 from mmzoo.serving import Served
@@ -183,9 +183,8 @@ def _tensor(name: str, spec: Any) -> tuple[str, str, str]:
 
 
 def _predict(run: Run, served: Served) -> str:
-    inputs = served.answers[served.default].inputs
-    asked = [f"--{name} {'FILE' if served.processors[name].from_file else 'TEXT'}" for name in inputs]
-    return f"mmzoo predict {shlex.quote(str(run.folder))} {' '.join(asked)}"
+    files = [name for name, processor in served.processors.items() if processor.from_file]
+    return command(run, served.answers[served.default].inputs, files)
 
 
 def _body(served: Served) -> str:

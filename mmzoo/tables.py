@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import shlex
 from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -107,16 +106,14 @@ def _lines(*lines: str) -> str:
 
 def finished(run: "Run") -> RenderableType:
     """Shows a finished build: scores, samples, where things are, and how to ask the model."""
-    from mmzoo.predict import open_export
+    from mmzoo.predict import DEFAULT, command, open_export
 
     exported = open_export(run)
-    inputs = exported.signatures["serving_default"]
-    asked = " ".join(f"--{name} {'FILE' if name in exported.files else 'TEXT'}" for name in inputs)
     grid = _grid()
     if run.report.exists():
         grid.add_row("report", str(run.report))
     grid.add_row("model", str(exported.folder))
-    grid.add_row("ask it", f"{shlex.join(['mmzoo', 'predict', str(run.folder)])} {asked}")
+    grid.add_row("ask it", command(run, exported.signatures[DEFAULT], exported.files))
     return Group(scored(run), *_samples(run), grid)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from importlib import import_module
+from pathlib import Path
 
 import h5py
 import keras
@@ -20,18 +21,22 @@ from mmzoo.train import load_weights, on_devices, prepare
 pytestmark = pytest.mark.usefixtures("toy_world")
 
 
-def trained(name: str, *overrides: str, **options) -> Run:
-    """Trains the toy captioner and neither evaluates nor exports it."""
+def trained(name: Path, *overrides: str, screen: Screen | None = None, **options) -> Run:
+    """Trains the toy and neither evaluates nor exports it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(import_module("mmzoo.build"), "finish", lambda *_: None)
-        return mmzoo.build("r.yaml", out=name, overrides=overrides, screen=Screen(quiet=True), **options)
+        return mmzoo.build("r.yaml", out=name, overrides=overrides, screen=screen or Screen(quiet=True), **options)
+
+
+def arrays(file: Path) -> dict[str, np.ndarray]:
+    found = {}
+    with h5py.File(file) as opened:
+        opened.visititems(lambda path, item: found.update({path: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return found
 
 
 def weights(run: Run) -> dict[str, np.ndarray]:
-    found = {}
-    with h5py.File(run.weights) as file:
-        file.visititems(lambda path, item: found.update({path: item[()]}) if isinstance(item, h5py.Dataset) else None)
-    return {path: value for path, value in found.items() if not path.startswith("optimizer")}
+    return {path: value for path, value in arrays(run.weights).items() if not path.startswith("optimizer")}
 
 
 def history(run: Run) -> dict[str, list[float]]:
@@ -49,7 +54,7 @@ def assert_same(one: Run, other: Run) -> None:
 
 
 def break_off(monkeypatch, epoch: int) -> None:
-    """Presses Ctrl-C in the first step of an epoch."""
+    """Presses Ctrl-C at the beginning of an epoch."""
 
     def stop(self, number, logs=None):
         if number == epoch:
@@ -97,14 +102,7 @@ def test_a_loss_that_is_no_number_stops_the_run_at_its_step(tmp_path):
         f"the loss is not a number any more at step 3 of epoch 2. The last good checkpoint is {kept}.\n"
         "Try a smaller learning rate, `train.clip: 1.0`, or `train.precision: float32`."
     )
-    assert all(np.isfinite(value).all() for value in weights_of(kept).values())
-
-
-def weights_of(path) -> dict[str, np.ndarray]:
-    found = {}
-    with h5py.File(path) as file:
-        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
-    return {name: value for name, value in found.items() if value.dtype.kind == "f"}
+    assert all(np.isfinite(value).all() for value in arrays(kept).values() if value.dtype.kind == "f")
 
 
 def test_patience_stops_and_keeps_the_best_weights(tmp_path):
@@ -192,9 +190,7 @@ def test_weights_of_another_plan_are_refused(tmp_path):
 
 
 def test_each_epoch_is_a_line_where_there_is_no_terminal(tmp_path, capsys):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(import_module("mmzoo.build"), "finish", lambda *_: None)
-        mmzoo.build("r.yaml", out=tmp_path / "run", overrides=["train.epochs=2"], screen=Screen())
+    trained(tmp_path / "run", "train.epochs=2", screen=Screen())
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("train ")]
     assert [line.split()[2] for line in lines] == ["1/2", "2/2"]
     assert all(" loss " in line and " val_loss " in line for line in lines)
