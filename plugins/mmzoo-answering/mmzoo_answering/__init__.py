@@ -1,0 +1,1 @@
+"""Answers out of a list for mmzoo: the classify head, its losses and metrics."""

@@ -1,0 +1,8 @@
+"""What this plugin contributes."""
+
+from mmzoo import hookimpl
+
+
+@hookimpl
+def mmzoo_losses() -> dict[str, str]:
+    return {}

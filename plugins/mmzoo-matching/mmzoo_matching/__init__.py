@@ -1,0 +1,1 @@
+"""Dual encoders for mmzoo: the shared space, the match head, contrastive losses, retrieval and zero-shot metrics."""
