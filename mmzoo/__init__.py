@@ -10,12 +10,12 @@ from mmzoo.build import build, check, load  # at once, so that the name is the f
 from mmzoo.dataset import FAULT, ROW, SPLITS, Card, Dataset
 from mmzoo.errors import DataError, MmzooError, PluginError, StreamError, suggest
 from mmzoo.hookspecs import hookimpl
-from mmzoo.options import Count, Fraction, InputName, Positive, PositiveFloat, Rate
+from mmzoo.options import Count, Examples, Fraction, InputName, Positive, PositiveFloat, Rate
 
 if TYPE_CHECKING:
     from mmzoo.processing import Processed, Processor, fine
     from mmzoo.streams import END, PAD, START, UNKNOWN, Features, Stream, make_stream, only_stream, pick_stream, pool, same_dim
-    from mmzoo.task import Head, Signature
+    from mmzoo.task import Gallery, Head, Signature
 
 __version__ = "0.1.0"
 
@@ -34,6 +34,7 @@ _LAZY = {
     "pick_stream": "streams",
     "pool": "streams",
     "same_dim": "streams",
+    "Gallery": "task",
     "Head": "task",
     "Signature": "task",
 }
@@ -50,8 +51,10 @@ __all__ = [
     "Count",
     "DataError",
     "Dataset",
+    "Examples",
     "Features",
     "Fraction",
+    "Gallery",
     "Head",
     "InputName",
     "MmzooError",

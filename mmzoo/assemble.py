@@ -118,7 +118,7 @@ def _check_targets(bound: Bound, head: Head, inputs: Mapping[str, Any]) -> None:
 
 def _check_inputs(plan: Plan, head: Head) -> None:
     named = {name for loss in plan.losses for name in loss.tensors.values()}
-    scored = {name for metric in plan.metrics for name in inspect.signature(metric.make().update).parameters}
+    scored = {name for metric in plan.metrics for name in metric.values.values()}
     used = {*plan.encoders, *head.targets, *named, *scored}
     idle = [column for name, column in plan.inputs.items() if name not in used]
     if idle:

@@ -21,8 +21,8 @@ from mmzoo.recipe import Node
 MISSING: Any = inspect.Parameter.empty
 """Stands for a default or an annotation that is not there."""
 
-SUPPLIED = ("features", "inputs")
-"""Parameters that the core fills in and a recipe cannot: what is known of the data once it is read."""
+SUPPLIED = ("features", "inputs", "ask")
+"""Parameters that the core fills in and a recipe cannot: what is known of the data once it is read, and the served model."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,9 @@ class Reference:
 
 InputName = Annotated[str, Reference("inputs")]
 """An option that names one of the recipe's inputs."""
+Examples = Annotated[str | dict[str, Any] | None, Reference("examples")]
+"""An option that names examples: a split of the recipe's data set, a data set of its own (a mapping, written as under
+`data`) with all its splits, or none."""
 Positive = Annotated[int, Gt(0)]
 """A whole number of at least 1."""
 Count = Annotated[int, Ge(0)]
@@ -130,9 +133,10 @@ def options_of(component: Callable[..., Any]) -> tuple[Option, ...]:
     )
 
 
-def tensors_of(loss: Callable[..., Any]) -> tuple[str, ...]:
-    """Reads the names of the tensors that a function takes: its parameters before `*`."""
-    return tuple(p.name for p in _parameters(loss) if p.kind is p.POSITIONAL_OR_KEYWORD)
+def tensors_of(function: Callable[..., Any]) -> dict[str, bool]:
+    """Reads the names of the tensors that a function takes, its parameters before `*`, and whether it needs each."""
+    found = [p for p in _parameters(function) if p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"]
+    return {p.name: p.default is MISSING for p in found}
 
 
 def supplied_of(component: Callable[..., Any]) -> frozenset[str]:

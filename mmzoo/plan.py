@@ -54,7 +54,8 @@ class Loss:
 
     Args:
         bound: The loss function with its options.
-        tensors: Parameter name -> name of a head's output or of an input.
+        tensors: Parameter name -> name of a head's output or of an input. One that the loss can do without is left out where
+            there is neither.
         weight: Its factor in the total.
     """
 
@@ -65,6 +66,23 @@ class Loss:
     def plain(self) -> dict[str, Any]:
         """Gives it as a recipe would write it."""
         return self.bound.plain() | dict(self.tensors) | {"weight": self.weight}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric, and which answer or input each of the values that it sees is.
+
+    Args:
+        bound: The metric with its options.
+        values: Parameter of `update` -> name of an answer or of an input.
+    """
+
+    bound: Bound
+    values: Mapping[str, str]
+
+    def plain(self) -> dict[str, Any]:
+        """Gives it as a recipe would write it."""
+        return self.bound.plain() | dict(self.values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,8 +151,10 @@ class Plan:
         dataset: The data set's object; None in a run that is reopened, whose data need not be there.
         inputs: By name, in the recipe's order.
         encoders: By the name of the input that each reads.
+        trainable: Which encoders are trained: True, False, or the number of the epoch from which on.
         fusion: None leaves the streams as they are.
         head: What answers.
+        gallery: What the head searches, if it is a data set of its own.
         losses: Summed with their weights.
         metrics: What scores the answers.
         train: How to train.
@@ -149,10 +169,12 @@ class Plan:
     dataset: Any
     inputs: Mapping[str, Input]
     encoders: Mapping[str, Bound]
+    trainable: Mapping[str, bool | int]
     fusion: Bound | None
     head: Bound
+    gallery: Bound | None
     losses: tuple[Loss, ...]
-    metrics: tuple[Bound, ...]
+    metrics: tuple[Metric, ...]
     train: Train
     export: Export
 
@@ -160,15 +182,16 @@ class Plan:
         """Lists every component in it."""
         inputs = [i.processor for i in self.inputs.values()]
         fusion = [self.fusion] if self.fusion is not None else []
-        losses = [loss.bound for loss in self.losses]
-        return [self.data, *inputs, *self.encoders.values(), *fusion, self.head, *losses, *self.metrics]
+        gallery = [self.gallery] if self.gallery is not None else []
+        losses, metrics = [loss.bound for loss in self.losses], [metric.bound for metric in self.metrics]
+        return [self.data, *inputs, *self.encoders.values(), *fusion, self.head, *gallery, *losses, *metrics]
 
     def plain(self) -> dict[str, Any]:
         """Gives it as a recipe with every default written out; resolving that gives this plan again."""
         plain: dict[str, Any] = {"name": self.name, "about": self.about}
         plain["data"] = self.data.plain() | {"on_error": self.on_error}
         plain["inputs"] = {name: column.plain() for name, column in self.inputs.items()}
-        plain["encoders"] = {name: bound.plain() for name, bound in self.encoders.items()}
+        plain["encoders"] = {name: bound.plain() | {"trainable": self.trainable[name]} for name, bound in self.encoders.items()}
         plain["fusion"] = self.fusion.plain() if self.fusion is not None else None
         plain["head"] = self.head.plain()
         plain["loss"] = [loss.plain() for loss in self.losses]

@@ -146,7 +146,7 @@ def _sights(served: Served, data: Data, scores: Scores) -> dict[str, Any]:
 
 
 def _falling(plan: Plan) -> list[str]:
-    return [name for bound in plan.metrics for name in getattr(bound.component.load(), "less_is_better", ())]
+    return [name for metric in plan.metrics for name in getattr(metric.bound.component.load(), "less_is_better", ())]
 
 
 def _scorer(scorer: str, served: Served) -> str:
@@ -163,7 +163,7 @@ def _parts(plan: Plan) -> Iterator[tuple[str, Any]]:
         yield "fusion", plan.fusion.component
     yield "head", plan.head.component
     yield from (("loss", loss.bound.component) for loss in plan.losses)
-    yield from (("metric", metric.component) for metric in plan.metrics)
+    yield from (("metric", metric.bound.component) for metric in plan.metrics)
 
 
 def _signature(served: Served, name: str) -> dict[str, list[tuple[str, str, str]]]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
 
 from mmzoo.catalog import Catalog, Component
+from mmzoo.dataset import SPLITS
 from mmzoo.errors import Fault, MmzooError, PluginError, RecipeError, suggest
-from mmzoo.options import MISSING, Option, bind, options_of, tensors_of
-from mmzoo.plan import Bound, Export, Input, Loss, Plan, Train
+from mmzoo.options import MISSING, Option, Positive, bind, options_of, tensors_of
+from mmzoo.plan import Bound, Export, Input, Loss, Metric, Plan, Train
 from mmzoo.recipe import Node, Recipe
 
 KEYS = ("name", "about", "data", "inputs", "encoders", "fusion", "head", "loss", "train", "metrics", "export")
@@ -22,6 +23,9 @@ NAME = r"[A-Za-z0-9][\w.-]*"
 FIELD = Option("field", str, MISSING, "Which field of the data set the input reads.")
 ON_ERROR = Option(
     "on_error", Literal["stop", "skip"], "stop", "Whether an unreadable example stops the build or is left out and counted."
+)
+TRAINABLE = Option(
+    "trainable", bool | Positive, True, "Whether it is trained; a number holds it still until the epoch of that number begins."
 )
 WEIGHT = Option("weight", float, 1.0, "The loss's factor in the total.")
 
@@ -48,6 +52,7 @@ class _Resolver:
     catalog: Catalog
     with_data: bool = True
     faults: list[Fault] = field(default_factory=list)
+    gallery: Bound | None = None
 
     def plan(self) -> Plan:
         from mmzoo.optimizer import check_optimizer
@@ -56,10 +61,11 @@ class _Resolver:
         data, dataset = self._data(self._get("data"))
         inputs = self._mapping("inputs", lambda name, node: self._input(name, node, dataset))
         encoders = self._mapping("encoders", self._encoder)
+        trainable = {name: dict(bound.node.items()).get("trainable", Node(True, "")).value for name, bound in encoders.items()}
         fusion = self._optional("fusion", lambda node: self._component("fusion", node))
         head = self._optional("head", lambda node: self._component("head", node))
         losses = tuple(filter(None, (self._loss(node) for node in self._list("loss"))))
-        metrics = tuple(filter(None, (self._component("metric", node) for node in self._list("metrics"))))
+        metrics = tuple(filter(None, (self._metric(node) for node in self._list("metrics"))))
         train = self._settings("train", Train)
         self.faults += check_optimizer(dict(self._get("train").items()).get("optimizer"), train)
         export = self._settings("export", Export)
@@ -69,7 +75,22 @@ class _Resolver:
         on_error = dict(self._get("data").items()).get("on_error", Node(ON_ERROR.default, "")).value
         data, head = cast(Bound, data), cast(Bound, head)  # a missing part is a fault, raised above
         return Plan(
-            self.recipe, name, about, data, on_error, dataset, inputs, encoders, fusion, head, losses, metrics, train, export
+            recipe=self.recipe,
+            name=name,
+            about=about,
+            data=data,
+            on_error=on_error,
+            dataset=dataset,
+            inputs=inputs,
+            encoders=encoders,
+            trainable=trainable,
+            fusion=fusion,
+            head=head,
+            gallery=self.gallery,
+            losses=losses,
+            metrics=metrics,
+            train=train,
+            export=export,
         )
 
     # The recipe's own keys
@@ -139,11 +160,12 @@ class _Resolver:
         try:
             component = self.catalog.get(kind, str(named.value))
             known = {option.name: option for option in options_of(component.load())}
+            own = own_keys(component)
         except PluginError as error:
             what, _, advice = str(error).partition("\n")
             self.faults.append(named.fault(what, advice))
             return None
-        values, faults = bind([*known.values(), *own_keys(component)], node, leave=("type",))
+        values, faults = bind([*known.values(), *own], node, leave=("type",))
         self.faults += faults
         self._check_references(known, values, node)
         return Bound(component, {name: value for name, value in values.items() if name in known}, node)
@@ -159,11 +181,22 @@ class _Resolver:
 
     def _check_references(self, options: dict[str, Option], values: dict[str, Any], node: Node) -> None:
         for name, option in options.items():
+            if option.refers_to == "examples":
+                self._examples(dict(node.items()).get(name, Node(values.get(name), node.where)))
+                continue
             value, known = values.get(name), dict(self._get(option.refers_to or "?").items())
             if option.refers_to and isinstance(value, str) and known and value not in known:
                 place = dict(node.items()).get(name, node)
                 singular = option.refers_to.removesuffix("s")
                 self.faults.append(place.fault(f"the recipe has no {singular} '{value}'.", suggest(value, known)))
+
+    def _examples(self, node: Node) -> None:
+        """Checks the name of a split, or binds a data set of its own."""
+        if isinstance(node.value, dict):
+            self.gallery = self._component("dataset", node)
+        elif node.value is not None and node.value not in SPLITS:
+            known = f"expected {', '.join(SPLITS)}, or a data set: a mapping with its `type`"
+            self.faults.append(node.fault(f"the data has no split {node.plain()!r}; {known}."))
 
     def _data(self, node: Node) -> tuple[Bound | None, Any]:
         bound = self._component("dataset", node) if node.value is not None else None
@@ -197,17 +230,46 @@ class _Resolver:
         bound = self._component("loss", node)
         if bound is None:
             return None
-        given = {key: child.value for key, child in node.items()}
-        names = {tensor: str(given.get(tensor, tensor)) for tensor in tensors_of(bound.component.load())}
-        return Loss(bound, names, float(given.get("weight", 1.0)) if not self.faults else 1.0)
+        weight = dict(node.items()).get("weight", Node(1.0, "")).value
+        return Loss(bound, _wires(bound), float(weight) if not self.faults else 1.0)
+
+    def _metric(self, node: Node) -> Metric | None:
+        bound = self._component("metric", node)
+        return Metric(bound, _wires(bound)) if bound is not None else None
 
 
 def own_keys(component: Component) -> list[Option]:
     """Lists what a recipe may write for a component beside its options: what the core itself reads."""
     if component.kind == "loss":
-        doc = "The head's output or the recipe's input that is its `{}`."
-        return [*(Option(tensor, str, tensor, doc.format(tensor)) for tensor in tensors_of(component.load())), WEIGHT]
-    return {"dataset": [ON_ERROR], "processor": [FIELD]}.get(component.kind, [])
+        return [*_wired(component, "head's output"), WEIGHT]
+    if component.kind == "metric":
+        return _wired(component, "model's answer")
+    return {"dataset": [ON_ERROR], "processor": [FIELD], "encoder": [TRAINABLE]}.get(component.kind, [])
+
+
+def _wired(component: Component, source: str) -> list[Option]:
+    needed = tensors_of(wired_function(component))
+    doc = f"The {source} or the recipe's input that is its `{{}}`{{}}."
+    return [Option(n, str, n, doc.format(n, "" if needs else "; it can do without")) for n, needs in needed.items()]
+
+
+def wired_function(component: Component) -> Callable[..., Any]:
+    """Gives the function whose parameters before `*` are found by name: a loss itself, a metric's `update`.
+
+    Raises:
+        PluginError: A metric has no such method.
+    """
+    loaded = component.load()
+    function = loaded if component.kind == "loss" else getattr(loaded, "update", None)
+    if function is None:
+        raise PluginError(f"the metric '{component.name}' has no method 'update'.\nTell those who make the plugin.")
+    return function
+
+
+def _wires(bound: Bound) -> dict[str, str]:
+    """Gives what each parameter is called among the answers and inputs: its own name, unless the recipe gives another."""
+    given = {key: child.value for key, child in bound.node.items()}
+    return {name: str(given.get(name, name)) for name in tensors_of(wired_function(bound.component))}
 
 
 def settings_of(settings: type) -> list[Option]:

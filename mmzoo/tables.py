@@ -93,7 +93,7 @@ def checked(found: "Checked") -> RenderableType:
     for loss in plan.losses:
         tensors = ", ".join(f"{name}={tensor}" if name != tensor else name for name, tensor in loss.tensors.items())
         grid.add_row("loss", f"{loss.bound.component.name}({tensors}), weight {loss.weight:g}")
-    grid.add_row("metrics", ", ".join(metric.component.name for metric in plan.metrics) or "none")
+    grid.add_row("metrics", ", ".join(metric.bound.component.name for metric in plan.metrics) or "none")
     for name, signature in found.signatures.items():
         predicts = f", predicts {', '.join(signature.answers.values())}" if signature.answers else ""
         grid.add_row("signature", f"{name}: takes {', '.join(signature.inputs)}{predicts}")

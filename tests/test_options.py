@@ -62,7 +62,7 @@ def test_options_are_keyword_only_parameters_without_those_that_the_core_supplie
 
 
 def test_tensors_stand_before_the_star():
-    assert tensors_of(loss) == ("scores", "labels")
+    assert tensors_of(loss) == {"scores": True, "labels": True}
     assert [option.name for option in options_of(loss)] == ["margin"]
     assert supplied_of(loss) == {"inputs"}
 

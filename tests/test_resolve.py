@@ -79,6 +79,9 @@ def spread(scores: Any) -> Any:
 class Hits:
     """Counts."""
 
+    def update(self, scores: Any, labels: list[str]) -> None:
+        pass
+
 
 def offer(**components: str) -> dict[str, str]:
     return {name: f"{__name__}:{attribute}" for name, attribute in components.items()}
@@ -128,7 +131,7 @@ def test_a_plan_has_every_default():
         2.0,
     )
     assert (dict(second.tensors), second.weight) == ({"scores": "scores"}, 1.0)
-    assert [metric.component.name for metric in plan.metrics] == ["hits"]
+    assert [metric.bound.component.name for metric in plan.metrics] == ["hits"]
     assert (plan.train.epochs, plan.train.batch, plan.export.version) == (2, 64, 1)
 
 
@@ -165,7 +168,7 @@ def test_a_component_can_be_named_with_its_plugin():
         ("type: eye, ", "", "r.yaml:8:10  encoders.image: the key 'type' is missing; it names the encoder."),
         ("type: eye", "type: [eye]", "r.yaml:8:17  encoders.image.type: expected the encoder's name, received ['eye']."),
         ("dim: 4", "dim: big", "r.yaml:8:27  encoders.image.dim: expected int > 0, received 'big'."),
-        ("dim: 4", "dim: 4, size: 3", "r.yaml:8:30  encoders.image.size: there is no such option.\n  Known: dim, dropout."),
+        ("dim: 4", "dim: 4, size: 3", "r.yaml:8:30  encoders.image.size: there is no such option.\n  Known: dim, dropout, trainable."),
         (", dim: 4", "", "r.yaml:8:10  encoders.image: the option 'dim' is missing; expected int > 0."),
         ("field: picture", "field: image", "r.yaml:5:32  inputs.image.field: the data set 'drawings' has no field 'image'.\n"
          "  Its fields: picture, name."),
