@@ -1,11 +1,18 @@
 """What every processor and encoder of text must hold."""
 
-from mmzoo.testing import ProcessorCase, conformance
+from mmzoo.testing import EncoderCase, ProcessorCase, conformance, features
 
 TEXTS = ["a red square", "A well-known   man's hat, please!", "", "blue " * 9, "Fußgänger überquert", "红色的方块", "مربع أحمر"]
+IDS = features(9, dtype="int32", vocabulary=20)
+BLOCKS = {"dim": 8, "depth": 2, "heads": 2, "dropout": 0.1}
+CELLS = {"dim": 5, "units": 6}
 
 test_conformance = conformance(
     ProcessorCase("words", TEXTS, options={"length": 9}),
     ProcessorCase("words", TEXTS, options={"length": 9, "min_count": 2}, exact=False, label="rare"),
     ProcessorCase("words", TEXTS, options={"length": 24, "unit": "characters"}, exact=False, label="characters"),
+    EncoderCase("text_transformer", IDS, options=BLOCKS),
+    EncoderCase("text_transformer", IDS, options=BLOCKS | {"pool": "none", "activation": "gelu", "mlp": 12}, label="states"),
+    EncoderCase("gru", IDS, options=CELLS),
+    EncoderCase("gru", IDS, options=CELLS | {"pool": "none", "depth": 2, "bidirectional": True, "dropout": 0.1}, label="states"),
 )

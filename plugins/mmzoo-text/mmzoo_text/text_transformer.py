@@ -1,0 +1,100 @@
+"""CLIP's text encoder on KerasHub's."""
+
+from typing import Any, Literal
+
+import keras
+import keras_hub
+from keras import ops
+
+from mmzoo import PAD, Features, Positive, Rate, Stream, make_stream
+
+EPSILON = 1e-5
+"""CLIP's in every layer normalisation; KerasHub's last one has another."""
+
+
+class TextTransformer(keras.layers.Layer):
+    """Reads a text with CLIP's causal transformer and gives its state at the end.
+
+    Ids `(batch, length)` -> one token `(batch, 1, dim)`, the state at the last id that is not PAD; or a token per id. Each id
+    sees those before it alone, so padding does not count. Blocks normalise before attention and before the two dense layers;
+    a last normalisation follows. A text without an id gives an absent stream.
+
+    Source: Radford et al. 2021, arXiv 2103.00020, section 2.4, with the initial weights of its released code; the blocks are
+    KerasHub's `CLIPTextEncoder`. The projection into the shared space is the fusion's.
+
+    Args:
+        features: What is known of the ids.
+        dim: Of the embeddings and states; `heads` must divide it.
+        depth: Transformer blocks.
+        heads: Attention heads in each block.
+        mlp: Numbers between a block's two dense layers; `4 * dim` if not given.
+        activation: Between those layers: `quick_gelu` is CLIP's, `x * sigmoid(1.702 * x)`.
+        pool: `end` for the state at the last id; `none` for the states of all ids.
+        dropout: Share of the output's numbers that is zeroed in training.
+    """
+
+    def __init__(
+        self,
+        *,
+        features: Features,
+        dim: Positive = 512,
+        depth: Positive = 12,
+        heads: Positive = 8,
+        mlp: Positive | None = None,
+        activation: Literal["quick_gelu", "gelu", "relu"] = "quick_gelu",
+        pool: Literal["end", "none"] = "end",
+        dropout: Rate = 0.0,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.pool = pool
+        self.transformer = keras_hub.models.CLIPTextEncoder(
+            vocabulary_size=features["vocabulary"],
+            embedding_dim=dim,
+            hidden_dim=dim,
+            num_layers=depth,
+            num_heads=heads,
+            intermediate_dim=mlp or 4 * dim,
+            intermediate_activation=activation,
+            max_sequence_length=features["shape"][0],
+            dtype=self.dtype_policy,
+        )
+        self.transformer.layer_norm.epsilon = EPSILON
+        _initialize(self.transformer)
+        self.dropout = keras.layers.Dropout(dropout)
+
+    def build(self, shape: Any) -> None:
+        self.built = True  # the transformer is built when it is made
+
+    def call(self, ids: Any, training: bool = False) -> Stream:
+        states = self.transformer({"token_ids": ids}, training=training)  # (batch, length, dim)
+        mask = ids != PAD
+        if self.pool == "end":
+            states, mask = _last(states, mask), ops.any(mask, axis=1, keepdims=True)
+        return make_stream(self.dropout(states, training=training), mask)
+
+
+def _last(states: Any, mask: Any) -> Any:
+    """Gives the state at the last real id, `(batch, 1, dim)`; the first one's if none is real."""
+    position = ops.arange(states.shape[1])
+    last = ops.max(position * ops.cast(mask, position.dtype), axis=1, keepdims=True)
+    chosen = ops.cast(position == last, states.dtype)
+    return ops.sum(states * chosen[..., None], axis=1, keepdims=True)  # its gradient is a product, where a gather's scatters
+
+
+def _initialize(transformer: Any) -> None:
+    """Draws the weights as CLIP does; KerasHub's own start elsewhere."""
+    dim, depth = transformer.hidden_dim, transformer.num_layers
+    _draw(transformer.embedding.token_embedding.embeddings, 0.02)
+    _draw(transformer.embedding.position_embedding.position_embeddings, 0.01)
+    narrow = dim**-0.5 * (2 * depth) ** -0.5
+    for layer in transformer.encoder_layers:
+        for dense in (layer.attention.query_dense, layer.attention.key_dense, layer.attention.value_dense):
+            _draw(dense.kernel, dim**-0.5)
+        _draw(layer.attention.output_dense.kernel, narrow)
+        _draw(layer.dense_1.kernel, (2 * dim) ** -0.5)
+        _draw(layer.dense_2.kernel, narrow)
+
+
+def _draw(weight: Any, stddev: float) -> None:
+    weight.assign(keras.initializers.RandomNormal(stddev=stddev)(weight.shape, dtype=weight.dtype))
