@@ -10,4 +10,4 @@ def mmzoo_processors() -> dict[str, str]:
 
 @hookimpl
 def mmzoo_encoders() -> dict[str, str]:
-    return {"resnet": "mmzoo_image.resnet:ResNet"}
+    return {"resnet": "mmzoo_image.resnet:ResNet", "vit": "mmzoo_image.vit:ViT"}

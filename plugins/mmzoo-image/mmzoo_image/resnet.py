@@ -2,19 +2,17 @@
 
 from typing import Any, Literal
 
-import keras
 import keras_hub
-from keras import ops
 
-from mmzoo import Features, Positive, Rate, Stream, make_stream
-from mmzoo_image.augment import Augmentations, make_augmentation
+from mmzoo import Features, Positive, Rate
+from mmzoo_image.augment import Augmentations
+from mmzoo_image.backbone import IMAGENET, PictureEncoder, load_backbone, load_scale
 
 CHANNELS = 64
 """Of the first stage; KerasHub's backbone takes no other number."""
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class ResNet(keras.layers.Layer):
+class ResNet(PictureEncoder):
     """Reads a picture with a residual network and gives its last map as tokens.
 
     Pixels `(batch, height, width, 3)`, 0 to 255 -> tokens `(batch, rows * columns, dim)`, row by row, all real. The stem
@@ -29,8 +27,8 @@ class ResNet(keras.layers.Layer):
         strides: Stride of each stage; `[1, 2, 2, 2, ...]` if not given.
         stem: Side of the stem's convolution kernel in pixels.
         block: `basic` (two convolutions of 3 x 3) or `bottleneck` (ResNet-50 and deeper).
-        weights: KerasHub preset whose weights to start from, such as `resnet_50_imagenet`; its shape replaces the options
-            above. None starts from random weights.
+        weights: KerasHub preset whose weights to start from, such as `resnet_50_imagenet`; a name, `hf://...` or a folder. Its
+            shape replaces the options above, and its scale of pixels that of ImageNet. None starts from random weights.
         dropout: Share of the output's numbers that is zeroed in training.
         augment: Keras augmentation layers that change the pixels in training, in order: the Keras identifier of each, or a
             mapping of its `type` and its options.
@@ -49,30 +47,18 @@ class ResNet(keras.layers.Layer):
         augment: Augmentations = [],  # noqa: B006
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        super().__init__(dropout, augment, **kwargs)
         shape = tuple(features["shape"])
+        self.scale = IMAGENET if weights is None else load_scale(weights, IMAGENET)
         if weights is not None:
-            self.backbone = keras_hub.models.Backbone.from_preset(weights, image_shape=shape)
-        else:
-            self.backbone = keras_hub.models.ResNetBackbone(
-                input_conv_filters=[CHANNELS],
-                input_conv_kernel_sizes=[stem],
-                stackwise_num_filters=[CHANNELS * 2**stage for stage in range(len(blocks))],
-                stackwise_num_blocks=blocks,
-                stackwise_num_strides=strides or [1] + [2] * (len(blocks) - 1),
-                block_type=f"{block}_block",
-                image_shape=shape,
-            )
-        self.dropout = keras.layers.Dropout(dropout)
-        self.augment = make_augmentation(augment)
-
-    def build(self, shape: Any) -> None:
-        self.built = True  # the backbone is built when it is made
-
-    def call(self, pixels: Any, training: bool = False) -> Stream:
-        scaled = self.augment(ops.cast(pixels, self.compute_dtype), training=training) / 255
-        scaled = (scaled - ops.array(IMAGENET_MEAN, scaled.dtype)) / ops.array(IMAGENET_STD, scaled.dtype)
-        grid = self.backbone(scaled, training=training)  # (batch, rows, columns, dim)
-        rows, columns, dim = grid.shape[1:]
-        tokens = ops.reshape(grid, (-1, rows * columns, dim))
-        return make_stream(self.dropout(tokens, training=training))
+            self.backbone = load_backbone(weights, keras_hub.models.ResNetBackbone, image_shape=shape)
+            return
+        self.backbone = keras_hub.models.ResNetBackbone(
+            input_conv_filters=[CHANNELS],
+            input_conv_kernel_sizes=[stem],
+            stackwise_num_filters=[CHANNELS * 2**stage for stage in range(len(blocks))],
+            stackwise_num_blocks=blocks,
+            stackwise_num_strides=strides or [1] + [2] * (len(blocks) - 1),
+            block_type=f"{block}_block",
+            image_shape=shape,
+        )

@@ -1,0 +1,126 @@
+"""What encoders of pictures share: pixels made ready, and a backbone that may come with weights."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import keras_hub
+import numpy as np
+from keras import ops
+
+from mmzoo import Rate, Stream, StreamError, make_stream, suggest
+from mmzoo_image.augment import Augmentations, make_augmentation
+
+
+class Scale(NamedTuple):
+    """What a backbone wants of pixels, 0 to 255: `pixels * factor + offset`, each one number or one per channel."""
+
+    factor: Any
+    offset: Any
+
+
+def standard_scale(mean: Sequence[float], std: Sequence[float]) -> Scale:
+    """Gives the scale that makes channels, 0 to 1, of that mean and standard deviation standard ones."""
+    return Scale(tuple(1 / (255 * one) for one in std), tuple(-m / s for m, s in zip(mean, std, strict=True)))
+
+
+IMAGENET = standard_scale((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+SIGNED = Scale(1 / 127.5, -1.0)
+"""To -1 to 1."""
+
+
+class PictureEncoder(keras.layers.Layer):
+    """Base of encoders of pictures: augments and scales pixels, and makes a stream of what the backbone sees in them.
+
+    A child sets `backbone` and `scale`, and may override `tokens`.
+
+    Args:
+        dropout: Share of the output's numbers that is zeroed in training.
+        augment: What changes the pixels in training.
+    """
+
+    backbone: Any
+    scale: Scale
+
+    def __init__(self, dropout: Rate, augment: Augmentations, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.dropout = keras.layers.Dropout(dropout)
+        self.augment = make_augmentation(augment)
+
+    def build(self, shape: Any) -> None:
+        self.built = True  # the backbone is built when it is made
+
+    def call(self, pixels: Any, training: bool = False) -> Stream:
+        changed = self.augment(ops.cast(pixels, self.compute_dtype), training=training)
+        factor, offset = (ops.convert_to_tensor(value, changed.dtype) for value in self.scale)
+        pictures = changed * factor + offset
+        named = isinstance(self.backbone.input, Mapping)
+        seen = self.backbone(dict.fromkeys(self.backbone.input, pictures) if named else pictures, training=training)
+        return make_stream(self.dropout(self.tokens(seen), training=training))
+
+    def tokens(self, seen: Any) -> Any:
+        """Makes tokens `(batch, tokens, dim)` of what the backbone gives: a map's places row by row."""
+        rows, columns, dim = seen.shape[1:]
+        return ops.reshape(seen, (-1, rows * columns, dim))
+
+
+def load_backbone(preset: str, kind: Any = keras_hub.models.Backbone, **options: Any) -> Any:
+    """Loads a KerasHub backbone with its weights.
+
+    Args:
+        preset: A preset's name, `hf://...`, `kaggle://...`, or a folder.
+        kind: What it must be: a KerasHub backbone's class.
+        options: Of the backbone, such as `image_shape`, instead of the preset's own.
+
+    Raises:
+        StreamError: There is none, it cannot be fetched, it is of another kind, or its weights do not fit `options`.
+    """
+    if "://" not in preset and preset not in kind.presets and not Path(preset).exists():
+        advice = suggest(preset, kind.presets) or "Give a preset's name, 'hf://...', 'kaggle://...' or a folder."
+        raise StreamError(f"KerasHub has no preset '{preset}' for this encoder, and there is no such folder. {advice}")
+    try:
+        return kind.from_preset(preset, **options)
+    except OSError as error:
+        what = f"the preset '{preset}' cannot be fetched or read: {_line(error)}"
+        raise StreamError(f"{what} Check the network, or give a folder that holds it.") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise StreamError(f"the preset '{preset}' cannot be used here: {_line(error)}") from error
+
+
+def load_scale(preset: str, default: Scale) -> Scale:
+    """Gives the scale that a preset's own image converter has, or `default` if it comes with none."""
+    try:
+        converter = keras_hub.layers.ImageConverter.from_preset(preset)
+    except (FileNotFoundError, ValueError):
+        return default
+    factor, offset = (
+        other if value is None else np.asarray(value, "float32")
+        for value, other in ((converter.scale, 1.0), (converter.offset, 0.0))
+    )
+    return Scale(factor, offset)
+
+
+def check_divides(features: Mapping[str, Any], patch: int) -> None:
+    """Holds that a picture is cut into whole patches.
+
+    Raises:
+        StreamError: It is not.
+    """
+    height, width = features["shape"][:2]
+    if height % patch or width % patch:
+        raise StreamError(
+            f"pictures of {height} x {width} pixels cannot be cut into patches of {patch} x {patch}. "
+            "Choose a patch, or a size of the pictures, so that one divides the other."
+        )
+
+
+def _line(error: Exception) -> str:
+    """Says in one line what KerasHub or Keras raised."""
+    shapes = re.search(r"variable\.shape=(\(.*?\)), Received: value\.shape=(\(.*?\))\..*?path=(\S+),", str(error), re.DOTALL)
+    if shapes:
+        here, there, path = shapes.groups()
+        return f"its weights do not fit the shape of the pictures: '{path}' is {there} in the preset and {here} here."
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return first if first.endswith(".") else f"{first}."
