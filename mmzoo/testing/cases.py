@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 Tensors = Mapping[str, Any]
-"""Numbers by name, as nested lists or arrays whose first axis is the batch."""
+"""Numbers by name, as nested lists or arrays whose first axis is the batch; a single number is the whole batch's."""
 
 
 def features(*shape: int, dtype: str = "float32", vocabulary: int | None = None) -> dict[str, Any]:

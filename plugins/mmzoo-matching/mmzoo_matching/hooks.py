@@ -4,5 +4,14 @@ from mmzoo import hookimpl
 
 
 @hookimpl
+def mmzoo_processors() -> dict[str, str]:
+    return {"id": "mmzoo_matching.id:Id"}
+
+
+@hookimpl
 def mmzoo_losses() -> dict[str, str]:
-    return {}
+    return {
+        "info_nce": "mmzoo_matching.info_nce:info_nce",
+        "sigmoid": "mmzoo_matching.sigmoid:sigmoid",
+        "triplet": "mmzoo_matching.triplet:triplet",
+    }

@@ -1,0 +1,42 @@
+"""What every loss of matching, and the processor of ids, must hold."""
+
+import numpy as np
+
+from mmzoo.testing import LossCase, ProcessorCase, conformance
+
+IMAGE = np.eye(4)
+OTHER = np.roll(IMAGE, 1, axis=0)  # each text is another picture's
+ID = np.array([1, 2, 1, 3])
+SHARED = IMAGE[[0, 1, 0, 3]]
+SCALED = {"scale": 10.0}
+
+
+def case(name: str, label: str = "", scalars: dict[str, float] | None = None, **options: object) -> LossCase:
+    scalars = scalars or {}
+    best, worse = ({"image_embedding": IMAGE, "text_embedding": text, **scalars} for text in (IMAGE, OTHER))
+    return LossCase(name, best=best, worse=worse, options=options, label=label)
+
+
+def several(name: str, scalars: dict[str, float] | None = None, **options: object) -> LossCase:
+    """Examples of which two show the same thing; the id's own number says nothing."""
+    best, worse = (
+        {"image_embedding": SHARED, "text_embedding": text, "id": ID, **(scalars or {})} for text in (SHARED, OTHER)
+    )
+    return LossCase(name, best=best, worse=worse, same=[best | {"id": 7 - ID}], options=options, label="ids")
+
+
+test_conformance = conformance(
+    case("info_nce", scalars=SCALED),
+    case("info_nce", "smoothed", SCALED, label_smoothing=0.1),
+    case("info_nce", "blocks", SCALED, block=3),
+    several("info_nce", SCALED, block=3),
+    case("sigmoid", scalars={"scale": 10.0, "bias": -5.0}),
+    several("sigmoid", {"scale": 10.0, "bias": -5.0}, block=3),
+    case("triplet"),
+    case("triplet", "all", negatives="all"),
+    case("triplet", "semi_hard", negatives="semi_hard", distance="euclidean"),
+    case("triplet", "warm_up", {"step": 3}, warm_up=5),
+    several("triplet", negatives="hardest"),
+    ProcessorCase("id", ["36979", "red panda", "36979", "été"], bad=[""]),
+    ProcessorCase("id", [0, 3, 3, -1, 2**31 + 3, 2**62], options={"of": "number"}, label="number"),
+)
