@@ -1,6 +1,5 @@
 """Plan -> `Task`, built on symbolic tensors: every join is checked before any data is read."""
 
-import inspect
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -106,8 +106,23 @@ def check(recipe: str | Path, *, overrides: Iterable[str] = (), catalog: Catalog
 def finish(run: "Run", screen: "Screen", catalog: Catalog | None = None, data: "Data | None" = None) -> None:
     """Evaluates, exports and reports a trained run, from its folder; `data` saves opening it again."""
     model = load(run, catalog)
+    data = data or model.open_data(screen)
+    model = fill_gallery(model, screen, data)
     evaluate(model, screen, data)
     export(model, screen, data)
+
+
+def fill_gallery(model: "Model", screen: "Screen", data: "Data") -> "Model":
+    """Embeds what the model searches and keeps it in the run; gives the model that searches it."""
+    from mmzoo.gallery import collect
+    from mmzoo.serving import Served
+
+    wanted = model.task.head.gallery
+    if wanted is None:
+        return model
+    entries = collect(model.plan, model.served, wanted, data, screen)
+    entries.save(model.run)
+    return replace(model, served=Served(model.task, model.served.processors, entries))
 
 
 def evaluate(model: "Model", screen: "Screen", data: "Data | None" = None) -> dict[str, Any]:
@@ -150,8 +165,6 @@ class Model:
         Raises:
             MmzooError: There is no such signature, or it takes other inputs.
         """
-        import tensorflow as tf
-
         name, known = signature or self.served.default, self.served.answers
         if name not in known:
             raise MmzooError(f"the model has no signature '{name}'. {suggest(name, known)}")
@@ -159,8 +172,7 @@ class Model:
         if set(raw) != set(inputs):
             found = ", ".join(raw) or "nothing"
             raise MmzooError(f"the signature '{name}' takes {', '.join(inputs)}, received {found}.")
-        outputs = self.served.functions[name](*[tf.constant(raw[one]) for one in inputs])
-        return {output: value.numpy() for output, value in outputs.items()}
+        return self.served.ask(name, *[raw[one] for one in inputs])
 
     def open_data(self, screen: "Screen") -> "Data":
         """Reads the run's data, from where the build read it, through the run's own processors.
@@ -185,6 +197,7 @@ def load(run: "str | Path | Run", catalog: Catalog | None = None) -> Model:
     set_backend("tensorflow")
     from mmzoo.assemble import assemble
     from mmzoo.data import make_processors
+    from mmzoo.gallery import load_entries
     from mmzoo.run import Run
     from mmzoo.serving import Served
     from mmzoo.train import load_weights, prepare
@@ -195,7 +208,7 @@ def load(run: "str | Path | Run", catalog: Catalog | None = None) -> Model:
     processors = run.load_processors(make_processors(plan))
     task, _ = assemble(plan, {name: processor.features for name, processor in processors.items()})
     load_weights(task, run)
-    return Model(plan, run, task, Served(task, processors))
+    return Model(plan, run, task, Served(task, processors, load_entries(run)))
 
 
 def _train(plan: Plan, run: "Run", screen: "Screen", resume: bool, force: bool) -> "Data":
@@ -248,9 +261,13 @@ def _rehearse(plan: Plan, task: Any, data: "Data") -> None:
     if keras.backend.backend() == "tensorflow":
         from mmzoo.evaluate import rehearse
         from mmzoo.export import audit
+        from mmzoo.gallery import collect
+        from mmzoo.progress import Screen
         from mmzoo.serving import Served
 
         served = Served(task, data.processors)
+        if (wanted := task.head.gallery) is not None:
+            served = Served(task, data.processors, collect(plan, served, wanted, data, Screen(quiet=True), most=4))
         rehearse(plan, served, data)
         audit(served)
 

@@ -1,17 +1,18 @@
-"""Run, split -> scores: the served answer of every held-out example, scored; and of two baselines, the same way."""
+"""Run, split -> scores: the served answer of every held-out example, scored; and of baselines, the same way."""
 
-import inspect
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
-from mmzoo.data import Data, most_common, one_each, plain_values
+from mmzoo import baselines
+from mmzoo.data import Data, one_each, plain_values
 from mmzoo.dataset import ROW
 from mmzoo.errors import RecipeError, suggest
-from mmzoo.plan import Bound, Plan
+from mmzoo.options import supplied_of
+from mmzoo.plan import Metric, Plan
 from mmzoo.processing import as_text
 from mmzoo.progress import Screen
 from mmzoo.serving import Served
@@ -19,8 +20,6 @@ from mmzoo.serving import Served
 Row = dict[str, Any]
 BATCH = 64
 """Examples that are answered at a time."""
-NEIGHBOURS, NEIGHBOURHOOD = 20_000, 1 << 30
-"""The most training examples among which the nearest is looked for, and the most bytes that they may take."""
 
 
 @dataclass
@@ -54,16 +53,17 @@ def evaluate(plan: Plan, served: Served, data: Data, screen: Screen) -> Scores:
     Raises:
         RecipeError: A metric wants something that neither the answers nor the inputs give.
     """
-    scores = Scores(data.held_out())
+    scores, scoring = Scores(data.held_out()), _Scoring(plan, served)
     readable = data.readable[scores.split]
-    answered = screen.track(_answered(served, data, scores.split), "evaluate", len(readable))
-    scores.rows = [row for row, good in zip(answered, readable, strict=True) if good]
+    asked = screen.track(_asked(scoring, data, scores.split), "evaluate", len(readable))
+    for one, good in zip(asked, readable, strict=True):
+        if good:
+            scores.rows.append(one.row)
+            scoring.update(one.found)
     scores.unreadable = len(readable) - len(scores.rows)
-    for scorer, answers in _baselines(served, data, scores.split, screen).items():
-        for row, answer in zip(scores.rows, answers, strict=True):
-            row["answers"][scorer] = answer
-    for scorer in scores.rows[0]["answers"] if scores.rows else ():
-        scores.numbers[scorer] = _score(plan, served, scorer, scores.rows)
+    if scores.rows:
+        scores.numbers["model"] = scoring.result()
+        _score_baselines(plan, served, data, scores, scoring.wanted, screen)
     return scores
 
 
@@ -76,25 +76,103 @@ def rehearse(plan: Plan, served: Served, data: Data) -> None:
     split = data.held_out()
     first = data.readable[split].index(True)  # a scanned split has one
     two = next(iter(data.raw[split].skip(first).ragged_batch(2)))
-    rows = [row for row, good in zip(_batch(served, data, two), data.readable[split][first:], strict=False) if good]
-    _score(plan, served, "model", rows)
+    scoring = _Scoring(plan, served)
+    for one, good in zip(_batch(scoring, data, two), data.readable[split][first:], strict=False):
+        if good:
+            scoring.update(one.found)
+    scoring.result()
 
 
-def _answered(served: Served, data: Data, split: str) -> Iterator[Row]:
+class _Asked(NamedTuple):
+    """An answered example: what is kept of it, and what metrics find by name."""
+
+    row: Row
+    found: Row
+
+
+class _Scoring:
+    """The metrics of a plan, each of which sees what it names of an example's answers and inputs.
+
+    Args:
+        plan: Whose metrics.
+        served: Asked by metrics that take `ask`.
+        baseline: Leave out a metric that wants what is not there, or asks the model: a baseline gives some answers, no more.
+    """
+
+    def __init__(self, plan: Plan, served: Served, baseline: bool = False):
+        self.served, self.baseline = served, baseline
+        scored = [metric for metric in plan.metrics if not (baseline and _asks(metric))]
+        self.metrics = [(metric, metric.bound.make(**({"ask": served.ask} if _asks(metric) else {}))) for metric in scored]
+        self.named = {name for metric in plan.metrics for name in metric.values.values()}
+        self.wanted = _answering(served, self.named)
+
+    def update(self, found: Row) -> None:
+        if self.baseline:
+            self.metrics = [(metric, made) for metric, made in self.metrics if set(metric.values.values()) <= set(found)]
+        for metric, made in self.metrics:
+            for name in metric.values.values():
+                if name not in found:
+                    who = f"the metric '{metric.bound.component.name}'"
+                    what = f"{who} needs '{name}', which neither the answers nor the inputs give."
+                    raise RecipeError([metric.bound.node.fault(what, suggest(name, found))])
+            made.update(**{parameter: found[name] for parameter, name in metric.values.items()})
+
+    def result(self) -> dict[str, float]:
+        numbers: dict[str, float] = {}
+        for _, made in self.metrics:
+            numbers |= made.result()
+        return numbers
+
+
+def _asks(metric: Metric) -> bool:
+    return "ask" in supplied_of(metric.bound.component.load())
+
+
+def _answering(served: Served, named: Iterable[str]) -> dict[str, str]:
+    """Finds the signature that answers each of some names beside the default one: the first whose inputs an example has."""
+    found: dict[str, str] = {}
+    for name in list(served.answers)[1:]:
+        if not served.answers[name].reads:
+            found |= {output: name for output in served.outputs(name) if output in named and output not in found}
+    return {output: name for output, name in found.items() if output not in served.outputs(served.default)}
+
+
+def _asked(scoring: _Scoring, data: Data, split: str) -> Iterator[_Asked]:
     for batch in data.raw_batches(split, BATCH):
-        yield from _batch(served, data, batch)
+        yield from _batch(scoring, data, batch)
 
 
-def _batch(served: Served, data: Data, batch: Mapping[str, Any]) -> Iterator[Row]:
+def _batch(scoring: _Scoring, data: Data, batch: Mapping[str, Any]) -> Iterator[_Asked]:
+    served = scoring.served
     signature = served.answers[served.default]
     raw = [one_each(batch[name], len(served.spec(name).shape)) for name in signature.inputs]
-    outputs = served.functions[served.default](*raw)
-    values = {name: output.numpy() for name, output in outputs.items()}
-    for index in range(len(values["ok"])):
-        answer = {name: plain(value[index]) for name, value in values.items()}
-        references = {name: plain_values(batch[name][index]) for name in data.processors if name not in signature.inputs}
-        row = batch[ROW][index].numpy().decode()
-        yield {"row": row, "references": references, "answers": {"model": answer}}
+    answers = _each(served.ask(served.default, *raw))
+    more = [_several(served, name, batch) for name in dict.fromkeys(scoring.wanted.values())]
+    texts = [n for n, p in data.processors.items() if n in scoring.named or (n not in signature.inputs and not p.from_file)]
+    for index, (answer, *others) in enumerate(zip(answers, *more, strict=True)):
+        references = {name: plain_values(batch[name][index]) for name in texts}
+        row = {"row": batch[ROW][index].numpy().decode(), "references": references, "answers": {"model": answer}}
+        embedded = {output: other[output] for other in others for output in scoring.wanted if output in other}
+        yield _Asked(row, embedded | _found(row, "model", signature.answers))
+
+
+def _several(served: Served, name: str, batch: Mapping[str, Any]) -> Iterator[Row]:
+    """Asks a signature; of an input that has several values for an example, all are answered, and stacked."""
+    inputs = served.answers[name].inputs
+    ranks = [len(served.spec(one).shape) for one in inputs]
+    values = batch[inputs[0]]
+    if len(inputs) > 1 or len(values.shape) == ranks[0]:
+        yield from _each(served.ask(name, *[one_each(batch[one], rank) for one, rank in zip(inputs, ranks, strict=True)]))
+        return
+    values = values if isinstance(values, tf.RaggedTensor) else tf.RaggedTensor.from_tensor(values)
+    outputs = served.ask(name, values.flat_values)
+    for start, stop in zip(values.row_starts().numpy(), values.row_limits().numpy(), strict=True):
+        yield {output: value[start:stop] for output, value in outputs.items()}
+
+
+def _each(outputs: Mapping[str, np.ndarray]) -> Iterator[Row]:
+    for index in range(len(outputs["ok"])):
+        yield {name: plain(value[index]) for name, value in outputs.items()}
 
 
 def plain(value: Any) -> Any:
@@ -102,23 +180,6 @@ def plain(value: Any) -> Any:
     if getattr(value, "dtype", None) == np.object_:
         return [plain(one) for one in value]
     return value.item() if np.ndim(value) == 0 and hasattr(value, "item") else as_text(value)
-
-
-def _score(plan: Plan, served: Served, scorer: str, rows: Iterable[Row]) -> dict[str, float]:
-    signature = served.answers[served.default]
-    numbers: dict[str, float] = {}
-    for bound in plan.metrics:
-        metric = bound.make()
-        wanted = list(inspect.signature(metric.update).parameters)
-        for row in rows:
-            found = _found(row, scorer, signature.answers)
-            if scorer != "model" and not set(wanted) <= set(found):
-                break  # a baseline answers, but has no embeddings or scores for this metric
-            _check(bound, wanted, found)
-            metric.update(**{name: found[name] for name in wanted})
-        else:
-            numbers |= metric.result()
-    return numbers
 
 
 def _found(row: Row, scorer: str, answers: Mapping[str, str]) -> Row:
@@ -130,52 +191,17 @@ def _found(row: Row, scorer: str, answers: Mapping[str, str]) -> Row:
     return found
 
 
-def _check(bound: Bound, wanted: Iterable[str], found: Mapping[str, Any]) -> None:
-    for name in wanted:
-        if name not in found:
-            what = f"the metric '{bound.component.name}' needs '{name}', which neither the answers nor the inputs give."
-            raise RecipeError([bound.node.fault(what, suggest(name, found))])
-
-
-def _baselines(served: Served, data: Data, split: str, screen: Screen) -> dict[str, Iterable[Row]]:
-    """Answers as one would without learning: the most frequent answer, and that of the nearest training example."""
-    signature = served.answers[served.default]
-    if len(signature.answers) != 1:
-        return {}
-    ((output, target),) = signature.answers.items()
-    train = zip(data.references("train", target), data.readable["train"], strict=True)
-    readable = [references for references, good in train if good]
-    frequent = most_common(iter(readable))
-    baselines: dict[str, Iterable[Row]] = {"most_frequent": [{output: frequent}] * data.sizes[split]}
-    if (dense := _dense_input(data, signature.inputs)) is not None:
-        step = _step(data, dense)
-        if step > 1:
-            screen.say(f"evaluate  the nearest example is looked for among {-(-data.sizes['train'] // step):,} of 'train'")
-        indices = _nearest(data, dense, split, step)
-        baselines["nearest"] = [{output: readable[index][0]} for index in indices]
-    return baselines
-
-
-def _dense_input(data: Data, inputs: Iterable[str]) -> str | None:
-    dense = [name for name in inputs if data.processors[name].features["vocabulary"] is None]
-    return dense[0] if len(dense) == 1 and len(data.processors[dense[0]].features["shape"]) >= 2 else None
-
-
-def _step(data: Data, name: str) -> int:
-    """Chooses every how manieth training example is a neighbour, so that they are spread evenly and fit into memory."""
-    each = 4 * math.prod(data.processors[name].features["shape"])
-    return -(-data.sizes["train"] // max(1, min(NEIGHBOURS, NEIGHBOURHOOD // each)))
-
-
-def _nearest(data: Data, name: str, split: str, step: int) -> Iterator[int]:
-    """Finds, for each example, which of every `step`th training example has the nearest features (Euclidean)."""
-    chosen = data.examples("train").shard(step, 0).map(lambda example: example[name]).batch(256)
-    train = np.concatenate([_flat(batch.numpy()) for batch in chosen])
-    squares = np.einsum("nd,nd->n", train, train)
-    for batch in data.examples(split).map(lambda example: example[name]).batch(256):
-        queries = _flat(batch.numpy())
-        yield from (step * np.argmin(squares[None] - 2 * queries @ train.T, axis=1)).tolist()
-
-
-def _flat(batch: Any) -> Any:
-    return batch.reshape(len(batch), -1).astype("float32") / 255
+def _score_baselines(plan: Plan, served: Served, data: Data, scores: Scores, wanted: Mapping[str, str], screen: Screen) -> None:
+    predicted = served.answers[served.default].answers
+    for scorer, answers in baselines.answers(served, data, scores.split, screen).items():
+        scoring = _Scoring(plan, served, baseline=True)
+        for row, answer in zip(scores.rows, answers, strict=True):
+            row["answers"][scorer] = answer
+            scoring.update(_found(row, scorer, predicted))
+        scores.numbers[scorer] = scoring.result()
+    if wanted and not predicted:
+        for scorer, vectors in baselines.embeddings(served, data, scores.split, wanted, screen).items():
+            scoring = _Scoring(plan, served, baseline=True)
+            for row, found in zip(scores.rows, vectors, strict=True):
+                scoring.update(row["references"] | dict(found))
+            scores.numbers[scorer] = scoring.result()

@@ -138,7 +138,11 @@ def _questions(served: Served, data: Data, examples: int) -> dict[str, dict[str,
     raw = {name: one_each(batch[name], len(served.spec(name).shape)) for name in data.processors}
     # A row that cannot be read must neither fail nor change the others.
     blank = {name: tf.concat([value, tf.zeros([1, *value.shape[1:]], value.dtype)], 0) for name, value in raw.items()}
-    return {name: {one: blank[one] for one in signature.inputs} for name, signature in served.answers.items()}
+    several = {name: tf.stack([value, tf.roll(value, 1, axis=0)], axis=1) for name, value in blank.items()}
+    return {
+        name: {one: several[signature.reads[one]] if one in signature.reads else blank[one] for one in signature.inputs}
+        for name, signature in served.answers.items()
+    }
 
 
 def _libraries(served: Served) -> list[str]:

@@ -167,10 +167,9 @@ def _parts(plan: Plan) -> Iterator[tuple[str, Any]]:
 
 
 def _signature(served: Served, name: str) -> dict[str, list[tuple[str, str, str]]]:
-    function: Any = served.functions[name]
     return {
-        "inputs": [_tensor(one, served.spec(one)) for one in served.answers[name].inputs],
-        "outputs": [_tensor(one, spec) for one, spec in function.get_concrete_function().structured_outputs.items()],
+        "inputs": [_tensor(spec.name, spec) for spec in served.specs(name)],
+        "outputs": [_tensor(one, spec) for one, spec in served.outputs(name).items()],
     }
 
 

@@ -58,6 +58,11 @@ class Run:
         return self.folder / "task.weights.h5"
 
     @property
+    def gallery(self) -> Path:
+        """What the model searches, if it searches: embeddings and texts."""
+        return self.folder / "gallery"
+
+    @property
     def history(self) -> Path:
         """Losses by epoch."""
         return self.folder / "history.json"

@@ -1,11 +1,13 @@
 """The served answer: processors -> task -> answers, as graph functions of raw batches. What is evaluated is exported."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from mmzoo.gallery import Entries
 from mmzoo.processing import Processor
 from mmzoo.task import Signature, Task
 
@@ -20,15 +22,18 @@ class Served(tf.Module):
     Args:
         task: Built.
         processors: Adapted.
+        entries: What its head searches; without them there are no signatures that search.
     """
 
-    def __init__(self, task: Task, processors: Mapping[str, Processor]):
+    def __init__(self, task: Task, processors: Mapping[str, Processor], entries: Entries | None = None):
         super().__init__(name="served")
         if keras.backend.backend() != "tensorflow":
             raise RuntimeError("a task is served by the TensorFlow backend; reopen its run there")
         self.task_variables = [variable.value for variable in task.variables]
         self.processors = dict(processors)
-        self.answers = task.signatures()
+        self.searched = _Searched(entries) if entries is not None else None
+        found = task.signatures().items()
+        self.answers = {name: one for name, one in found if not one.gallery or self.searched is not None}
         self.functions = {name: self._function(task, signature) for name, signature in self.answers.items()}
 
     @property
@@ -41,27 +46,97 @@ class Served(tf.Module):
         raw = self.processors[name].raw
         return tf.TensorSpec((None, *raw.shape), raw.dtype, name=name)
 
+    def specs(self, signature: str) -> list[tf.TensorSpec]:
+        """Gives the batched specs of what a signature takes, in order."""
+        return _specs(self, self.answers[signature])
+
+    def outputs(self, signature: str) -> dict[str, tf.TensorSpec]:
+        """Gives the batched specs of what a signature answers."""
+        return dict(self.functions[signature].get_concrete_function().structured_outputs)
+
+    def ask(self, signature: str, *raw: Iterable[Any]) -> dict[str, np.ndarray]:
+        """Answers a batch: raw values for each input of the signature, in order -> output name -> array."""
+        outputs = self.functions[signature](*map(tf.constant, raw))
+        return {name: value.numpy() for name, value in outputs.items()}
+
     def _function(self, task: Task, signature: Signature) -> Any:
         # The head is kept out of the module: its Keras objects are no part of what is saved.
-        processors = {name: self.processors[name] for name in self.processors}
+        processors, searched = dict(self.processors), self.searched
+
+        def outputs(streams: Mapping[str, Any]) -> dict[str, Any]:
+            if searched is None or not signature.gallery:
+                return dict(signature.answer(streams))
+            found = signature.answer(streams, searched.embeddings.read_value())
+            return searched.at(found.pop(signature.gallery)) | found
 
         def answer(*raw: tf.Tensor) -> dict[str, tf.Tensor]:
-            features, reason = _process(processors, dict(zip(signature.inputs, raw, strict=True)))
+            given = dict(zip(signature.inputs, raw, strict=True))
+            features, reason = _process(processors, signature, given)
             with tf.name_scope("task"):
-                outputs = signature.answer(task.streams(features))
+                answered = outputs(_without_empty(task.streams(features), signature, given))
             with tf.name_scope("answer"):
-                return _decoded(outputs, signature, processors) | {"ok": reason == "", "reason": reason}
+                return _decoded(answered, signature, processors) | {"ok": reason == "", "reason": reason}
 
-        return tf.function(answer, input_signature=[self.spec(name) for name in signature.inputs], autograph=False)
+        return tf.function(answer, input_signature=_specs(self, signature), autograph=False)
 
 
-def _process(processors: Mapping[str, Processor], raw: Mapping[str, tf.Tensor]) -> tuple[dict[str, Any], tf.Tensor]:
+class _Searched(tf.Module):
+    """A gallery inside the served model: variables, which no limit of a graph's size holds for."""
+
+    def __init__(self, entries: Entries):
+        super().__init__(name="gallery")
+        self.embeddings = tf.Variable(entries.embeddings, trainable=False, name="embeddings")
+        self.texts = {name: tf.Variable(texts, trainable=False) for name, texts in entries.texts.items()}
+
+    def at(self, places: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Gives what stands at places `(batch, results)`: by name, strings of that shape."""
+        return {name: tf.gather(texts, places) for name, texts in self.texts.items()}
+
+
+def _specs(served: Served, signature: Signature) -> list[tf.TensorSpec]:
+    return [
+        _several(served.spec(signature.reads[one]), one) if one in signature.reads else served.spec(one)
+        for one in signature.inputs
+    ]
+
+
+def _several(spec: tf.TensorSpec, name: str) -> tf.TensorSpec:
+    return tf.TensorSpec((None, None, *spec.shape[1:]), spec.dtype, name=name)
+
+
+def _process(
+    processors: Mapping[str, Processor], signature: Signature, raw: Mapping[str, tf.Tensor]
+) -> tuple[dict[str, Any], tf.Tensor]:
     features, faults = {}, []
     for name, values in raw.items():
+        reader = signature.reads.get(name, name)
         with tf.name_scope(f"input_{name}"):
-            features[name], fault = processors[name](values)
+            if name in signature.reads:
+                features[reader], fault = _process_several(processors[reader], values)
+            else:
+                features[reader], fault = processors[reader](values)
             faults.append(tf.where(fault == "", "", tf.strings.join([name, ": ", fault])))
     return features, tf.strings.strip(tf.strings.join(faults, separator=" "))
+
+
+def _process_several(processor: Processor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Processes several values for an example, `(batch, values, ...)`: features of each value, and a fault of each example."""
+    features, fault = processor(tf.reshape(values, tf.concat([[-1], tf.shape(values)[2:]], axis=0)))
+    fault = tf.where(_empty(values), "", tf.reshape(fault, tf.shape(values)[:2]))
+    return features, tf.strings.strip(tf.strings.reduce_join(fault, axis=1, separator=" "))
+
+
+def _without_empty(streams: Mapping[str, Any], signature: Signature, raw: Mapping[str, tf.Tensor]) -> dict[str, Any]:
+    """Masks the streams of values that are absent."""
+    masked = dict(streams)
+    for name, reader in signature.reads.items():
+        there = tf.reshape(~_empty(raw[name]), [-1, 1])
+        masked[reader] = streams[reader] | {"mask": streams[reader]["mask"] & there}
+    return masked
+
+
+def _empty(values: tf.Tensor) -> tf.Tensor:
+    return values == "" if values.dtype == tf.string else tf.zeros(tf.shape(values)[:2], tf.bool)
 
 
 def _decoded(outputs: Mapping[str, Any], signature: Signature, processors: Mapping[str, Processor]) -> dict[str, tf.Tensor]:

@@ -29,8 +29,8 @@ class Signature:
         reads: Further input, one of `inputs` -> the recipe's input whose processor and encoder read it, several raw values for
             an example: `{"labels": "caption"}`. `answer` finds them under that input's name, example by example: its stream has
             `batch * values` rows. An empty raw value is absent: its stream is masked as a whole.
-        gallery: The output `(batch, results)` of places in the head's gallery. The server answers with what stands there instead:
-            `id`, and a text for each input that the gallery shows.
+        gallery: The output `(batch, results)` of places in the head's gallery. What is served is what stands there: `id`, and a
+            text for each input that the gallery shows.
     """
 
     answer: Callable[..., Tensors]

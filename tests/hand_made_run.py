@@ -11,7 +11,7 @@ from mmzoo.catalog import Component, Plugin
 from mmzoo.data import Data
 from mmzoo.dataset import FAULT, ROW
 from mmzoo.evaluate import Scores
-from mmzoo.plan import Bound, Export, Input, Loss, Plan, Train
+from mmzoo.plan import Bound, Export, Input, Loss, Metric, Plan, Train
 from mmzoo.recipe import parse_recipe
 from mmzoo.report import report
 from mmzoo.run import Run, write_json
@@ -105,10 +105,12 @@ def make_plan(**changes) -> Plan:
         "dataset": None,
         "inputs": {"image": column, "text": Input("text", "text", bound("processor", "text"), None)},
         "encoders": {"image": bound("encoder", "look")},
+        "trainable": {"image": True},
         "fusion": None,
         "head": bound("head", "say"),
+        "gallery": None,
         "losses": (Loss(bound("loss", "blame"), {}),),
-        "metrics": (bound("metric", "distance", f"{__name__}:Distance"),),
+        "metrics": (Metric(bound("metric", "distance", f"{__name__}:Distance"), {}),),
         "train": Train(backend="jax", seed=41),
         "export": Export(),
     }
@@ -156,6 +158,8 @@ class World:
             task_variables=[tf.Variable(tf.zeros([30, 40])), tf.Variable(tf.zeros([4])), tf.Variable([1, 2])],
             spec=lambda name: tf.TensorSpec([None], tf.string, name=name),
         )
+        served.specs = lambda name: [served.spec(one) for one in served.answers[name].inputs]
+        served.outputs = lambda name: served.functions[name].get_concrete_function().structured_outputs
         columns = {name: [row[name] for row in self.raw] for name in self.raw[0]} if self.raw else {}
         raw = {self.scores.split: tf.data.Dataset.from_tensor_slices(columns)} if columns else {}
         card = Card({}, about="Toys & more.", source="the attic", licence="CC0")

@@ -14,7 +14,8 @@ from mmzoo.data import Data
 from mmzoo.dataset import FAULT, ROW
 from mmzoo.errors import RecipeError
 from mmzoo.evaluate import Scores, evaluate, plain, rehearse
-from mmzoo.plan import Bound
+from mmzoo.options import tensors_of
+from mmzoo.plan import Bound, Metric
 from mmzoo.progress import Screen
 from mmzoo.recipe import parse_recipe
 
@@ -84,7 +85,11 @@ def make_plan(*metrics: type) -> Any:
     plugin = Plugin("p", "1", "m")
     return SimpleNamespace(
         metrics=[
-            Bound(Component("metric", m.__name__.lower(), f"{__name__}:{m.__name__}", plugin), {}, METRICS) for m in metrics
+            Metric(
+                Bound(Component("metric", m.__name__.lower(), f"{__name__}:{m.__name__}", plugin), {}, METRICS),
+                {name: name for name in tensors_of(m.update)},
+            )
+            for m in metrics
         ],
         train=SimpleNamespace(cache="auto"),
         on_error="skip",
@@ -113,8 +118,11 @@ def make_served(**options: Any) -> Any:
         return {"said": tf.where(numbers >= 100, "red", "blue"), "score": numbers, "ok": tf.ones_like(image, tf.bool)}
 
     signature = Signature(dict, inputs=("image",), **{"answers": {"said": "colour"}} | options)
-    spec = tf.TensorSpec([None], tf.string)
-    return SimpleNamespace(answers={"say": signature}, default="say", functions={"say": say}, spec=lambda name: spec)
+    served = SimpleNamespace(answers={"say": signature}, default="say", functions={"say": say})
+    served.spec = lambda name: tf.TensorSpec([None], tf.string)
+    served.outputs = lambda name: {output: None for output in ("said", "score", "ok")}
+    served.ask = lambda name, *raw: {output: v.numpy() for output, v in served.functions[name](*map(tf.constant, raw)).items()}
+    return served
 
 
 TRAIN = [
@@ -195,7 +203,7 @@ def test_flat_scores_name_the_baselines(scored):
 
 @pytest.mark.parametrize(("most", "step"), [(2**30, 1), (299 * 4 * 4, 2), (3 * 4 * 4, 100), (1, 300)])
 def test_the_nearest_pictures_are_those_of_brute_force_among_those_that_fit(most, step, monkeypatch):
-    monkeypatch.setattr("mmzoo.evaluate.NEIGHBOURHOOD", most)  # a picture is four numbers of four bytes
+    monkeypatch.setattr("mmzoo.baselines.NEIGHBOURHOOD", most)  # a picture is four numbers of four bytes
     rng = np.random.default_rng(4)
 
     def rows(count: int) -> list[tuple[str, str, str]]:
@@ -246,18 +254,11 @@ def test_a_rehearsal_answers_two_examples():
     assert asked == [2]
 
 
-def test_a_rehearsal_scores_no_example_that_cannot_be_read():
+def test_a_rehearsal_scores_no_example_that_cannot_be_read(monkeypatch):
     seen: list[list[str]] = []
-
-    class Watch(Hits):
-        def update(self, answer: str, references: list[str]) -> None:
-            seen.append(references)
-
-        def result(self) -> dict[str, float]:
-            return {}
-
+    monkeypatch.setattr(Hits, "update", lambda self, answer, references: seen.append(references))
+    monkeypatch.setattr(Hits, "result", lambda self: {})
     plan = make_plan(Hits)
-    plan.metrics = [SimpleNamespace(make=Watch)]
     rehearse(plan, make_served(), make_data(plan, train=TRAIN, test=[TEST[2], TEST[3], TEST[4]]))
     assert seen == [["lime"]]
 

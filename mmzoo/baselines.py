@@ -1,0 +1,108 @@
+"""Split -> answers as one would give without learning: what every score is read beside."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from mmzoo.data import Data, most_common
+from mmzoo.progress import Screen
+from mmzoo.serving import Served
+from mmzoo.streams import PAD
+
+Found = Mapping[str, Any]
+"""What is answered for an example, by the name of the output."""
+NEIGHBOURS, NEIGHBOURHOOD = 20_000, 1 << 30
+"""The most training examples among which the nearest is looked for, and the most bytes that they may take."""
+WORDS = 4096
+"""Numbers in a vector of words; ids that differ by a multiple of it count as one word."""
+
+
+def answers(served: Served, data: Data, split: str, screen: Screen) -> dict[str, list[Found]]:
+    """Answers as one would without learning: the most frequent answer, and that of the nearest training example.
+
+    Returns:
+        Baseline -> what it answers for each readable example; none for a model that predicts no input.
+    """
+    signature = served.answers[served.default]
+    if len(signature.answers) != 1:
+        return {}
+    ((output, target),) = signature.answers.items()
+    train = zip(data.references("train", target), data.readable["train"], strict=True)
+    readable = [references for references, good in train if good]
+    found: dict[str, list[Found]] = {"most_frequent": [{output: most_common(iter(readable))}] * data.sizes[split]}
+    if (dense := _dense_input(data, signature.inputs)) is not None:
+        found["nearest"] = [{output: readable[index][0]} for index in _nearest(data, dense, split, screen)]
+    return found
+
+
+def embeddings(served: Served, data: Data, split: str, wanted: Mapping[str, str], screen: Screen) -> dict[str, list[Found]]:
+    """Embeds as one would without learning: a text as its words, a picture as the words of the text beside the nearest picture.
+
+    Args:
+        served: What embeds otherwise.
+        data: Scanned.
+        split: Which examples.
+        wanted: Output that embeds -> the signature that answers it.
+        screen: Where progress goes.
+
+    Returns:
+        `nearest` -> the vectors of each readable example, counts of words of length 1; nothing unless the outputs embed one
+        picture and one text.
+    """
+    read = {output: served.answers[name].inputs for output, name in wanted.items()}
+    inputs = {name for one in read.values() for name in one}
+    picture, texts = _dense_input(data, inputs), [name for name in inputs if data.processors[name].features["vocabulary"]]
+    if picture is None or len(texts) != 1 or any(len(one) != 1 for one in read.values()):
+        return {}
+    train = [words if words.ndim == 1 else words.sum(0) for words in _words(data, "train", texts[0])]
+    own = _words(data, split, texts[0])
+    near = _nearest(data, picture, split, screen)
+    return {
+        "nearest": [
+            {output: _unit(train[index] if one == (picture,) else words) for output, one in read.items()}
+            for words, index in zip(own, near, strict=True)
+        ]
+    }
+
+
+def _words(data: Data, split: str, name: str) -> Iterator[np.ndarray]:
+    """Counts the words of each text: `(WORDS,)`, or `(texts, WORDS)` of an example that has several."""
+    for ids in data.examples(split).map(lambda example: example[name]).as_numpy_iterator():
+        counts = np.zeros((*ids.shape[:-1], WORDS), "float32")
+        for place, word in np.ndenumerate(ids):
+            counts[(*place[:-1], word % WORDS)] += word != PAD
+        yield counts
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+
+
+def _dense_input(data: Data, inputs: Iterable[str]) -> str | None:
+    dense = [name for name in inputs if data.processors[name].features["vocabulary"] is None]
+    return dense[0] if len(dense) == 1 and len(data.processors[dense[0]].features["shape"]) >= 2 else None
+
+
+def _nearest(data: Data, name: str, split: str, screen: Screen) -> Iterator[int]:
+    """Finds, for each example, the training example whose features are nearest (Euclidean), among as many as fit."""
+    step = _step(data, name)
+    if step > 1:
+        screen.say(f"evaluate  the nearest example is looked for among {-(-data.sizes['train'] // step):,} of 'train'")
+    chosen = data.examples("train").shard(step, 0).map(lambda example: example[name]).batch(256)
+    train = np.concatenate([_flat(batch.numpy()) for batch in chosen])
+    squares = np.einsum("nd,nd->n", train, train)
+    for batch in data.examples(split).map(lambda example: example[name]).batch(256):
+        queries = _flat(batch.numpy())
+        yield from (step * np.argmin(squares[None] - 2 * queries @ train.T, axis=1)).tolist()
+
+
+def _step(data: Data, name: str) -> int:
+    """Chooses every how manieth training example is a neighbour, so that they are spread evenly and fit into memory."""
+    each = 4 * math.prod(data.processors[name].features["shape"])
+    return -(-data.sizes["train"] // max(1, min(NEIGHBOURS, NEIGHBOURHOOD // each)))
+
+
+def _flat(batch: Any) -> Any:
+    return batch.reshape(len(batch), -1).astype("float32") / 255

@@ -1,0 +1,132 @@
+"""What a served model searches: the examples of a split or of a data set of its own, each with its embedding."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from mmzoo.data import Batch, Data, one_each
+from mmzoo.dataset import FAULT, ROW, SPLITS
+from mmzoo.errors import RecipeError, RunError, suggest
+from mmzoo.plan import Plan
+from mmzoo.processing import as_text
+from mmzoo.progress import Screen
+from mmzoo.run import Run, replacing
+
+if TYPE_CHECKING:
+    from mmzoo.serving import Served
+    from mmzoo.task import Gallery
+
+BATCH = 64
+"""Entries that are embedded at a time."""
+
+
+@dataclass(frozen=True)
+class Entries:
+    """A gallery.
+
+    Args:
+        embeddings: `(entries, dim)`, float32.
+        texts: `id` and each input that is shown -> a text for each entry.
+    """
+
+    embeddings: np.ndarray
+    texts: Mapping[str, Sequence[str]]
+
+    def save(self, run: Run) -> None:
+        """Writes it to a run."""
+        with replacing(run.gallery) as beside:
+            beside.mkdir()
+            np.save(beside / "embeddings.npy", self.embeddings)
+            (beside / "texts.json").write_text(json.dumps(self.texts, ensure_ascii=False), "utf-8")
+
+
+def load_entries(run: Run) -> Entries | None:
+    """Reads the gallery of a run; None if it has none.
+
+    Raises:
+        RunError: It is broken.
+    """
+    if not run.gallery.exists():
+        return None
+    try:
+        return Entries(np.load(run.gallery / "embeddings.npy"), json.loads((run.gallery / "texts.json").read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{run.gallery}: the gallery cannot be read: {error}.") from error
+
+
+def collect(plan: Plan, served: "Served", wanted: "Gallery", data: Data, screen: Screen, most: int | None = None) -> Entries:
+    """Embeds the examples that a head searches; those that cannot be read are left out and counted.
+
+    Args:
+        plan: The recipe's.
+        served: Asked for the embeddings.
+        wanted: What the head says of its gallery.
+        data: The recipe's.
+        screen: Where progress goes.
+        most: Only so many entries.
+
+    Raises:
+        RecipeError: The source has no such split or field, or no example that can be read.
+        DataError: The source cannot be had.
+    """
+    examples = _examples(plan, served, wanted, data, screen).take(-1 if most is None else most)
+    total = int(examples.cardinality().numpy())
+    found = list(screen.track(_embedded(served, wanted, examples), "gallery", total if total >= 0 else None))
+    entries = [entry for entry in found if entry is not None]
+    if len(entries) < len(found):
+        screen.say(f"gallery   left out {len(found) - len(entries)} of {len(found)} entries that cannot be read")
+    if not entries:
+        raise RecipeError([plan.head.node.fault("its gallery has no entry that can be read.", "Name another `gallery`.")])
+    embeddings, texts = zip(*entries, strict=True)
+    return Entries(np.stack(embeddings), {name: [text[name] for text in texts] for name in texts[0]})
+
+
+def _examples(plan: Plan, served: "Served", wanted: "Gallery", data: Data, screen: Screen) -> tf.data.Dataset:
+    """Gives each entry's raw values by input, its name as `id`, and why it cannot be read."""
+    split = _source(plan, wanted, data, screen)
+    named = (*served.answers[wanted.signature].inputs, *wanted.shows)
+    fields = {name: plan.inputs[name].field for name in named} | ({"id": wanted.key} if wanted.key else {})
+    for field in fields.values():
+        if field not in split.element_spec:
+            what = f"its gallery has no field '{field}'."
+            raise RecipeError([plan.head.node.fault(what, suggest(field, split.element_spec))])
+
+    def named_values(index: tf.Tensor, example: Batch) -> Batch:
+        values = {name: example[field] for name, field in fields.items()}
+        key = values.get("id", example.get(ROW, tf.strings.join(["example ", tf.strings.as_string(index)])))
+        key = key if key.dtype == tf.string else tf.strings.as_string(key)
+        return values | {"id": key, FAULT: example.get(FAULT, tf.constant(""))}
+
+    return split.enumerate().map(named_values, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _source(plan: Plan, wanted: "Gallery", data: Data, screen: Screen) -> tf.data.Dataset:
+    if plan.gallery is None:
+        splits = data.plan.dataset.splits()
+        if wanted.source not in splits:
+            what = f"its gallery is the split '{wanted.source}', which the data has not; it has {', '.join(splits)}."
+            raise RecipeError([plan.head.node.fault(what)])
+        return splits[wanted.source]
+    dataset = plan.gallery.make()
+    if dataset.card.needs:
+        screen.say(f"gallery   {dataset.card.needs}")
+    dataset.prepare()
+    splits = dataset.splits()
+    return reduce(tf.data.Dataset.concatenate, [splits[name] for name in SPLITS if name in splits])
+
+
+def _embedded(served: "Served", wanted: "Gallery", examples: tf.data.Dataset) -> Iterator[tuple[Any, dict[str, str]] | None]:
+    """Gives each entry's embedding and texts, or None for one that cannot be read."""
+    inputs = served.answers[wanted.signature].inputs
+    for batch in examples.ragged_batch(BATCH):
+        raw = [one_each(batch[name], len(served.spec(name).shape)) for name in inputs]
+        outputs = served.ask(wanted.signature, *raw)
+        texts = {name: one_each(batch[name], 1).numpy() for name in ("id", *wanted.shows)}
+        for row, fault in enumerate(batch[FAULT].numpy()):
+            good = outputs["ok"][row] and not fault
+            yield (outputs[wanted.output][row], {n: str(as_text(v[row])) for n, v in texts.items()}) if good else None
