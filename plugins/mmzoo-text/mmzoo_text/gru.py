@@ -12,7 +12,8 @@ class GRU(keras.layers.Layer):
     """Reads a text word by word with a gated recurrent unit and gives its last state.
 
     Ids `(batch, length)` -> one token `(batch, 1, units)`, the state after the last id that is not PAD; or a token per id.
-    Padding follows the text and changes no state. A text without an id gives an absent stream, zeros.
+    Padding follows the text and changes no state. A text without an id gives an absent stream. Training may use cuDNN; answers
+    do not, so that a model trained on a GPU is served anywhere.
 
     Source: Faghri et al. 2018, arXiv 1707.05612 (VSE++), section 3.2, whose embeddings start in -0.1 to 0.1; its `dim` is 300
     and its `units` are 1024.
@@ -42,18 +43,25 @@ class GRU(keras.layers.Layer):
         super().__init__(**kwargs)
         self.pool = pool
         spread = keras.initializers.RandomUniform(-0.1, 0.1)
-        self.embedding = keras.layers.Embedding(features["vocabulary"], dim, spread, dtype=self.dtype_policy)
+        self.embedding = keras.layers.Embedding(features["vocabulary"], dim, spread)
         whole = [True] * (depth - 1) + [pool == "none"]
         self.layers = [self._layer(units, each, bidirectional) for each in whole]
         self.dropout = keras.layers.Dropout(dropout)
 
     def _layer(self, units: int, whole: bool, bidirectional: bool) -> keras.layers.Layer:
-        layer = keras.layers.GRU(units, return_sequences=whole, dtype=self.dtype_policy)
-        return keras.layers.Bidirectional(layer, merge_mode="ave", dtype=self.dtype_policy) if bidirectional else layer
+        layer = keras.layers.GRU(units, return_sequences=whole)
+        return keras.layers.Bidirectional(layer, merge_mode="ave") if bidirectional else layer
 
     def call(self, ids: Any, training: bool = False) -> Stream:
         mask = ids != PAD
+        read = ops.logical_or(mask, ops.arange(ids.shape[1]) == 0)  # cuDNN takes no text of length 0
         states = self.dropout(self.embedding(ids), training=training)  # (batch, length, dim)
         for layer in self.layers:
-            states = self.dropout(layer(states, mask=mask, training=training), training=training)
+            _allow_cudnn(layer, training)
+            states = self.dropout(layer(states, mask=read, training=training), training=training)
         return make_stream(states, mask if self.pool == "none" else ops.any(mask, axis=1, keepdims=True))
+
+
+def _allow_cudnn(layer: Any, allowed: bool) -> None:
+    for one in (layer.forward_layer, layer.backward_layer) if isinstance(layer, keras.layers.Bidirectional) else (layer,):
+        one.use_cudnn = "auto" if allowed else False

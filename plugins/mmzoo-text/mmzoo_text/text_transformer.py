@@ -6,7 +6,7 @@ import keras
 import keras_hub
 from keras import ops
 
-from mmzoo import PAD, Features, Positive, Rate, Stream, make_stream
+from mmzoo import PAD, Features, Positive, Rate, Stream, StreamError, make_stream
 
 EPSILON = 1e-5
 """CLIP's in every layer normalisation; KerasHub's last one has another."""
@@ -16,7 +16,7 @@ class TextTransformer(keras.layers.Layer):
     """Reads a text with CLIP's causal transformer and gives its state at the end.
 
     Ids `(batch, length)` -> one token `(batch, 1, dim)`, the state at the last id that is not PAD; or a token per id. Each id
-    sees those before it alone, so padding does not count. Blocks normalise before attention and before the two dense layers;
+    sees itself and those before it, so padding does not count. Blocks normalise before attention and before the two dense layers;
     a last normalisation follows. A text without an id gives an absent stream.
 
     Source: Radford et al. 2021, arXiv 2103.00020, section 2.4, with the initial weights of its released code; the blocks are
@@ -47,6 +47,8 @@ class TextTransformer(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        if dim % heads:
+            raise StreamError(f"its heads must divide its dim, received {heads} heads and a dim of {dim}.")
         self.pool = pool
         self.transformer = keras_hub.models.CLIPTextEncoder(
             vocabulary_size=features["vocabulary"],
@@ -57,7 +59,6 @@ class TextTransformer(keras.layers.Layer):
             intermediate_dim=mlp or 4 * dim,
             intermediate_activation=activation,
             max_sequence_length=features["shape"][0],
-            dtype=self.dtype_policy,
         )
         self.transformer.layer_norm.epsilon = EPSILON
         _initialize(self.transformer)

@@ -14,5 +14,7 @@ test_conformance = conformance(
     EncoderCase("text_transformer", IDS, options=BLOCKS),
     EncoderCase("text_transformer", IDS, options=BLOCKS | {"pool": "none", "activation": "gelu", "mlp": 12}, label="states"),
     EncoderCase("gru", IDS, options=CELLS),
-    EncoderCase("gru", IDS, options=CELLS | {"pool": "none", "depth": 2, "bidirectional": True, "dropout": 0.1}, label="states"),
+    EncoderCase(
+        "gru", IDS, options=CELLS | {"pool": "none", "depth": 2, "bidirectional": True, "dropout": 0.1}, label="states"
+    ),
 )
