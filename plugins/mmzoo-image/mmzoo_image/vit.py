@@ -57,10 +57,7 @@ class ViT(PictureEncoder):
     ):
         super().__init__(0.0, augment, **kwargs)
         self.kept = tokens
-        if flavour == "clip" and dropout:
-            raise StreamError(
-                f"the flavour 'clip' has no dropout, received {dropout}. Leave it out, or take the flavour 'vit'."
-            )
+        _check_flavour(flavour, features["shape"], dropout)
         default = CLIP if flavour == "clip" else SIGNED
         self.scale = default if weights is None else load_scale(weights, default)
         if weights is not None:
@@ -79,6 +76,13 @@ class ViT(PictureEncoder):
         down, across = (patch, patch) if isinstance(patch, int) else patch
         patches = (height // down) * (width // across)
         return {"class": seen[:, :1], "patches": seen[:, -patches:], "all": seen}[self.kept]
+
+
+def _check_flavour(flavour: str, shape: list[int], dropout: float) -> None:
+    if flavour == "clip" and dropout:
+        raise StreamError(f"the flavour 'clip' has no dropout, received {dropout}. Leave it out, or take the flavour 'vit'.")
+    if flavour == "clip" and shape[0] != shape[1]:
+        raise StreamError(f"the flavour 'clip' reads square pictures, received {shape[0]} x {shape[1]} pixels.")
 
 
 def _vit(common: dict[str, Any], tokens: str, dropout: float) -> Any:
