@@ -135,8 +135,10 @@ class MetricCase(Case):
     Args:
         perfect: What `update` sees, example by example, when all answers are right.
         wrong: The same when they are wrong.
+        ask: Stands for the served model, for a metric that takes `ask`: signature and raw values -> output name -> array.
     """
 
     perfect: Sequence[Mapping[str, Any]]
     wrong: Sequence[Mapping[str, Any]]
+    ask: Callable[..., Mapping[str, Any]] | None = field(default=None, kw_only=True)
     kind = "metric"

@@ -27,11 +27,13 @@ def check_signatures(subject: Subject) -> None:
     signatures, inputs = trial.layer.signatures(), set(subject.case.inputs) | set(trial.batch[0])
     require(signatures, "signatures() is empty; give at least one, the first is the default one.")
     for name, signature in signatures.items():
-        outputs = signature.answer(trial.seen(trial.batch[0], signature.inputs))
+        outputs = trial.answer(signature, trial.batch[0])
         for output, value in outputs.items():
             text = f"the output '{output}' of the signature '{name}' must start with the batch, received {value.shape}."
             require(len(value.shape) >= 1 and value.shape[0] == BATCH, text)
-        _known(f"the signature '{name}' takes", signature.inputs, inputs)
+        _known(f"the signature '{name}' takes", signature.inputs, inputs | set(signature.reads))
+        _known(f"`reads` of the signature '{name}' names the input", signature.reads.values(), inputs)
+        _known(f"`gallery` of the signature '{name}' names the output", filter(None, [signature.gallery]), set(outputs))
         for words in ("decode", "pieces", "answers"):
             given = getattr(signature, words)
             _known(f"`{words}` of the signature '{name}' names the output", given, set(outputs))
@@ -51,8 +53,9 @@ def check_losses(subject: Subject) -> None:
     for written in case.losses:
         loss = {"type": written} if isinstance(written, str) else dict(written)
         loaded = subject.catalog.get("loss", loss["type"]).load()
-        wires = {name: loss.get(name, name) for name in tensors_of(loaded)}
         found = inputs | trial.call(trial.batch, training=True)
+        needed = tensors_of(loaded).items()
+        wires = {name: loss.get(name, name) for name, needs in needed if needs or loss.get(name, name) in found}
         _known(f"the loss '{loss['type']}' needs", wires.values(), set(found))
         bound = bind_component(subject.catalog, "loss", loss, leave=("weight", *wires))
         value = loaded(**{name: keras.ops.convert_to_tensor(found[wire]) for name, wire in wires.items()}, **bound.options)

@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras import tree
 
 from mmzoo.streams import check_stream, describe
+from mmzoo.task import Signature
 from mmzoo.testing.cases import EncoderCase, FusionCase, HeadCase
 from mmzoo.testing.subject import ConformanceError, Subject, require
 from mmzoo.testing.tensors import PADDING, batch_of, finite, named, numbers, same, streams_of
@@ -43,11 +44,23 @@ class Trial:
         """Gives what is served: the answers of a head by signature, the streams of another layer."""
         if not isinstance(self.case, HeadCase):
             return self.call(batch)
-        return {name: one.answer(self.seen(batch[0], one.inputs)) for name, one in self.layer.signatures().items()}
+        return {name: self.answer(one, batch[0]) for name, one in self.layer.signatures().items()}
 
-    def seen(self, streams: Any, inputs: tuple[str, ...]) -> Any:
-        """Leaves out the streams of inputs that a signature does not take."""
-        return {name: value for name, value in streams.items() if not inputs or name in inputs or name not in self.case.inputs}
+    def answer(self, signature: Signature, streams: Any) -> Any:
+        """Answers a signature on the streams that it takes, and with a gallery of other examples if it searches one."""
+        taken = {signature.reads.get(name, name) for name in signature.inputs}
+        seen = {name: value for name, value in streams.items() if not taken or name in taken or name not in self.case.inputs}
+        return signature.answer(seen, *([self.entries()] if signature.gallery else []))
+
+    def entries(self) -> Any:
+        """Gives embeddings of a gallery, `(entries, dim)`: those of the trial's own batch, turned round."""
+        wanted = self.layer.gallery
+        require(wanted is not None, "a signature names `gallery`, but the head's property `gallery` says nothing of one.")
+        found = self.answer(self.layer.signatures()[wanted.signature], self.batch[0])
+        require(
+            wanted.output in found, f"its gallery is made of the output '{wanted.output}', which there is not: {sorted(found)}."
+        )
+        return keras.ops.flip(found[wanted.output], axis=0)
 
     def everything(self, batch: Any) -> Any:
         """Gives what is trained on and what is served, with random numbers drawn as the last time."""
