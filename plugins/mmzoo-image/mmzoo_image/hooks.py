@@ -10,4 +10,8 @@ def mmzoo_processors() -> dict[str, str]:
 
 @hookimpl
 def mmzoo_encoders() -> dict[str, str]:
-    return {"resnet": "mmzoo_image.resnet:ResNet", "vit": "mmzoo_image.vit:ViT"}
+    return {
+        "efficientnet": "mmzoo_image.efficientnet:EfficientNet",
+        "resnet": "mmzoo_image.resnet:ResNet",
+        "vit": "mmzoo_image.vit:ViT",
+    }

@@ -32,4 +32,5 @@ test_conformance = conformance(
     EncoderCase("resnet", PIXELS, options=SMALL | {"block": "bottleneck", "dropout": 0.2}, label="bottleneck"),
     EncoderCase("vit", PIXELS, options=TINY | {"dropout": 0.2}, label="class"),
     EncoderCase("vit", PIXELS, options=TINY | {"flavour": "clip", "tokens": "all"}, label="clip"),
+    EncoderCase("efficientnet", PIXELS, options={"blocks": [1, 2], "width": 0.5}),
 )
