@@ -13,9 +13,9 @@ NUMBERS = 2**31
 class Id(Processor):
     """Turns ids into whole numbers that say which examples show the same thing.
 
-    Gives `(batch,)`, int32, from 0 to 2^31 - 1: equal ids give equal numbers. Texts are hashed, so different ones may give the same,
-    one pair of them in 2,000,000,000; numbers from 0 to 2^31 - 1 stay as they are, others are taken modulo 2^31. An empty text
-    is a fault of its row: it would make all things without an id the same.
+    Gives `(batch,)`, int32, from 0 to 2^31 - 1: equal ids give equal numbers. Texts are hashed, so different ones may give the
+    same, one pair of them in 2^31; numbers from 0 to 2^31 - 1 stay as they are, others are taken modulo 2^31. An empty text is
+    a fault of its row: it would make all things without an id the same.
 
     Args:
         of: What the field holds: `text`, or `number` (int64).

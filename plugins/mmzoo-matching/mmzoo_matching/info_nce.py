@@ -52,7 +52,6 @@ def info_nce(
 def _log_sums(block: int) -> Any:
     """Makes the function that gives `log sum exp` of row i plus that of column i of `image @ text.T`, `(batch,)`."""
 
-    @ops.custom_gradient
     def log_sums(image: Any, text: Any) -> Any:
         def fold(first: Any, fresh: Any, sums: Any) -> Any:
             logits = ops.matmul(rows_of(image, first, fresh), ops.transpose(text))
@@ -75,7 +74,7 @@ def _log_sums(block: int) -> Any:
 
         return rows + columns, gradient
 
-    return log_sums
+    return ops.custom_gradient(log_sums)
 
 
 def _positives(embedding: Any, id: Any) -> Any:

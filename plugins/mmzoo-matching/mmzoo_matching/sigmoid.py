@@ -11,9 +11,9 @@ from mmzoo_matching.blocks import over_blocks, rows_of
 def sigmoid(image_embedding: Any, text_embedding: Any, scale: Any, bias: Any, id: Any = None, *, block: Positive = 1024) -> Any:
     """Sums, for each picture, the cross-entropies of telling which texts of the batch are its own.
 
-    `- sum over j of log sigmoid(s_ij (scale image_i . text_j + bias))`, where `s_ij` is 1 for a picture's own text and for every
-    text with the same id, -1 for the others. It is summed over the texts as in the paper, so it grows with the batch; begin
-    with a bias near -10.
+    `- sum over j of log sigmoid(s_ij (scale image_i . text_j + bias))`, where `s_ij` is 1 for a picture's own text and for
+    every text with the same id, -1 for the others. It is summed over the texts as in the paper, so it grows with the batch;
+    begin with a bias near -10.
 
     No table of batch by batch is kept: logits are made block by block, for the gradient a second time.
 
@@ -37,7 +37,6 @@ def sigmoid(image_embedding: Any, text_embedding: Any, scale: Any, bias: Any, id
 def _sums(id: Any, block: int) -> Any:
     """Makes the function that gives the sum of each row, `(batch,)`."""
 
-    @ops.custom_gradient
     def sums(image: Any, text: Any, bias: Any) -> Any:
         def signed(first: Any, fresh: Any) -> Any:
             own = ops.equal(rows_of(id, first, fresh)[:, None], id)
@@ -62,4 +61,4 @@ def _sums(id: Any, block: int) -> Any:
 
         return values, gradient
 
-    return sums
+    return ops.custom_gradient(sums)

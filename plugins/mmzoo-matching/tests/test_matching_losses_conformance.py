@@ -19,9 +19,7 @@ def case(name: str, label: str = "", scalars: dict[str, float] | None = None, **
 
 def several(name: str, scalars: dict[str, float] | None = None, **options: object) -> LossCase:
     """Examples of which two show the same thing; the id's own number says nothing."""
-    best, worse = (
-        {"image_embedding": SHARED, "text_embedding": text, "id": ID, **(scalars or {})} for text in (SHARED, OTHER)
-    )
+    best, worse = ({"image_embedding": SHARED, "text_embedding": text, "id": ID, **(scalars or {})} for text in (SHARED, OTHER))
     return LossCase(name, best=best, worse=worse, same=[best | {"id": 7 - ID}], options=options, label="ids")
 
 

@@ -1,0 +1,27 @@
+"""Computes losses and their gradients on JAX: reads cases from a pickle, writes `[(values, gradients)]` to another."""
+
+import pickle
+import sys
+from functools import partial
+from pathlib import Path
+
+import jax
+import keras
+import numpy as np
+
+from mmzoo.plugins import discover
+
+
+def results(case):
+    name, tensors, options, weights = case
+    loss = partial(discover().get("loss", name).load(), **options)
+    moving = {key: value for key, value in tensors.items() if np.asarray(value).dtype.kind == "f"}
+    still = {key: value for key, value in tensors.items() if key not in moving}
+    gradients = jax.jit(jax.grad(lambda moving: (weights * loss(**moving, **still)).sum()))(moving)
+    return np.asarray(jax.jit(loss)(**tensors)), {key: np.asarray(value) for key, value in gradients.items()}
+
+
+if __name__ == "__main__":
+    assert keras.backend.backend() == "jax"
+    cases = pickle.loads(Path(sys.argv[1]).read_bytes())
+    Path(sys.argv[2]).write_bytes(pickle.dumps([results(case) for case in cases]))
