@@ -148,7 +148,9 @@ def _batch(scoring: _Scoring, data: Data, batch: Mapping[str, Any]) -> Iterator[
     raw = [one_each(batch[name], len(served.spec(name).shape)) for name in signature.inputs]
     answers = _each(served.ask(served.default, *raw))
     more = [_several(served, name, batch) for name in dict.fromkeys(scoring.wanted.values())]
-    texts = [n for n, p in data.processors.items() if n in scoring.named or (n not in signature.inputs and not p.from_file)]
+    shown = served.gallery.shows if signature.gallery and served.gallery else ()
+    kept = {name for name, one in data.processors.items() if name not in signature.inputs and not one.from_file}
+    texts = [name for name in data.processors if name in {*scoring.named, *kept, *shown}]
     for index, (answer, *others) in enumerate(zip(answers, *more, strict=True)):
         references = {name: plain_values(batch[name][index]) for name in texts}
         row = {"row": batch[ROW][index].numpy().decode(), "references": references, "answers": {"model": answer}}

@@ -1,7 +1,7 @@
 """What a served model searches: the examples of a split or of a data set of its own, each with its embedding."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -84,6 +84,12 @@ def collect(plan: Plan, served: "Served", wanted: "Gallery", data: Data, screen:
         raise RecipeError([plan.head.node.fault("its gallery has no entry that can be read.", "Name another `gallery`.")])
     embeddings, texts = zip(*entries, strict=True)
     return Entries(np.stack(embeddings), {name: [text[name] for text in texts] for name in texts[0]})
+
+
+def find(plan: Plan, served: "Served", wanted: "Gallery", data: Data, ids: Container[str]) -> dict[str, Batch]:
+    """Reads the entries of some ids again: their raw values by input."""
+    entries = ((entry["id"].numpy().decode(), entry) for entry in _examples(plan, served, wanted, data, Screen(quiet=True)))
+    return {name: entry for name, entry in entries if name in ids}
 
 
 def _examples(plan: Plan, served: "Served", wanted: "Gallery", data: Data, screen: Screen) -> tf.data.Dataset:

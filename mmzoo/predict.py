@@ -100,11 +100,14 @@ class Exported:
         try:
             if name in self.files:
                 return Path(value).read_bytes()
+            if dtype == tf.bool:
+                return ("false", "true").index(value.lower())
             return value.encode() if dtype == tf.string else np.array(value).astype(dtype.as_numpy_dtype)
         except OSError as error:
             raise MmzooError(f"--{name} {value}: the file cannot be read: {error.strerror}.") from error
         except ValueError as error:
-            raise MmzooError(f"--{name} {value}: expected a number ({dtype.name}).") from error
+            expected = "true or false" if dtype == tf.bool else f"a number ({dtype.name})"
+            raise MmzooError(f"--{name} {value}: expected {expected}.") from error
 
 
 def command(run: Run, inputs: Iterable[str], files: Container[str]) -> str:

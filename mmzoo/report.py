@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from mmzoo import curves, samples
+from mmzoo import curves, samples, verdicts
 from mmzoo.data import Data
 from mmzoo.evaluate import Scores
 from mmzoo.plan import Plan
@@ -132,16 +132,17 @@ def _training(plan: Plan, run: Run, served: Served) -> dict[str, Any]:
 
 
 def _sights(served: Served, data: Data, scores: Scores) -> dict[str, Any]:
-    judged = samples.judge(served, scores)
+    judged = verdicts.judge(served, scores)
     chosen = samples.choose([one.right for one in judged])
     shown, unexplained = samples.show(served, data, scores.split, [judged[index] for index in chosen])
-    verdicts = [one.right for one in judged if one.right is not None]
+    decided = [one.right for one in judged if one.right is not None]
     return {
         "samples": shown,
         "unexplained": unexplained,
-        "right": sum(verdicts) if verdicts else None,
-        "judged": len(verdicts),
-        "confusions": samples.confusions(judged),
+        "searches": bool(served.answers[served.default].gallery),
+        "right": sum(decided) if decided else None,
+        "judged": len(decided),
+        "confusions": verdicts.confusions(judged),
     }
 
 

@@ -1,9 +1,7 @@
-"""Answers -> what a person sees of them: verdicts, chosen examples with their pictures, attention, confusions."""
+"""Judged answers -> what a person sees of them: chosen examples with their pictures, and attention."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import SequenceMatcher
 from typing import Any
 
 import numpy as np
@@ -11,17 +9,19 @@ import tensorflow as tf
 
 from mmzoo.data import Batch, Data, plain_values
 from mmzoo.dataset import ROW
-from mmzoo.evaluate import Row, Scores, plain
+from mmzoo.evaluate import Row, plain
+from mmzoo.gallery import find
 from mmzoo.pictures import attention_uri, data_uri, kind_of
 from mmzoo.processing import Processor
 from mmzoo.serving import Served
+from mmzoo.verdicts import Judged, closest, matcher
 
 MOST = 24
 """The most examples that are shown."""
 LEAST = 4
 """How many right and how many wrong ones are shown at least, if there are so many."""
 FRAMES = 4
-"""The most pictures that are shown of a value which is several, such as the frames of a clip."""
+"""The most pictures that are shown of a value which is several, such as the frames of a clip, or of what a search found."""
 EXPLAINED = 6
 """The most examples whose attention is drawn."""
 
@@ -34,12 +34,14 @@ class Shown:
         name: Of the input or output.
         text: Empty for a picture.
         pictures: Data URIs.
+        titles: What stands below each picture.
         words: The text word by word, and whether the word stands in what it is compared with too.
     """
 
     name: str
     text: str = ""
     pictures: Sequence[str] = ()
+    titles: Sequence[str] = ()
     words: Sequence[tuple[str, bool]] = ()
 
 
@@ -66,31 +68,6 @@ class Sample:
     looks: Sequence[tuple[str, str, float]] = field(default_factory=tuple)
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A scored row with its verdict.
-
-    Args:
-        row: As scored.
-        right: None where right and wrong have no meaning: answers that are pictures or broken numbers.
-        texts: For each answered input whose answers are text: the answer, and the references as its processor reads them.
-    """
-
-    row: Row
-    right: bool | None
-    texts: Mapping[str, tuple[str, Sequence[str]]]
-
-
-def judge(served: Served, scores: Scores) -> list[Judged]:
-    """Says of each scored row whether the answer is one of its references, as the answer's processor reads those."""
-    answers = served.answers[served.default].answers
-    read = {name: _as_answered(served.processors[name], scores.rows, name) for name in answers.values()}
-    return [
-        _judged(row, answers, {name: readings[index] for name, readings in read.items()})
-        for index, row in enumerate(scores.rows)
-    ]
-
-
 def choose(verdicts: Sequence[bool | None], most: int = MOST) -> list[int]:
     """Chooses places spread evenly: right and wrong ones in their proportion, but a few of each if there are."""
     wrong = [index for index, right in enumerate(verdicts) if right is False]
@@ -108,45 +85,15 @@ def show(served: Served, data: Data, split: str, judged: Sequence[Judged]) -> tu
         The samples, and why no attention is drawn; empty if it is, or if no signature names any.
     """
     examples = _find(data, split, [one.row["row"] for one in judged])
-    samples = [_sample(served, one, examples[one.row["row"]]) for one in judged]
+    found = _found_pictures(served, data, judged)
+    samples = [_sample(served, one, examples[one.row["row"]], found) for one in judged]
     return samples, _explain(served, samples, [examples[sample.row] for sample in samples])
-
-
-def confusions(judged: Sequence[Judged], most: int = 10) -> list[tuple[str, str, int]]:
-    """Counts what stands in a reference and what in its place in the answer, the most frequent first."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for one in judged:
-        for said, references in one.texts.values():
-            if one.right is False and references:
-                counts.update(_replaced(_closest(said, references), said))
-    return [(*pair, times) for pair, times in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]]
 
 
 def is_picture(processor: Processor) -> bool:
     """Whether a processor's features are the pixels of one picture, `(height, width, 3)`."""
     features = processor.features
     return features["vocabulary"] is None and len(features["shape"]) == 3 and features["shape"][-1] == 3
-
-
-def _as_answered(processor: Processor, rows: Sequence[Row], name: str) -> list[list[Any]]:
-    """Gives each row's references as an answer would say them: in lower case, say, and cut to the longest answer."""
-    references = [row["references"].get(name, []) for row in rows]
-    values = [value for several in references for value in several]
-    if not values or not all(isinstance(value, str) for value in values) or processor.raw.dtype != tf.string:
-        return references
-    try:
-        decoded = processor.decode(processor(tf.constant(values)).features).numpy()
-    except NotImplementedError:
-        return references
-    said = iter(plain(value) for value in decoded)
-    return [[next(said) for _ in several] for several in references]
-
-
-def _judged(row: Row, answers: Mapping[str, str], references: Mapping[str, Sequence[Any]]) -> Judged:
-    said = {name: row["answers"]["model"][output] for output, name in answers.items()}
-    comparable = bool(said) and all(isinstance(value, str | int) for value in said.values())
-    right = all(value in references[name] for name, value in said.items()) if comparable else None
-    return Judged(row, right, {name: (value, references[name]) for name, value in said.items() if isinstance(value, str)})
 
 
 def _spread(indices: Sequence[int], count: int) -> list[int]:
@@ -165,12 +112,34 @@ def _find(data: Data, split: str, rows: Sequence[str]) -> dict[str, Batch]:
     return found
 
 
-def _sample(served: Served, one: Judged, example: Batch) -> Sample:
+def _found_pictures(served: Served, data: Data, judged: Sequence[Judged]) -> dict[str, str]:
+    """Gives a picture of each gallery entry that is shown, by its id; none if the gallery is none of pictures."""
+    signature, wanted = served.answers[served.default], served.gallery
+    if not signature.gallery or wanted is None:
+        return {}
+    ids = {entry for one in judged for entry in one.row["answers"]["model"]["id"][:FRAMES]}
+    entries = find(data.plan, served, wanted, data, ids)
+    (name,) = served.answers[wanted.signature].inputs
+    shown = {entry: _shown_input(served.processors[name], name, raw[name]).pictures for entry, raw in entries.items()}
+    return {entry: pictures[0] for entry, pictures in shown.items() if pictures}
+
+
+def _shown_finds(answer: Row, pictures: Mapping[str, str], shows: Sequence[str]) -> Shown:
+    rows = list(zip(answer["id"], *(answer[name] for name in shows), strict=True))[:FRAMES]
+    titles = [", ".join(row[1:]) or row[0] for row in rows]
+    if all(row[0] in pictures for row in rows):
+        return Shown("found", pictures=[pictures[row[0]] for row in rows], titles=titles)
+    return Shown("found", "; ".join(titles))
+
+
+def _sample(served: Served, one: Judged, example: Batch, found: Mapping[str, str]) -> Sample:
     signature = served.answers[served.default]
     row = one.row
     answer = row["answers"]["model"]
-    outputs = list(signature.answers) or [name for name in answer if name not in ("ok", "reason")]
     inputs = [_shown_input(served.processors[name], name, example[name]) for name in signature.inputs]
+    if signature.gallery and served.gallery:
+        return Sample(row["row"], inputs, [_shown_finds(answer, found, served.gallery.shows)], (), one.right)
+    outputs = list(signature.answers) or [name for name in answer if name not in ("ok", "reason")]
     answers = [_shown(name, answer[name], one.texts.get(signature.answers.get(name, ""))) for name in outputs]
     targets = list(signature.answers.values()) or list(row["references"])
     references = [_shown(name, value) for name in targets for value in row["references"].get(name, [])]
@@ -217,31 +186,13 @@ def _text(value: Any) -> str:
     return ", ".join(map(_text, values[: 3 if rest else 6])) + rest
 
 
-# Text beside text
-
-
-def _closest(said: str, references: Sequence[str]) -> str:
-    return max(references, key=lambda reference: _matcher(reference, said).ratio())
-
-
 def _marked(said: str, references: Sequence[str]) -> list[tuple[str, bool]]:
     words = said.split()
     if not references:
         return [(word, True) for word in words]
-    matching = _matcher(_closest(said, references), said).get_matching_blocks()
+    matching = matcher(closest(said, references), said).get_matching_blocks()
     kept = {block.b + i for block in matching for i in range(block.size)}
     return [(word, index in kept) for index, word in enumerate(words)]
-
-
-def _replaced(reference: str, said: str) -> Iterator[tuple[str, str]]:
-    left, right = reference.split(), said.split()
-    for kind, i, j, k, m in _matcher(reference, said).get_opcodes():
-        if kind != "equal":
-            yield " ".join(left[i:j]), " ".join(right[k:m])
-
-
-def _matcher(reference: str, said: str) -> SequenceMatcher[str]:
-    return SequenceMatcher(None, reference.split(), said.split(), autojunk=False)
 
 
 # Attention

@@ -31,6 +31,7 @@ class Served(tf.Module):
             raise RuntimeError("a task is served by the TensorFlow backend; reopen its run there")
         self.task_variables = [variable.value for variable in task.variables]
         self.processors = dict(processors)
+        self.gallery = task.head.gallery
         self.searched = _Searched(entries) if entries is not None else None
         found = task.signatures().items()
         self.answers = {name: one for name, one in found if not one.gallery or self.searched is not None}

@@ -154,6 +154,7 @@ class World:
             answers=self.signatures,
             default=next(iter(self.signatures)),
             processors=self.processors,
+            gallery=None,
             functions={name: tf.function(self.outputs[name], input_signature=spec) for name in self.signatures},
             task_variables=[tf.Variable(tf.zeros([30, 40])), tf.Variable(tf.zeros([4])), tf.Variable([1, 2])],
             spec=lambda name: tf.TensorSpec([None], tf.string, name=name),

@@ -118,9 +118,9 @@ def make_served(**options: Any) -> Any:
         return {"said": tf.where(numbers >= 100, "red", "blue"), "score": numbers, "ok": tf.ones_like(image, tf.bool)}
 
     signature = Signature(dict, inputs=("image",), **{"answers": {"said": "colour"}} | options)
-    served = SimpleNamespace(answers={"say": signature}, default="say", functions={"say": say})
+    served = SimpleNamespace(answers={"say": signature}, default="say", gallery=None, functions={"say": say})
     served.spec = lambda name: tf.TensorSpec([None], tf.string)
-    served.outputs = lambda name: {output: None for output in ("said", "score", "ok")}
+    served.outputs = lambda name: dict.fromkeys(("said", "score", "ok"))
     served.ask = lambda name, *raw: {output: v.numpy() for output, v in served.functions[name](*map(tf.constant, raw)).items()}
     return served
 

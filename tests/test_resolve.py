@@ -168,7 +168,8 @@ def test_a_component_can_be_named_with_its_plugin():
         ("type: eye, ", "", "r.yaml:8:10  encoders.image: the key 'type' is missing; it names the encoder."),
         ("type: eye", "type: [eye]", "r.yaml:8:17  encoders.image.type: expected the encoder's name, received ['eye']."),
         ("dim: 4", "dim: big", "r.yaml:8:27  encoders.image.dim: expected int > 0, received 'big'."),
-        ("dim: 4", "dim: 4, size: 3", "r.yaml:8:30  encoders.image.size: there is no such option.\n  Known: dim, dropout, trainable."),
+        ("dim: 4", "dim: 4, size: 3", "r.yaml:8:30  encoders.image.size: there is no such option.\n"
+         "  Known: dim, dropout, trainable."),
         (", dim: 4", "", "r.yaml:8:10  encoders.image: the option 'dim' is missing; expected int > 0."),
         ("field: picture", "field: image", "r.yaml:5:32  inputs.image.field: the data set 'drawings' has no field 'image'.\n"
          "  Its fields: picture, name."),

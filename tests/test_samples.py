@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from mmzoo import Features, Processed, Processor, Signature, fine
 from mmzoo.evaluate import Scores
-from mmzoo.samples import LEAST, choose, confusions, judge
+from mmzoo.samples import LEAST, choose
+from mmzoo.verdicts import confusions, judge
 
 
 class Lower(Processor):
@@ -32,6 +33,7 @@ def judged(answers, references, processor=None):
     served = SimpleNamespace(
         answers={"say": Signature(answer=dict, answers={"said": "text"})},
         default="say",
+        gallery=None,
         processors={"text": processor or Lower()},
     )
     rows = [
