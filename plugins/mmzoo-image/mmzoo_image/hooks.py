@@ -12,6 +12,7 @@ def mmzoo_processors() -> dict[str, str]:
 def mmzoo_encoders() -> dict[str, str]:
     return {
         "efficientnet": "mmzoo_image.efficientnet:EfficientNet",
+        "keras_hub": "mmzoo_image.keras_hub:KerasHub",
         "resnet": "mmzoo_image.resnet:ResNet",
         "vit": "mmzoo_image.vit:ViT",
     }
