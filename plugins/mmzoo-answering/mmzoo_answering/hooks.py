@@ -4,5 +4,18 @@ from mmzoo import hookimpl
 
 
 @hookimpl
+def mmzoo_heads() -> dict[str, str]:
+    return {"classify": "mmzoo_answering.classify:Classify"}
+
+
+@hookimpl
 def mmzoo_losses() -> dict[str, str]:
-    return {}
+    return {"cross_entropy": "mmzoo_answering.cross_entropy:cross_entropy"}
+
+
+@hookimpl
+def mmzoo_metrics() -> dict[str, str]:
+    return {
+        "accuracy": "mmzoo_answering.accuracy:Accuracy",
+        "top_accuracy": "mmzoo_answering.accuracy:TopAccuracy",
+    }

@@ -71,7 +71,7 @@ class Words(Processor):
         words = self._split(raw)[:, : self.length - 1]
         ends = tf.fill([words.nrows(), 1], tf.constant(END, tf.int32))
         ids = tf.concat([tf.ragged.map_flat_values(self.table.lookup, words), ends], axis=1)
-        return Processed(ids.to_tensor(PAD, shape=[None, self.length]), tf.where(_is_text(raw), "", "this is no UTF-8 text"))
+        return Processed(ids.to_tensor(PAD, shape=[None, self.length]), tf.where(is_text(raw), "", "this is no UTF-8 text"))
 
     def decode(self, values: tf.Tensor) -> tf.Tensor:
         if self.unit == "characters":
@@ -99,12 +99,13 @@ class Words(Processor):
         self.table = tf.lookup.StaticHashTable(initializer, default_value=UNKNOWN)
 
     def _split(self, raw: tf.Tensor) -> tf.RaggedTensor:
-        text = tf.strings.regex_replace(tf.where(_is_text(raw), raw, ""), BLANK, " ")
+        text = tf.strings.regex_replace(tf.where(is_text(raw), raw, ""), BLANK, " ")
         text = tf.strings.lower(tf.strings.strip(text), encoding="utf-8")
         if self.unit == "characters":
             return tf.strings.unicode_split(text, "UTF-8")
         return tf.strings.split(tf.strings.regex_replace(text, f"({WORD})", r" \1 "))
 
 
-def _is_text(raw: tf.Tensor) -> tf.Tensor:
+def is_text(raw: tf.Tensor) -> tf.Tensor:
+    """Tells which strings are UTF-8."""
     return tf.strings.unicode_transcode(raw, "UTF-8", "UTF-8", errors="replace") == raw
