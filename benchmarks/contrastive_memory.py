@@ -1,0 +1,104 @@
+"""Most memory that InfoNCE's value and gradient take, by blocks and by the plain formula, each in a process of its own.
+
+[KERAS_BACKEND=jax] python benchmarks/contrastive_memory.py [--batch 8192] [--dim 512] [--block 1024]
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+
+WAYS = ("plain", "blocks", "blocks and ids")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch", type=int, default=8192)
+    parser.add_argument("--dim", type=int, default=512)
+    parser.add_argument("--block", type=int, default=1024)
+    parser.add_argument("--way", choices=WAYS, help="measure one here, print JSON")
+    given = parser.parse_args()
+    if given.way:
+        print(json.dumps(measure(given.way, given.batch, given.dim, given.block)))
+        return
+    table = given.batch**2 * 4 / 2**20
+    print(f"batch {given.batch:,}, dim {given.dim}, blocks of {given.block:,}; one float32 table is {table:,.0f} MiB")
+    print(f"{'way':16}{'memory, MiB':>12}{'of a table':>12}{'seconds':>9}  backend")
+    for way in WAYS:
+        command = [sys.executable, __file__, "--way", way]
+        command += [f"--{name}={getattr(given, name)}" for name in ("batch", "dim", "block")]
+        found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        memory, seconds = found["memory"], found["seconds"]
+        print(f"{way:16}{memory:12,.0f}{memory / table:12.2f}{seconds:9.2f}  {found['backend']}")
+
+
+def measure(way: str, batch: int, dim: int, block: int) -> dict[str, object]:
+    """Gives by how much the process's high-water mark rises, in MiB, and the seconds of the second step."""
+    import keras
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    step = compiled(way, block)
+    step(*(np.float32(rng.normal(size=(2, dim))) for _ in range(2)), np.arange(2, dtype="int32"))  # the backend's own memory
+    pairs = [np.float32(rng.normal(size=(batch, dim)) / dim**0.5) for _ in range(2)]
+    ids = np.arange(batch, dtype="int32") // 5
+    before = high_water()
+    step(*pairs, ids)
+    began = time.perf_counter()
+    step(*pairs, ids)
+    seconds = time.perf_counter() - began
+    return {"memory": high_water() - before, "seconds": seconds, "backend": keras.backend.backend()}
+
+
+def high_water() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def compiled(way: str, block: int):
+    """Gives the step: images, texts and ids -> loss and gradients, as NumPy arrays."""
+    import keras
+    import numpy as np
+    from mmzoo_matching.info_nce import info_nce
+
+    def loss(images, texts, ids):
+        if way == "plain":
+            return keras.ops.mean(plain(images, texts, 10.0))
+        return keras.ops.mean(info_nce(images, texts, 10.0, ids if way == "blocks and ids" else None, block=block))
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        step = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
+        return lambda *tensors: jax.block_until_ready(step(*tensors))
+    import tensorflow as tf
+
+    @tf.function(reduce_retracing=False, autograph=False)
+    def step(images, texts, ids):
+        with tf.GradientTape() as tape:
+            tape.watch([images, texts])
+            value = loss(images, texts, ids)
+        return value, tape.gradient(value, [images, texts])
+
+    return lambda *tensors: np.asarray(step(*map(tf.constant, tensors))[0])
+
+
+def plain(images, texts, scale):
+    """Writes InfoNCE as papers do."""
+    from keras import ops
+
+    logits = scale * ops.matmul(images, ops.transpose(texts))
+    right = ops.arange(ops.shape(logits)[0])
+    ways = [keras_cross_entropy(right, table) for table in (logits, ops.transpose(logits))]
+    return (ways[0] + ways[1]) / 2
+
+
+def keras_cross_entropy(right, logits):
+    from keras import ops
+
+    return ops.sparse_categorical_crossentropy(right, logits, from_logits=True)
+
+
+if __name__ == "__main__":
+    main()
