@@ -5,12 +5,17 @@ from mmzoo import hookimpl
 
 @hookimpl
 def mmzoo_processors() -> dict[str, str]:
-    return {"words": "mmzoo_text.words:Words"}
+    return {
+        "label": "mmzoo_text.label:Label",
+        "wordpiece": "mmzoo_text.wordpiece:WordPiece",
+        "words": "mmzoo_text.words:Words",
+    }
 
 
 @hookimpl
 def mmzoo_encoders() -> dict[str, str]:
     return {
+        "bert": "mmzoo_text.bert:Bert",
         "gru": "mmzoo_text.gru:GRU",
         "text_transformer": "mmzoo_text.text_transformer:TextTransformer",
     }

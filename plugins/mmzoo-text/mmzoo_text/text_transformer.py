@@ -16,8 +16,8 @@ class TextTransformer(keras.layers.Layer):
     """Reads a text with CLIP's causal transformer and gives its state at the end.
 
     Ids `(batch, length)` -> one token `(batch, 1, dim)`, the state at the last id that is not PAD; or a token per id. Each id
-    sees itself and those before it, so padding does not count. Blocks normalise before attention and before the two dense layers;
-    a last normalisation follows. A text without an id gives an absent stream.
+    sees itself and those before it, so padding does not count. Blocks normalise before attention and before the two dense
+    layers; a last normalisation follows. A text without an id gives an absent stream.
 
     Source: Radford et al. 2021, arXiv 2103.00020, section 2.4, with the initial weights of its released code; the blocks are
     KerasHub's `CLIPTextEncoder`. The projection into the shared space is the fusion's.
@@ -48,7 +48,7 @@ class TextTransformer(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         if dim % heads:
-            raise StreamError(f"its heads must divide its dim, received {heads} heads and a dim of {dim}.")
+            raise StreamError(f"the dim {dim} cannot be divided among {heads} heads. Choose a multiple of {heads}.")
         self.pool = pool
         self.transformer = keras_hub.models.CLIPTextEncoder(
             vocabulary_size=features["vocabulary"],

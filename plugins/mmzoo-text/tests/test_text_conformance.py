@@ -3,6 +3,7 @@
 from mmzoo.testing import EncoderCase, ProcessorCase, conformance, features
 
 TEXTS = ["a red square", "A well-known   man's hat, please!", "", "blue " * 9, "Fußgänger überquert", "红色的方块", "مربع أحمر"]
+LABELS = ["dog", "cat", "dog", "a red square", "مربع"]
 IDS = features(9, dtype="int32", vocabulary=20)
 BLOCKS = {"dim": 8, "depth": 2, "heads": 2, "dropout": 0.1}
 CELLS = {"dim": 5, "units": 6}
@@ -11,6 +12,15 @@ test_conformance = conformance(
     ProcessorCase("words", TEXTS, options={"length": 9}),
     ProcessorCase("words", TEXTS, options={"length": 9, "min_count": 2}, exact=False, label="rare"),
     ProcessorCase("words", TEXTS, options={"length": 24, "unit": "characters"}, exact=False, label="characters"),
+    ProcessorCase("label", LABELS, bad=["", b"\xff"]),
+    ProcessorCase(
+        "label", LABELS, exact=False, options={"largest": 1}, skip={"features": "rare labels have no number"}, label="largest"
+    ),
+    ProcessorCase("wordpiece", TEXTS, options={"length": 20, "size": 200}),
+    ProcessorCase("wordpiece", TEXTS, options={"length": 20, "size": 60, "start": False}, exact=False, label="rare"),
+    EncoderCase("bert", IDS, options=BLOCKS),
+    EncoderCase("bert", IDS, options=BLOCKS | {"pool": "mean"}, label="mean"),
+    EncoderCase("bert", IDS, options=BLOCKS | {"pool": "none"}, label="states"),
     EncoderCase("text_transformer", IDS, options=BLOCKS),
     EncoderCase("text_transformer", IDS, options=BLOCKS | {"pool": "none", "activation": "gelu", "mlp": 12}, label="states"),
     EncoderCase("gru", IDS, options=CELLS),

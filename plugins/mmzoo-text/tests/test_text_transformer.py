@@ -128,4 +128,4 @@ def test_two_encoders_of_one_seed_are_alike():
 def test_heads_that_do_not_divide_the_dim():
     with pytest.raises(StreamError) as error:
         encoder(heads=3)
-    assert str(error.value) == "its heads must divide its dim, received 3 heads and a dim of 8."
+    assert str(error.value) == "the dim 8 cannot be divided among 3 heads. Choose a multiple of 3."

@@ -1,0 +1,41 @@
+"""Loading from KerasHub's presets, with one line of text when it fails."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mmzoo import StreamError, suggest
+
+
+def load_preset(kind: Any, preset: str, **options: Any) -> Any:
+    """Loads a KerasHub backbone or tokenizer.
+
+    Args:
+        kind: What it must be: a class of KerasHub.
+        preset: A preset's name, `hf://...`, `kaggle://...`, or a folder as KerasHub or Hugging Face write it.
+        options: Of the backbone, instead of the preset's own.
+
+    Raises:
+        StreamError: There is none, it cannot be fetched or read, it is of another kind, or it does not fit `options`.
+    """
+    if "://" not in preset and preset not in kind.presets and not Path(preset).exists():
+        advice = suggest(preset, kind.presets) or "Give a preset's name, 'hf://...', 'kaggle://...' or a folder."
+        raise StreamError(f"there is no preset and no folder '{preset}'. {advice}")
+    try:
+        return kind.from_preset(preset, **options)
+    except (ValueError, TypeError, KeyError) as error:
+        raise StreamError(f"the preset '{preset}' cannot be used here: {_line(error)}") from error
+    except Exception as error:  # hubs and file formats have errors of their own
+        what = f"the preset '{preset}' cannot be fetched or read: {_line(error)}"
+        raise StreamError(f"{what} Check the network, or give a folder that holds it whole.") from error
+
+
+def _line(error: Exception) -> str:
+    """Says in one line what KerasHub or Keras raised."""
+    shapes = re.search(r"variable\.shape=(\(.*?\)), Received: value\.shape=(\(.*?\))\..*?path=(\S+),", str(error), re.DOTALL)
+    if shapes:
+        here, there, path = shapes.groups()
+        return f"its weights do not fit its shape: '{path}' is {there} among the weights and {here} in the model."
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    first = f"it lacks {first}" if isinstance(error, KeyError) else first
+    return first if first.endswith(".") else f"{first}."
