@@ -1,0 +1,49 @@
+"""Coordinated representation: each stream a vector of length 1 in one shared space."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from mmzoo import Positive, Stream, make_stream, pool
+
+SMALLEST = 1e-12
+"""The least squared length: a vector of zeros stays one, and its gradient is finite."""
+
+
+class Project(keras.layers.Layer):
+    """Brings each stream into one shared space: its mean token, projected to length 1.
+
+    `W x / |W x|`, x the mean of the real tokens, W each stream's own; the length is taken in float32. Any number of streams; an
+    absent one stays absent.
+
+    Source: Radford et al. 2021, arXiv 2103.00020, figure 3.
+
+    Args:
+        dim: Of the shared space.
+        bias: Whether a bias is added: `W x + b`, as Faghri et al. 2018, arXiv 1707.05612, have it.
+    """
+
+    def __init__(self, *, dim: Positive = 256, bias: bool = False, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.dim, self.bias = dim, bias
+
+    def build(self, streams: Any) -> None:
+        self.projections = {
+            name: keras.layers.Dense(self.dim, use_bias=self.bias, dtype=self.dtype_policy, name=name) for name in streams
+        }
+        for name, projection in self.projections.items():
+            projection.build((None, streams[name]["tokens"][-1]))
+
+    def call(self, streams: dict[str, Stream]) -> dict[str, Stream]:
+        return {name: self._project(name, stream) for name, stream in streams.items()}
+
+    def _project(self, name: str, stream: Stream) -> Stream:
+        return make_stream(unit(self.projections[name](pool(stream))), ops.any(stream["mask"], axis=1, keepdims=True))
+
+
+def unit(vectors: Any) -> Any:
+    """Scales vectors `(..., dim)` to length 1, in float32; zeros stay zeros."""
+    vectors = ops.cast(vectors, "float32")
+    squares = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
+    return vectors * ops.rsqrt(ops.maximum(squares, SMALLEST))
