@@ -2,6 +2,8 @@
 PYTHON ?= python3
 PLUGINS := $(sort $(wildcard plugins/mmzoo-*))
 BIN := .venv/bin
+# The tests of mmzoo-image call TF-Hub.
+INSTALLED := $(PLUGINS:mmzoo-image=mmzoo-image[tfhub])
 
 .PHONY: quickstart install test check benchmark
 
@@ -13,7 +15,7 @@ install: .venv/installed
 .venv/installed: setup.cfg $(PLUGINS:%=%/setup.cfg)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install -q "setuptools<82" wheel
-	$(BIN)/pip install -q --no-build-isolation -e ".[test]" $(PLUGINS:%=-e %)
+	$(BIN)/pip install -q --no-build-isolation -e ".[test]" $(INSTALLED:%=-e "%")
 	touch $@
 
 test: check

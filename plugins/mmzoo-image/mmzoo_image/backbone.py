@@ -34,7 +34,7 @@ SIGNED = Scale(1 / 127.5, -1.0)
 class PictureEncoder(keras.layers.Layer):
     """Base of encoders of pictures: augments and scales pixels, and makes a stream of what the backbone sees in them.
 
-    A child sets `backbone` and `scale`, and may override `tokens`.
+    A child sets `backbone` and `scale`, or overrides `see` or `tokens`.
 
     Args:
         dropout: Share of the output's numbers that is zeroed in training.
@@ -55,15 +55,21 @@ class PictureEncoder(keras.layers.Layer):
     def call(self, pixels: Any, training: bool = False) -> Stream:
         changed = self.augment(ops.cast(pixels, self.compute_dtype), training=training)
         factor, offset = (ops.convert_to_tensor(value, changed.dtype) for value in self.scale)
-        pictures = changed * factor + offset
-        named = isinstance(self.backbone.input, Mapping)
-        seen = self.backbone(dict.fromkeys(self.backbone.input, pictures) if named else pictures, training=training)
+        seen = self.see(changed * factor + offset, training)
         return make_stream(self.dropout(self.tokens(seen), training=training))
 
+    def see(self, pictures: Any, training: bool) -> Any:
+        """Gives what the backbone makes of scaled pixels."""
+        named = isinstance(self.backbone.input, Mapping)
+        return self.backbone(dict.fromkeys(self.backbone.input, pictures) if named else pictures, training=training)
+
     def tokens(self, seen: Any) -> Any:
-        """Makes tokens `(batch, tokens, dim)` of what the backbone gives: a map's places row by row."""
+        """Makes tokens `(batch, tokens, dim)` of what the backbone gives: of a map its places, row by row."""
+        if len(seen.shape) != 4:
+            return seen
         rows, columns, dim = seen.shape[1:]
-        return ops.reshape(seen, (-1, rows * columns, dim))
+        unknown = None in (rows, columns)
+        return ops.reshape(seen, (ops.shape(seen)[0], -1, dim) if unknown else (-1, rows * columns, dim))
 
 
 def load_backbone(preset: str, kind: Any = keras_hub.models.Backbone, **options: Any) -> Any:

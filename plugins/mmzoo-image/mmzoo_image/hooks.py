@@ -14,5 +14,6 @@ def mmzoo_encoders() -> dict[str, str]:
         "efficientnet": "mmzoo_image.efficientnet:EfficientNet",
         "keras_hub": "mmzoo_image.keras_hub:KerasHub",
         "resnet": "mmzoo_image.resnet:ResNet",
+        "tfhub": "mmzoo_image.tfhub:TFHub",
         "vit": "mmzoo_image.vit:ViT",
     }

@@ -65,9 +65,8 @@ class KerasHub(PictureEncoder):
         return self._kept(seen, mask, training)
 
     def tokens(self, seen: Any) -> Any:
-        if len(seen.shape) == 4:
-            return super().tokens(seen)
-        return seen[:, :1] if self.kept == "first" else seen
+        tokens = super().tokens(seen)
+        return tokens[:, :1] if self.kept == "first" else tokens
 
     def _kept(self, seen: Any, mask: Any, training: bool) -> Stream:
         tokens = self.dropout(seen, training=training)
