@@ -51,7 +51,7 @@ class Bert(keras.layers.Layer):
         super().__init__(**kwargs)
         self.pool = pool
         if weights is not None:
-            backbone = load_preset(keras_hub.models.BertBackbone, weights, dropout=dropout)
+            backbone = load_preset(keras_hub.models.BertBackbone, weights, dropout=dropout, dtype=self.dtype_policy.name)
             _check_fits(features, backbone, weights)
         else:
             backbone = _backbone(features, dim, depth, heads, mlp or 4 * dim, dropout)

@@ -23,19 +23,20 @@ def load_preset(kind: Any, preset: str, **options: Any) -> Any:
         raise StreamError(f"there is no preset and no folder '{preset}'. {advice}")
     try:
         return kind.from_preset(preset, **options)
-    except (ValueError, TypeError, KeyError) as error:
-        raise StreamError(f"the preset '{preset}' cannot be used here: {_line(error)}") from error
     except Exception as error:  # hubs and file formats have errors of their own
-        what = f"the preset '{preset}' cannot be fetched or read: {_line(error)}"
-        raise StreamError(f"{what} Check the network, or give a folder that holds it whole.") from error
+        raise StreamError(f"the preset '{preset}' cannot be loaded: {_reason(error)}") from error
 
 
-def _line(error: Exception) -> str:
-    """Says in one line what KerasHub or Keras raised."""
-    shapes = re.search(r"variable\.shape=(\(.*?\)), Received: value\.shape=(\(.*?\))\..*?path=(\S+),", str(error), re.DOTALL)
-    if shapes:
+def _reason(error: Exception) -> str:
+    """Says in one line what KerasHub, Keras or a hub raised."""
+    text = str(error)
+    if host := re.search(r"host='([^']+)'", text):
+        return f"{host[1]} cannot be reached. Check the network, or give a folder that holds it."
+    if "has no config.json" in text:
+        return "there is no config.json. Check its name and the network, or give a folder that holds it whole."
+    if shapes := re.search(r"variable\.shape=(\(.*?\)), Received: value\.shape=(\(.*?\))\..*?path=(\S+),", text, re.DOTALL):
         here, there, path = shapes.groups()
         return f"its weights do not fit its shape: '{path}' is {there} among the weights and {here} in the model."
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
     first = f"it lacks {first}" if isinstance(error, KeyError) else first
     return first if first.endswith(".") else f"{first}."
