@@ -91,14 +91,12 @@ class Match(Head):
     def call(self, streams: Streams, targets: Any = None) -> dict[str, Any]:
         pair = {name: pick_stream(streams, name, "the head 'match'") for name in (self.image, self.text)}
         same_dim(pair, "the head 'match'")
-        bias = 0.0 if self.shift is None else self.shift
-        scalars = {"scale": self._scale(), "bias": ops.convert_to_tensor(bias, "float32")}
+        bias = _fixed(0.0) if self.shift is None else self.shift.value
+        scalars = {"scale": self._scale(), "bias": bias}
         return self._embed_image(streams) | self._embed_text(streams) | scalars
 
     def _scale(self) -> Any:
-        if self.log_scale is None:
-            return ops.convert_to_tensor(1 / self.temperature, "float32")
-        return ops.exp(self.log_scale)
+        return _fixed(1 / self.temperature) if self.log_scale is None else ops.exp(self.log_scale)
 
     def _embed(self, streams: Streams, name: str) -> Any:
         return unit(pool(pick_stream(streams, name, "the head 'match'")))  # (batch, dim)
@@ -147,6 +145,10 @@ class Match(Head):
         logits = self._scale() * cosines + (1 - real) * NEVER
         # Keras' softmax warns of one label.
         return {"score": ops.exp(logits - ops.logsumexp(logits, axis=1, keepdims=True)) * real}
+
+
+def _fixed(number: float) -> Any:
+    return ops.convert_to_tensor(number, "float32")
 
 
 class AtMost(keras.constraints.Constraint):
