@@ -153,7 +153,11 @@ def read_vocabulary(source: str) -> tuple[list[str], bool]:
 
 
 def _lines(path: Path) -> list[str]:
-    return path.read_bytes().decode().replace("\r\n", "\n").removesuffix("\n").split("\n")
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"the vocabulary '{path}' is no UTF-8 text.") from error
+    return text.removesuffix("\n").split("\n")
 
 
 def _learned(texts: tf.data.Dataset, size: int) -> list[str]:
