@@ -24,7 +24,7 @@ class TFHub(PictureEncoder):
 
     Runs on the TensorFlow backend alone. Its variables are trained, saved and exported with the others, as far as the module
     says that they can be trained. The computation stays in the module, so a run is reopened where the module is at hand. A
-    SavedModel is a program: use one that you trust. TF1 modules are not read.
+    SavedModel is a program: use one that you trust. TF1 modules, and modules with lookup tables, are not read.
 
     Args:
         features: What is known of the pixels.
@@ -65,6 +65,7 @@ class TFHub(PictureEncoder):
             wanted = " or ".join(dict.fromkeys(_takes(one) for one in concrete))
             raise StreamError(f"the module '{module}' takes {wanted}, received {_describe(spec)}.")
         self.picked = _pick(gives, output, module)
+        _check_state(concrete, module)
         self.function = function
         # Keras' own names for the module's variables, so that they are trained, saved and exported.
         self.held = [keras.Variable(one, dtype=one.dtype.name, trainable=one.trainable) for one in _variables(concrete)]
@@ -141,6 +142,16 @@ def _pick(gives: Any, output: str | None, module: str) -> str | None:
     if shape.rank not in (2, 3, 4) or shape[-1] is None:
         raise StreamError(f"the module '{module}' gives {shape}; expected (batch, dim), (batch, tokens, dim) or a map.")
     return name or None
+
+
+def _check_state(concrete: Iterable[Any], module: str) -> None:
+    """Holds that variables are all that a module remembers: the exported model would leave out the rest."""
+    for one in concrete:
+        known = {id(variable.handle) for variable in one.variables}
+        if any(found.dtype == tf.resource and id(found) not in known for found in one.captured_inputs):
+            raise StreamError(
+                f"the module '{module}' holds a table, which the exported model cannot take over. Choose another."
+            )
 
 
 def _variables(concrete: Iterable[Any]) -> list[tf.Variable]:

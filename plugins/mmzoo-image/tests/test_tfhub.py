@@ -47,6 +47,18 @@ class Trained(tf.Module):
         return vector * 10 if training else vector
 
 
+class Looking(tf.Module):
+    """Holds a table."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer([0], [1.0]), 0.0)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 8, 8, 3))])
+    def __call__(self, pictures):
+        return pictures * self.table.lookup(tf.constant(0))
+
+
 @pytest.fixture(scope="module")
 def modules(tmp_path_factory):
     folder = tmp_path_factory.mktemp("modules")
@@ -56,6 +68,7 @@ def modules(tmp_path_factory):
     for training in (True, False):
         trained.__call__.get_concrete_function(tf.TensorSpec((None, 8, 8, 3)), training=training)
     tf.saved_model.save(trained, folder / "trained")
+    tf.saved_model.save(Looking(), folder / "looking")
     empty = tf.Module()
     empty.number = tf.Variable(1.0)
     tf.saved_model.save(empty, folder / "empty")
@@ -188,6 +201,7 @@ def test_a_folder_without_a_module_is_said(tmp_path):
         ("frozen", {"output": "dense"}, "has no output 'dense'. Set the option output to one of: flat, map, vector."),
         ("frozen", {"output": "flat"}, "gives (None,); expected (batch, dim), (batch, tokens, dim) or a map."),
         ("frozen", {"endpoint": "one"}, "has no signature 'one'. Known: serving_default, two."),
+        ("looking", {}, "holds a table, which the exported model cannot take over. Choose another."),
         ("empty", {}, "has no signature 'serving_default'. It has none."),
     ],
 )
