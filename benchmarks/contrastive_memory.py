@@ -1,6 +1,6 @@
 """Most memory that InfoNCE's value and gradient take, by blocks and by the plain formula, each in a process of its own.
 
-[KERAS_BACKEND=jax] python benchmarks/contrastive_memory.py [--batch 8192] [--dim 512] [--block 1024]
+[KERAS_BACKEND=jax] python benchmarks/contrastive_memory.py [--batch 8192] [--dim 512] [--block 256]
 """
 
 import argparse
@@ -17,7 +17,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=8192)
     parser.add_argument("--dim", type=int, default=512)
-    parser.add_argument("--block", type=int, default=1024)
+    parser.add_argument("--block", type=int, default=256)
     parser.add_argument("--way", choices=WAYS, help="measure one here, print JSON")
     given = parser.parse_args()
     if given.way:

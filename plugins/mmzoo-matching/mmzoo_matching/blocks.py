@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import keras
 from keras import ops
 
 
@@ -26,7 +27,9 @@ def over_blocks(block: int, rows: Any, fold: Callable[[Any, Any, Any], Any], sta
     size = -(-batch // count) if isinstance(batch, int) or ops.is_tensor(batch) else batch
 
     def step(number: Any, state: Any) -> Any:
-        first = ops.minimum(number * size, batch - size)
+        # Left free, TensorFlow runs several steps at a time and holds all their blocks: each needs the one before it.
+        after = 0 * ops.cast(ops.ravel(keras.tree.flatten(state)[-1])[0] > 0, "int32")
+        first = ops.minimum(number * size, batch - size) + after
         return fold(first, first + ops.arange(size, dtype="int32") >= number * size, state)
 
     return ops.fori_loop(0, count, step, state)

@@ -4,10 +4,11 @@ from typing import Any
 
 from keras import ops
 
-from mmzoo import Positive, Rate
+from mmzoo import Positive, Rate, whole_batch
 from mmzoo_matching.blocks import over_blocks, rows_of
 
 
+@whole_batch
 def info_nce(
     image_embedding: Any,
     text_embedding: Any,
@@ -15,7 +16,7 @@ def info_nce(
     id: Any = None,
     *,
     label_smoothing: Rate = 0.0,
-    block: Positive = 1024,
+    block: Positive = 256,
 ) -> Any:
     """Averages the cross-entropies of finding a picture's text and a text's picture in the batch.
 
@@ -43,10 +44,15 @@ def info_nce(
         `(batch,)`.
     """
     image, text = scale * image_embedding, text_embedding
-    share = 1 - label_smoothing
-    texts = share * _positives(text, id) + label_smoothing * ops.mean(text, axis=0)
-    images = share * _positives(image, id) + label_smoothing * ops.mean(image, axis=0)
-    return (_log_sums(block)(image, text) - ops.sum(image * texts + images * text, axis=1)) / 2
+    right = _dots(image, _positives(text, id)) + _dots(_positives(image, id), text)
+    if label_smoothing:
+        spread = ops.matmul(image, ops.mean(text, axis=0)) + ops.matmul(text, ops.mean(image, axis=0))
+        right = (1 - label_smoothing) * right + label_smoothing * spread
+    return (_log_sums(block)(image, text) - right) / 2
+
+
+def _dots(first: Any, second: Any) -> Any:
+    return ops.sum(first * second, axis=1)
 
 
 def _log_sums(block: int) -> Any:

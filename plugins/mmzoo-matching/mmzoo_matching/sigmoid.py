@@ -4,11 +4,12 @@ from typing import Any
 
 from keras import ops
 
-from mmzoo import Positive
+from mmzoo import Positive, whole_batch
 from mmzoo_matching.blocks import over_blocks, rows_of
 
 
-def sigmoid(image_embedding: Any, text_embedding: Any, scale: Any, bias: Any, id: Any = None, *, block: Positive = 1024) -> Any:
+@whole_batch
+def sigmoid(image_embedding: Any, text_embedding: Any, scale: Any, bias: Any, id: Any = None, *, block: Positive = 256) -> Any:
     """Sums, for each picture, the cross-entropies of telling which texts of the batch are its own.
 
     `- sum over j of log sigmoid(s_ij (scale image_i . text_j + bias))`, where `s_ij` is 1 for a picture's own text and for

@@ -4,12 +4,13 @@ from typing import Any, Literal
 
 from keras import ops
 
-from mmzoo import Count, MmzooError, PositiveFloat
+from mmzoo import Count, MmzooError, PositiveFloat, whole_batch
 
 SMALLEST = 1e-12
 """The least squared distance: the root's slope is finite there."""
 
 
+@whole_batch
 def triplet(
     image_embedding: Any,
     text_embedding: Any,
