@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from mmzoo import Head, InputName, Positive, Signature, Stream, make_stream, pick_stream, pool
+from mmzoo import Examples, Gallery, Head, InputName, Positive, Signature, Stream, make_stream, pick_stream, pool
 
 
 class Project(keras.layers.Layer):
@@ -33,17 +33,30 @@ class Match(Head):
     """Compares each picture of a batch with each text of it.
 
     Outputs in training: `logits` `(batch, batch)`, the scaled cosine of each picture (row) with each text (column).
-    Answers: `embed` gives `image` and `text`, `(batch, dim)` of length 1; `embed_image` and `embed_text` one of them.
+    Answers: `embed` gives `image` and `text`, `(batch, dim)` of length 1; `embed_image` and `embed_text` one of them. `search`
+    gives the two pictures of the gallery nearest to a text, `name` the cosine of a picture with each of some texts, -1 for an
+    empty one.
 
     Args:
         image: The input that holds the pictures.
         text: The input that holds the texts.
         temperature: What the cosines are divided by at first; it is learned.
+        pictures: What is searched.
+        key: The field that names a picture.
     """
 
-    def __init__(self, *, image: InputName = "image", text: InputName = "caption", temperature: float = 0.07, **kwargs: Any):
+    def __init__(
+        self,
+        *,
+        image: InputName = "image",
+        text: InputName = "caption",
+        temperature: float = 0.07,
+        pictures: Examples = None,
+        key: str = "",
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
-        self.image, self.text, self.temperature = image, text, temperature
+        self.image, self.text, self.temperature, self.pictures, self.key = image, text, temperature, pictures, key
 
     def build(self, streams_shape: Any, targets_shape: Any = None) -> None:
         first = keras.initializers.Constant(np.log(1 / self.temperature))
@@ -60,11 +73,27 @@ class Match(Head):
         def text(streams: dict[str, Stream]) -> dict[str, Any]:
             return {"text": self._embed(streams, self.text)}
 
-        return {
+        def search(streams: dict[str, Stream], entries: Any) -> dict[str, Any]:
+            score, place = ops.top_k(ops.matmul(text(streams)["text"], ops.transpose(entries)), min(2, entries.shape[0]))
+            return {"place": place, "score": score}
+
+        def name(streams: dict[str, Stream]) -> dict[str, Any]:
+            one, several = self._embed(streams, self.image), self._embed(streams, self.text)
+            several = ops.reshape(several, (ops.shape(one)[0], -1, one.shape[-1]))
+            there = ops.reshape(streams[self.text]["mask"][:, 0], ops.shape(several)[:2])
+            return {"cosine": ops.where(there, ops.sum(one[:, None] * several, axis=-1), -1.0)}
+
+        searches = {"search": Signature(search, inputs=(self.text,), gallery="place")} if self.pictures is not None else {}
+        return searches | {
             "embed": Signature(lambda streams: image(streams) | text(streams), inputs=(self.image, self.text)),
+            "name": Signature(name, inputs=(self.image, "labels"), reads={"labels": self.text}),
             "embed_image": Signature(image, inputs=(self.image,)),
             "embed_text": Signature(text, inputs=(self.text,)),
         }
+
+    @property
+    def gallery(self) -> Gallery | None:
+        return None if self.pictures is None else Gallery(self.pictures, "embed_image", "image", (self.text,), self.key)
 
     def _embed(self, streams: dict[str, Stream], name: str) -> Any:
         return pool(pick_stream(streams, name, "the head 'toy_match'"))
