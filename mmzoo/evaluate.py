@@ -186,7 +186,7 @@ def plain(value: Any) -> Any:
 
 def _found(row: Row, scorer: str, answers: Mapping[str, str]) -> Row:
     answer, references = row["answers"][scorer], row["references"]
-    found = references | answer
+    found = references | answer if answers else answer | references  # what a search shows hides no input
     if len(answers) == 1:
         ((output, name),) = answers.items()
         found |= {"answer": answer[output], "references": references[name]}

@@ -269,6 +269,15 @@ def test_answers_that_predict_no_input_have_no_baseline():
     assert list(scores.numbers) == ["model"]
 
 
+def test_an_answer_that_predicts_no_input_hides_none():
+    served, plan = make_served(answers={}), make_plan(Sure)
+    say = served.functions["say"]
+    served.functions["say"] = lambda image: say(image) | {"colour": tf.fill(tf.shape(image), "that of a picture found")}
+    scores = evaluate(plan, served, make_data(plan, train=TRAIN, test=TEST), QUIET)
+    sure = [float(TEST[row][0].split()[0]) * len(TEST[row][1].split("|")[0]) for row in GOOD]
+    assert scores.numbers["model"] == {"sure": pytest.approx(np.mean(sure))}
+
+
 def test_without_metrics_the_answers_are_kept_all_the_same():
     plan = make_plan()
     scores = evaluate(plan, make_served(), make_data(plan, train=TRAIN, test=TEST), QUIET)
