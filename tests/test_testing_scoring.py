@@ -170,6 +170,24 @@ def test_sound_loss(name):
     check(SQUARED, name, catalog_with(loss=squared))
 
 
+def scaled(guess: Any, truth: Any, scale: Any, shift: Any = 0.0) -> Any:
+    """Scales the difference by a number that the whole batch shares; it can do without a shift."""
+    return scale * squared(guess + shift, truth)
+
+
+SCALED = {name: tensors | {"scale": 3.0} for name, tensors in LOSS.items()}
+
+
+@pytest.mark.parametrize("name", properties(SQUARED))
+def test_sound_loss_with_a_number_of_the_whole_batch_and_without_a_tensor_that_it_need_not_have(name):
+    check(LossCase("broken", **SCALED, same=[SCALED["best"]]), name, catalog_with(loss=scaled))
+
+
+def test_a_case_without_a_tensor_that_the_loss_needs():
+    text = "it takes the tensors ['guess', 'truth', 'scale', 'shift'], the case gives ['guess', 'truth']."
+    assert said(LossCase("broken", **LOSS), "shape", loss=scaled) == text
+
+
 @pytest.mark.parametrize("name", properties(METRIC))
 def test_sound_metric(name):
     check(METRIC, name, catalog_with(metric=Share))
