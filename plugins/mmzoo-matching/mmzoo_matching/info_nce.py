@@ -30,7 +30,7 @@ def info_nce(
     No table of batch by batch is kept: logits are made block by block, for the gradient a second time.
 
     Source: Oord et al. 2018, arXiv 1807.03748, equation 4; both directions as in Radford et al. 2021, arXiv 2103.00020,
-    section 2.3; label smoothing as in Jia et al. 2021, arXiv 2102.05918, section 4.2.
+    section 2.3; label smoothing as in Jia et al. 2021, arXiv 2102.05918.
 
     Args:
         image_embedding: `(batch, dim)`, of length 1.

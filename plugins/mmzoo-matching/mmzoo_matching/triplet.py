@@ -25,9 +25,10 @@ def triplet(
     """Asks that a pair is nearer, by a margin, than its picture and its text are to others of the batch.
 
     The hinge of a negative is `max(0, margin + nearness of the negative - nearness of the pair)`. Per pair, what `negatives`
-    makes of the hinges of the picture with other texts plus the same of the text with other pictures; the paper sums this over
-    the batch too, here the mean over the batch is taken, so a learning rate from there does not carry over. 0 without
+    makes of the hinges of the picture with other texts plus the same of the text with other pictures. Training takes the mean
+    over the batch, where the authors' code takes the sum, so a learning rate from there does not carry over. 0 without
     negatives. The positive of a picture is its own text: others with its id are no negatives, and pull as pairs of their own.
+    The table of batch by batch is kept.
 
     Source: Faghri et al. 2018, arXiv 1707.05612, equations 5 (`all`) and 6 (`hardest`); `semi_hard` after Schroff et al. 2015,
     arXiv 1503.03832, section 3.2, which does not say what to do where no negative is farther than the pair.
