@@ -1,0 +1,81 @@
+"""How long an exported model takes to find a text's nearest pictures in a large gallery, one text at a time.
+
+The run's own signature `search` is exported with a gallery of random vectors of its dim in place of its own, and asked through
+the SavedModel. Beside it: `embed_text`, the part that does not depend on the gallery.
+
+    taskset -c 0,1 python benchmarks/search.py RUN [--entries 100000] [--queries 200]
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def random_entries(entries: int, dim: int, shows: list[str]) -> Any:
+    """Draws vectors of length 1 and numbers the texts beside them."""
+    from mmzoo.gallery import Entries
+
+    vectors = np.random.default_rng(0).normal(size=(entries, dim)).astype("float32")
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return Entries(vectors, {name: [f"{name} {entry}" for entry in range(entries)] for name in shows})
+
+
+def milliseconds(answer: Any, name: str, texts: list[str]) -> tuple[list[float], list[float]]:
+    """Times each text alone, after ten that warm the graph up: by the clock, and of all cores together."""
+    import tensorflow as tf
+
+    taken = []
+    for text in texts[:10] + texts:
+        began, busy = time.perf_counter(), time.process_time()
+        outputs = answer(**{name: tf.constant([text])})
+        [value.numpy() for value in outputs.values()]
+        taken.append((1000 * (time.perf_counter() - began), 1000 * (time.process_time() - busy)))
+    clock, cores = zip(*taken[10:], strict=True)
+    return list(clock), list(cores)
+
+
+def exported(run: Path, entries: int, folder: str) -> tuple[Any, str, int]:
+    """Exports a run with a gallery of another size; gives the reloaded model, the name of its text and the dim."""
+    import tensorflow as tf
+
+    import mmzoo
+    from mmzoo.gallery import load_entries
+    from mmzoo.serving import Served
+
+    model = mmzoo.load(run)
+    own = load_entries(model.run)
+    if own is None:
+        raise SystemExit(f"{run} has no gallery; give its head one.")
+    dim = own.embeddings.shape[1]
+    served = Served(model.task, model.served.processors, random_entries(entries, dim, list(own.texts)))
+    tf.saved_model.save(served, folder, signatures=served.functions)
+    return tf.saved_model.load(folder), served.answers["search"].inputs[0], dim
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--entries", type=int, default=100_000)
+    parser.add_argument("--queries", type=int, default=200)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        model, name, dim = exported(given.run, given.entries, folder)
+        texts = [f"a red circle {number}" for number in range(given.queries)]
+        print(f"{given.entries:,} entries of {dim}, {given.queries} texts one by one, {len(os.sched_getaffinity(0))} cores")
+        for signature in ("embed_text", "search"):
+            clock, cores = milliseconds(model.signatures[signature], name, texts)
+            slow = statistics.quantiles(clock, n=100)[-1]
+            typical = f"median {statistics.median(clock):.1f} ms, 99th percentile {slow:.1f} ms"
+            print(f"{signature:<11}{typical}; {statistics.median(cores):.1f} ms of a core")
+
+
+if __name__ == "__main__":
+    main()
