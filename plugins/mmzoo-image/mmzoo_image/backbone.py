@@ -1,7 +1,8 @@
 """What encoders of pictures share: pixels made ready, and a backbone that may come with weights."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,26 +87,42 @@ def load_backbone(preset: str, kind: Any = keras_hub.models.Backbone, **options:
     if "://" not in preset and preset not in kind.presets and not Path(preset).exists():
         advice = suggest(preset, kind.presets) or "Give a preset's name, 'hf://...', 'kaggle://...' or a folder."
         raise StreamError(f"KerasHub has no preset '{preset}' for this encoder, and there is no such folder. {advice}")
-    try:
+    with _said(preset):
         return kind.from_preset(preset, **options)
-    except OSError as error:
-        what = f"the preset '{preset}' cannot be fetched or read: {_line(error)}"
-        raise StreamError(f"{what} Check the network, or give a folder that holds it.") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise StreamError(f"the preset '{preset}' cannot be used here: {_line(error)}") from error
 
 
 def load_scale(preset: str, default: Scale) -> Scale:
-    """Gives the scale that a preset's own image converter has, or `default` if it comes with none."""
-    try:
-        converter = keras_hub.layers.ImageConverter.from_preset(preset)
-    except (FileNotFoundError, ValueError):
-        return default
+    """Gives the scale that a preset's own image converter has, or `default` if it comes with none.
+
+    Raises:
+        StreamError: It cannot be fetched.
+    """
+    with _said(preset):
+        try:
+            converter = keras_hub.layers.ImageConverter.from_preset(preset)
+        except FileNotFoundError:
+            return default
+        except ValueError as error:
+            if not str(error).startswith("Unable to find a subclass"):  # KerasHub has converters for most of its backbones
+                raise
+            return default
     factor, offset = (
         other if value is None else np.asarray(value, "float32")
         for value, other in ((converter.scale, 1.0), (converter.offset, 0.0))
     )
     return Scale(factor, offset)
+
+
+@contextmanager
+def _said(preset: str) -> Iterator[None]:
+    """Says in one line why a preset does not load."""
+    try:
+        yield
+    except OSError as error:
+        what = f"the preset '{preset}' cannot be fetched or read: {_line(error)}"
+        raise StreamError(f"{what} Check the network, or give a folder that holds it.") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise StreamError(f"the preset '{preset}' cannot be used here: {_line(error)}") from error
 
 
 def check_divides(features: Mapping[str, Any], patch: int) -> None:

@@ -68,10 +68,11 @@ class EfficientNet(PictureEncoder):
     ):
         super().__init__(dropout, augment, **kwargs)
         shape = tuple(features["shape"])
-        self.scale = SIGNED if weights is None else load_scale(weights, SIGNED)
         if weights is not None:
             whole = load_backbone(weights, keras_hub.models.EfficientNetBackbone, input_shape=shape)
+            self.scale = load_scale(weights, SIGNED)
         else:
+            self.scale = SIGNED
             filters, strides, kernels, expansions = _stages(
                 blocks, filters=filters, strides=strides, kernels=kernels, expansions=expansions
             )

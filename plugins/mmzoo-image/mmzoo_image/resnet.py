@@ -49,10 +49,11 @@ class ResNet(PictureEncoder):
     ):
         super().__init__(dropout, augment, **kwargs)
         shape = tuple(features["shape"])
-        self.scale = IMAGENET if weights is None else load_scale(weights, IMAGENET)
         if weights is not None:
             self.backbone = load_backbone(weights, keras_hub.models.ResNetBackbone, image_shape=shape)
+            self.scale = load_scale(weights, IMAGENET)
             return
+        self.scale = IMAGENET
         self.backbone = keras_hub.models.ResNetBackbone(
             input_conv_filters=[CHANNELS],
             input_conv_kernel_sizes=[stem],

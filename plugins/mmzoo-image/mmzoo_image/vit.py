@@ -59,10 +59,11 @@ class ViT(PictureEncoder):
         self.kept = tokens
         _check_flavour(flavour, features["shape"], dropout)
         default = CLIP if flavour == "clip" else SIGNED
-        self.scale = default if weights is None else load_scale(weights, default)
         if weights is not None:
             self.backbone = _load(weights, features, flavour, dropout)
+            self.scale = load_scale(weights, default)
             return
+        self.scale = default
         check_divides(features, patch)
         if dim % heads:
             raise StreamError(f"the dim {dim} cannot be divided among {heads} heads. Choose a multiple of {heads}.")

@@ -27,7 +27,6 @@ def saved(tmp_path):
         # torchvision's 11,689,512 and 25,557,032 without the classifier of 1000 classes
         ({"blocks": [2, 2, 2, 2]}, 11_689_512 - 513_000),
         ({"blocks": [3, 4, 6, 3], "block": "bottleneck"}, 25_557_032 - 2_049_000),
-        ({"blocks": [3, 4, 23, 3], "block": "bottleneck"}, 44_549_160 - 2_049_000),
     ],
 )
 def test_published_depths_have_the_published_number_of_weights(options, expected):
@@ -77,3 +76,16 @@ def test_weights_that_are_cut_short_are_said(saved):
         StreamError, match=r"^the preset '.*' cannot be fetched or read: .*truncated file.*folder that holds it\.$"
     ):
         ResNet(features=FEATURES, weights=str(folder))
+
+
+def test_a_preset_that_cannot_be_fetched_is_said(monkeypatch):
+    def unreachable(*args, **kwargs):
+        raise ConnectionError("no route to host\nand much more")
+
+    monkeypatch.setattr("kagglehub.model_download", unreachable)
+    with pytest.raises(StreamError) as raised:
+        ResNet(features=FEATURES, weights="resnet_50_imagenet")
+    assert str(raised.value) == (
+        "the preset 'resnet_50_imagenet' cannot be fetched or read: no route to host. "
+        "Check the network, or give a folder that holds it."
+    )
