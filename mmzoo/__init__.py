@@ -15,7 +15,7 @@ from mmzoo.options import Count, Examples, Fraction, InputName, Positive, Positi
 if TYPE_CHECKING:
     from mmzoo.processing import Processed, Processor, fine
     from mmzoo.streams import END, PAD, START, UNKNOWN, Features, Stream, make_stream, only_stream, pick_stream, pool, same_dim
-    from mmzoo.task import Gallery, Head, Signature
+    from mmzoo.task import Gallery, Head, Signature, whole_batch
 
 __version__ = "0.1.0"
 
@@ -37,6 +37,7 @@ _LAZY = {
     "Gallery": "task",
     "Head": "task",
     "Signature": "task",
+    "whole_batch": "task",
 }
 
 __all__ = [
@@ -78,6 +79,7 @@ __all__ = [
     "pool",
     "same_dim",
     "suggest",
+    "whole_batch",
 ]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from mmzoo.errors import RecipeError, StreamError, suggest
-from mmzoo.options import supplied_of
+from mmzoo.options import supplied_of, tensors_of
 from mmzoo.plan import Bound, Loss, Plan
 from mmzoo.recipe import Node
 from mmzoo.streams import Features, check_stream, describe
@@ -55,7 +55,8 @@ def assemble(plan: Plan, features: Mapping[str, Features]) -> tuple[Task, list[J
         fusion, streams = _fusion(plan.fusion, streams, joins)
     head, outputs = _head(plan, features, symbols, streams, joins)
     _check_inputs(plan, head)
-    losses = [_loss(loss, {**symbols, **outputs}) for loss in plan.losses]
+    step = keras.KerasTensor((), dtype="int32", name="step")
+    losses = [_loss(loss, {"step": step, **symbols, **outputs}) for loss in plan.losses]
     task = Task(encoders, fusion, head, losses)
     task(symbols)
     return task, joins
@@ -75,6 +76,8 @@ def _encoder(plan: Plan, name: str, features: Mapping[str, Features], symbols: A
     bound = plan.encoders[name]
     with _blamed_on(bound.node):
         encoder = _make(bound, features=dict(features[name]))
+        if plan.trainable[name] is False:
+            encoder.trainable = False
         gives = encoder(symbols[name])
         check_stream(gives, f"the encoder '{bound.component.name}'")
     joins.append(_join(f"encoders.{name}", bound, encoder, symbols[name], gives))
@@ -127,17 +130,31 @@ def _check_inputs(plan: Plan, head: Head) -> None:
 
 def _loss(loss: Loss, found: Mapping[str, Any]) -> WeightedLoss:
     name = loss.bound.component.name
+    function = loss.bound.component.load()
+    needed = tensors_of(function)
     for parameter, tensor in loss.tensors.items():
-        if tensor not in found:
+        if tensor not in found and (needed[parameter] or tensor != parameter):
             what = f"the loss '{name}' needs '{tensor}' (its '{parameter}'), which neither the head nor the inputs give."
             raise RecipeError([loss.bound.node.fault(what, suggest(tensor, found))])
-    function = partial(loss.bound.component.load(), **loss.bound.options)
-    weighted = WeightedLoss(name, function, loss.tensors, loss.weight)
+    tensors = {parameter: tensor for parameter, tensor in loss.tensors.items() if tensor in found}
+    whole = getattr(function, "whole_batch", False)
+    weighted = WeightedLoss(name, partial(function, **loss.bound.options), tensors, loss.weight, whole)
     with _blamed_on(loss.bound.node):
-        value = weighted(found)
+        value = _Computed(weighted).compute_output_spec(found)
         if tuple(getattr(value, "shape", ())) != (None,):
             raise StreamError(f"the loss '{name}' must give one value per example, (batch,), received {describe(value)}.")
     return weighted
+
+
+class _Computed(keras.Operation):
+    """Computes a function's shape on symbols from its code, whatever loops and gradients of its own it has."""
+
+    def __init__(self, function: Any):
+        super().__init__()
+        self.function = function
+
+    def call(self, found: Mapping[str, Any]) -> Any:
+        return self.function(found)
 
 
 @contextmanager

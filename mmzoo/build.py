@@ -214,7 +214,8 @@ def load(run: "str | Path | Run", catalog: Catalog | None = None) -> Model:
 def _train(plan: Plan, run: "Run", screen: "Screen", resume: bool, force: bool) -> "Data":
     from mmzoo.assemble import assemble
     from mmzoo.data import make_processors, open_data
-    from mmzoo.train import on_devices, prepare, train
+    from mmzoo.devices import on_devices
+    from mmzoo.train import prepare, train
 
     if resume and force:
         raise RunError(f"{run.folder}: --resume continues the run and --force replaces it; give one of the two.")

@@ -160,9 +160,9 @@ class Data:
         # One epoch more than asked for is never drawn, but keeps Keras from believing that the data ran out.
         return tf.data.Dataset.range(epochs.start, epochs.stop + 1).flat_map(epoch).prefetch(2)
 
-    def ordered_batches(self, split: str, batch: int) -> tf.data.Dataset:
-        """Gives a split's processed batches in order, for a loss on held-out data; the first of several values counts."""
-        return self.examples(split).map(lambda example: self._choose(example, None)).batch(batch).prefetch(2)
+    def ordered_batches(self, split: str, batch: int, most: int = -1) -> tf.data.Dataset:
+        """Gives batches of a split's first examples in order, for a held-out loss; the first of several values counts."""
+        return self.examples(split).take(most).map(lambda example: self._choose(example, None)).batch(batch).prefetch(2)
 
     def steps(self, batch: int) -> int:
         """Counts the batches in an epoch of training."""

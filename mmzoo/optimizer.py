@@ -47,7 +47,7 @@ def make_optimizer(train: Train, steps: int) -> Any:
 
     Args:
         train: The plan's training; its optimizer has been checked.
-        steps: Updates in the whole training: the `decay_steps` of a schedule that gives none.
+        steps: In the whole training, those that only accumulate too: the `decay_steps` of a schedule that gives none.
     """
     kind, options = _split(train.optimizer)
     rate = options.get("learning_rate")
@@ -60,7 +60,10 @@ def make_optimizer(train: Train, steps: int) -> Any:
     if train.ema is not None:
         # Keras averages at every step, also at those that only accumulate a gradient.
         options |= {"use_ema": True, "ema_momentum": train.ema ** (1 / train.accumulate)}
-    return _optimizers()[kind](**options)
+    from mmzoo.devices import Prepared
+
+    known = _optimizers()[kind]
+    return type(known.__name__, (Prepared, known), {})(**options)
 
 
 def _make_schedule(rate: str | dict[str, Any], steps: int) -> Any:

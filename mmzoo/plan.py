@@ -94,8 +94,11 @@ class Train:
         batch: Examples per step, over all devices.
         optimizer: A Keras optimizer by its identifier, with its options. `learning_rate` may be a Keras schedule by
             its identifier; a schedule's `decay_steps` left out is the number of steps of the whole training.
-        clip: Largest global norm of the gradient; on several devices, of each one's share before the shares are summed.
+        clip: Largest global norm of the gradient.
         accumulate: Steps whose gradients are averaged before one update.
+        accumulate_contrastive: Parts of a batch that are encoded one after the other, and again once the loss of the whole
+            batch is known: the memory of one part and the gradient of the whole for a third more time. For losses that compare
+            the examples of a batch.
         ema: Momentum of the moving average of the weights that is evaluated and exported; none by default.
         precision: Keras dtype policy of the layers.
         jit: Compile the step with XLA; `auto` leaves it to Keras (off on a CPU).
@@ -113,6 +116,7 @@ class Train:
     optimizer: str | dict[str, Any] = field(default_factory=lambda: {"type": "adamw", "learning_rate": 0.001})
     clip: PositiveFloat | None = None
     accumulate: Positive = 1
+    accumulate_contrastive: Positive = 1
     ema: Rate | None = None
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     jit: bool | Literal["auto"] = "auto"

@@ -3,14 +3,20 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 from keras import ops
 
+from mmzoo.devices import on_whole_batch, replicas
+from mmzoo.steps import Steps, standing_still
 from mmzoo.streams import Stream
 
 Tensors = dict[str, Any]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+LAST = 2**31 - 1
+"""The `step` that a loss sees of held-out data, so that it is the same function after every epoch."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,16 @@ class Head(keras.layers.Layer):
         raise NotImplementedError
 
 
+def whole_batch(loss: Function) -> Function:
+    """Marks a loss that compares the examples of a batch with each other: on several devices it is given all their shares.
+
+    Its tensors are gathered over the devices, with their gradient, and each device takes its own rows of the values. So the
+    function is the plain mathematics of one batch.
+    """
+    loss.whole_batch = True  # type: ignore[attr-defined]
+    return loss
+
+
 @dataclass(frozen=True)
 class WeightedLoss:
     """A loss with its options bound.
@@ -91,21 +107,24 @@ class WeightedLoss:
     Args:
         name: The component's name.
         function: Named tensors -> one value per example, `(batch,)`.
-        tensors: Parameter -> name of a head's output or of an input.
+        tensors: Parameter -> name of a head's output, of an input, or `step`.
         weight: Its factor in the total.
+        whole: It compares the examples of a batch.
     """
 
     name: str
     function: Callable[..., Any]
     tensors: Mapping[str, str]
     weight: float = 1.0
+    whole: bool = False
 
     def __call__(self, found: Mapping[str, Any]) -> Any:
         """Computes it on the tensors of a batch, floating point ones in float32."""
-        return self.function(**{parameter: _float32(found[name]) for parameter, name in self.tensors.items()})
+        tensors = {parameter: _float32(found[name]) for parameter, name in self.tensors.items()}
+        return on_whole_batch(self.function, tensors) if self.whole else self.function(**tensors)
 
 
-class Task(keras.Model):
+class Task(Steps):
     """The assembled model.
 
     Args:
@@ -127,14 +146,30 @@ class Task(keras.Model):
         self.fusion = fusion
         self.head = head
         self.weighted_losses = list(losses)
+        self.held: frozenset[str] = frozenset()
         self.trackers = [keras.metrics.Mean(name=name) for name in _names(self.weighted_losses)]
 
     def streams(self, features: Mapping[str, Any], training: bool = False) -> dict[str, Stream]:
         """Encodes the inputs that have an encoder and fuses them; inputs that are not given are left out."""
-        streams = {
-            name: encoder(features[name], training=training) for name, encoder in self.encoders.items() if name in features
-        }
+        streams = {name: self._encode(name, features[name], training) for name in self.encoders if name in features}
         return self.fusion(streams, training=training) if self.fusion is not None else streams
+
+    def _encode(self, name: str, features: Any, training: bool) -> Any:
+        if name not in self.held:
+            return self.encoders[name](features, training=training)
+        with standing_still(self.encoders[name]):
+            stream = self.encoders[name](features, training=training)
+        return {key: ops.stop_gradient(value) for key, value in stream.items()}
+
+    def hold(self, names: Iterable[str]) -> None:
+        """Trains all encoders but these, from the next time that the train function is made; the task is compiled.
+
+        They stay among the trainable weights, so the optimizer and its averages keep their places; their batch normalisation
+        uses its running means, as in inference, and their dropout and augmentation go on.
+        """
+        self.held = frozenset(names)
+        optimizer: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        optimizer.held = frozenset(id(one) for name in self.held for one in self.encoders[name].trainable_variables)
 
     def call(self, features: Mapping[str, Any], training: bool = False) -> Tensors:
         """Gives the head's outputs for the processed inputs of a batch."""
@@ -150,13 +185,13 @@ class Task(keras.Model):
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
         """Sums the weighted means of the losses and the layers' own; `x` holds the inputs, `y_pred` the outputs."""
-        found = {**x, **y_pred}
+        found = {"step": ops.cast(self.updates() if training else LAST, "int32"), **x, **y_pred}
         total: Any = ops.sum([ops.cast(loss, "float32") for loss in self.losses]) if self.losses else 0.0
         for loss, tracker in zip(self.weighted_losses, self.trackers, strict=True):
             values = loss(found)
             tracker.update_state(values)  # one by one, so that a last, smaller batch counts for less
             total = total + loss.weight * ops.sum(values) / ops.maximum(ops.cast(ops.size(values), "float32"), 1)
-        return total / _replicas()
+        return total / replicas()
 
 
 def _names(losses: list[WeightedLoss]) -> list[str]:
@@ -169,12 +204,3 @@ def _float32(value: Any) -> Any:
     if hasattr(value, "dtype") and keras.backend.is_float_dtype(keras.backend.standardize_dtype(value.dtype)):
         return ops.cast(value, "float32")
     return value
-
-
-def _replicas() -> int:
-    # Keras sums the gradients of replicas, so each gives its share of the mean.
-    if keras.backend.backend() != "tensorflow":
-        return 1
-    import tensorflow as tf
-
-    return tf.distribute.get_strategy().num_replicas_in_sync

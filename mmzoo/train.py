@@ -1,20 +1,21 @@
 """Task, splits -> trained Run: seed, precision, devices, fit, callbacks, checkpoints."""
 
-import contextlib
 import importlib.util
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
 from mmzoo.data import Data
+from mmzoo.devices import check_shares, devices
 from mmzoo.errors import RunError, TrainingError
 from mmzoo.optimizer import make_optimizer
 from mmzoo.plan import Train
 from mmzoo.progress import Screen
 from mmzoo.run import Run, replacing, write_json
+from mmzoo.streams import Features
 from mmzoo.task import Task
 
 History = dict[str, list[float]]
@@ -25,41 +26,6 @@ def prepare(train: Train) -> None:
     # With a global seed of 0 TensorFlow cannot shuffle by a seed that is a tensor, as each epoch's is.
     keras.utils.set_random_seed(train.seed or 2**31 - 2)
     keras.config.set_dtype_policy(train.precision)
-
-
-@contextlib.contextmanager
-def on_devices(train: Train) -> Iterator[int]:
-    """Enters the strategy under which the task is assembled and trained; gives the number of devices.
-
-    Raises:
-        TrainingError: More devices are asked for than there are.
-    """
-    found = _accelerators()
-    wanted = max(1, len(found)) if train.devices == "auto" else train.devices
-    if wanted > max(1, len(found)):
-        raise TrainingError(f"train.devices is {wanted}, but {len(found)} accelerators are here. Give `auto` or fewer.")
-    if train.batch % wanted:
-        raise TrainingError(
-            f"train.batch is {train.batch}, which {wanted} devices cannot share evenly. Give a multiple of {wanted}."
-        )
-    if wanted == 1:
-        yield 1
-    elif keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        with tf.distribute.MirroredStrategy(found[:wanted]).scope():
-            yield wanted
-    else:
-        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=found[:wanted]))
-        yield wanted
-
-
-def _accelerators() -> list[str]:
-    if keras.backend.backend() != "tensorflow":
-        return [device for device in keras.distribution.list_devices() if not device.startswith("cpu")]
-    import tensorflow as tf
-
-    return [device.name.replace("physical_device:", "") for device in tf.config.list_physical_devices("GPU")]
 
 
 def train(task: Task, data: Data, run: Run, screen: Screen, resume: bool = False) -> History:
@@ -80,8 +46,13 @@ def train(task: Task, data: Data, run: Run, screen: Screen, resume: bool = False
     if options.patience is not None and "validation" not in data.raw:
         raise TrainingError("train.patience waits for a better validation loss, but the data has no split 'validation'.")
     steps = data.steps(options.batch)
-    updates = max(1, steps * options.epochs // options.accumulate)
-    task.compile(optimizer=make_optimizer(options, updates), jit_compile=options.jit, loss=None)
+    size, parts = data.sizes["train"], options.accumulate_contrastive
+    if size < options.batch:
+        check_shares(f"the only batch of the training split has {size} examples", size, devices(), parts)
+    task.compile(optimizer=make_optimizer(options, steps * options.epochs), jit_compile=options.jit, loss=None)
+    task.optimizer.build(task.trainable_variables)
+    if parts > 1:
+        task.train_in_parts(parts, {name: _symbol(processor.features) for name, processor in data.processors.items()})
     state = _restore(task, run) if resume else _State()
     if state.epoch < options.epochs and not state.stopped(options.patience):
         _fit(task, data, run, screen, state, steps)
@@ -92,9 +63,10 @@ def train(task: Task, data: Data, run: Run, screen: Screen, resume: bool = False
 def _fit(task: Task, data: Data, run: Run, screen: Screen, state: "_State", steps: int) -> None:
     options = data.plan.train
     epochs = range(state.epoch, options.epochs)
-    validation = data.ordered_batches("validation", options.batch) if "validation" in data.raw else None
+    validation = _validation(data, screen) if "validation" in data.raw else None
     watch = _Steps(run, state, screen, options.epochs, steps)
     callbacks: list[Any] = [keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: _reseed(task, epoch)), watch]
+    callbacks.append(_Hold(data.plan.trainable))
     if options.patience is not None:
         callbacks.append(_Best(run, state))
     if options.ema is not None:
@@ -115,6 +87,22 @@ def _fit(task: Task, data: Data, run: Run, screen: Screen, state: "_State", step
         )
     finally:
         watch.close()
+
+
+def _symbol(features: Features) -> Any:
+    return keras.KerasTensor((None, *features["shape"]), features["dtype"])
+
+
+def _validation(data: Data, screen: Screen) -> Any:
+    """Gives the held-out batches, without the last few examples that the devices cannot share."""
+    size, over = data.sizes["validation"], data.sizes["validation"] % devices()
+    if over == size:
+        raise TrainingError(f"the split 'validation' has {size} examples, too few for {devices()} devices. Give fewer devices.")
+    if over:
+        screen.say(
+            f"train     the validation loss leaves out the last {over} of {size:,}, which {devices()} devices cannot share"
+        )
+    return data.ordered_batches("validation", data.plan.train.batch, size - over)
 
 
 def _reseed(task: Task, epoch: int) -> None:
@@ -170,12 +158,25 @@ def _restore(task: Task, run: Run) -> _State:
         return state
     vars(state).update(run.load_json(path))
     weights = run.checkpoint / state.weights
-    task.optimizer.build(task.trainable_variables)
     try:
         task.load_weights(weights)
     except (OSError, ValueError) as error:
         raise RunError(f"{weights}: the checkpoint cannot be read: {error}. Start again with --force.") from error
     return state
+
+
+class _Hold(keras.callbacks.Callback):
+    """Holds encoders still until the epoch from which on each is trained."""
+
+    def __init__(self, trainable: Mapping[str, bool | int]):
+        super().__init__()
+        self.trainable = trainable
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        held = {name for name, first in self.trainable.items() if epoch + 1 < first}  # True is 1
+        if held != self.model.held:
+            self.model.hold(held)
+            self.model.make_train_function(force=True)
 
 
 class _Steps(keras.callbacks.Callback):

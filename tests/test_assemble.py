@@ -292,7 +292,7 @@ def test_a_loss_must_give_a_value_for_each_example(give, received):
 def test_a_loss_must_find_its_tensors():
     assert said("loss={type: gap, left: logit, right: label}") == (
         "--set loss: the loss 'gap' needs 'logit' (its 'left'), which neither the head nor the inputs give.\n"
-        "  Nearest: logits. Known: image, label, logits, tokens."
+        "  Nearest: logits. Known: image, label, logits, step, tokens."
     )
 
 

@@ -11,12 +11,13 @@ import pytest
 
 import mmzoo
 from mmzoo.build import load
+from mmzoo.devices import on_devices
 from mmzoo.errors import RunError, TrainingError
 from mmzoo.optimizer import make_optimizer
 from mmzoo.plan import Train
 from mmzoo.progress import Screen
 from mmzoo.run import Run
-from mmzoo.train import load_weights, on_devices, prepare
+from mmzoo.train import load_weights, prepare
 
 pytestmark = pytest.mark.usefixtures("toy_world")
 
@@ -166,7 +167,7 @@ def test_more_devices_than_there_are():
 
 
 def test_a_batch_that_devices_cannot_share(monkeypatch):
-    monkeypatch.setattr("mmzoo.train._accelerators", lambda: ["GPU:0", "GPU:1"])
+    monkeypatch.setattr("mmzoo.devices._accelerators", lambda: ["GPU:0", "GPU:1"])
     with pytest.raises(TrainingError) as raised, on_devices(Train(batch=7)):
         pass
     assert str(raised.value) == "train.batch is 7, which 2 devices cannot share evenly. Give a multiple of 2."
