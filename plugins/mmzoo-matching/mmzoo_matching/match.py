@@ -29,7 +29,7 @@ Streams = dict[str, Stream]
 
 
 class Match(Head):
-    """Embeds pictures and texts in one space, searches a gallery of pictures and classifies by names.
+    """Embeds pictures and texts in one space; searches and names pictures.
 
     Each stream is averaged over its real tokens and scaled to length 1; put a fusion `project` before it unless the encoders
     give one dim already.

@@ -12,7 +12,7 @@ SMALLEST = 1e-12
 
 
 class Project(keras.layers.Layer):
-    """Brings each stream into one shared space: its mean token, projected to length 1.
+    """Projects each stream's mean token into one shared space, to length 1.
 
     `W x / |W x|`, x the mean of the real tokens, W each stream's own; the length is taken in float32. Any number of streams; an
     absent one stays absent.
