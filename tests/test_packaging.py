@@ -47,9 +47,12 @@ def requirements(package: Path, *extras: str) -> dict[str, Requirement]:
     return {canonicalize_name(requirement.name): requirement for requirement in found}
 
 
+def extras(package: Path) -> list[str]:
+    return list(config(package)["options.extras_require"]) if config(package).has_section("options.extras_require") else []
+
+
 def all_requirements(package: Path) -> list[Requirement]:
-    extras = config(package)["options.extras_require"] if config(package).has_section("options.extras_require") else {}
-    return [r for extra in ([], *([e] for e in extras)) for r in requirements(package, *extra).values()]
+    return [r for extra in ([], *([e] for e in extras(package))) for r in requirements(package, *extra).values()]
 
 
 def imported(files: list[Path]) -> set[str]:
@@ -89,7 +92,7 @@ def each(function):
 def test_what_is_imported_is_declared(package):
     files = [path for path in module(package).rglob("*.py") if "testing" not in path.parts]
     own = canonicalize_name(config(package)["metadata"]["name"])
-    assert used(files) - {own} - set(requirements(package)) == set()
+    assert used(files) - {own} - set(requirements(package, *set(extras(package)) - {"test"})) == set()
 
 
 def test_what_the_conformance_kit_imports_is_declared():

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import keras
 import keras_hub
-import numpy as np
 from keras import ops
 
 from mmzoo import Rate, Stream, StreamError, make_stream, suggest
@@ -106,11 +105,13 @@ def load_scale(preset: str, default: Scale) -> Scale:
             if not str(error).startswith("Unable to find a subclass"):  # KerasHub has converters for most of its backbones
                 raise
             return default
-    factor, offset = (
-        other if value is None else np.asarray(value, "float32")
-        for value, other in ((converter.scale, 1.0), (converter.offset, 0.0))
-    )
-    return Scale(factor, offset)
+    return Scale(_numbers(converter.scale, 1.0), _numbers(converter.offset, 0.0))
+
+
+def _numbers(value: Any, default: float) -> Any:
+    if value is None:
+        return default
+    return tuple(value) if isinstance(value, Sequence) else value
 
 
 @contextmanager
