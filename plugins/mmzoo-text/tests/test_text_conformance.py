@@ -19,7 +19,6 @@ test_conformance = conformance(
     ProcessorCase("wordpiece", TEXTS, options={"length": 20, "size": 200}),
     ProcessorCase("wordpiece", TEXTS, options={"length": 20, "size": 60, "start": False}, exact=False, label="rare"),
     EncoderCase("bert", IDS, options=BLOCKS),
-    EncoderCase("bert", IDS, options=BLOCKS | {"pool": "mean"}, label="mean"),
     EncoderCase("bert", IDS, options=BLOCKS | {"pool": "none"}, label="states"),
     EncoderCase("text_transformer", IDS, options=BLOCKS),
     EncoderCase("text_transformer", IDS, options=BLOCKS | {"pool": "none", "activation": "gelu", "mlp": 12}, label="states"),

@@ -103,7 +103,7 @@ def test_a_learned_vocabulary_is_read_as_hugging_face_does(start):
 LEARNED = adapted(size=400)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.text(ALPHABET, max_size=16), min_size=1, max_size=8))
 def test_any_text_is_read_as_hugging_face_does(texts):
     expected = reference(list(LEARNED.vocabulary), texts)
@@ -118,7 +118,7 @@ def test_special_pieces_in_a_text_are_text():
     assert UNKNOWN not in row
 
 
-@pytest.mark.parametrize("size", [8, 40, 150, 400, 5000])
+@pytest.mark.parametrize("size", [8, 150, 5000])
 def test_a_learned_vocabulary_is_no_larger_than_asked(size):
     vocabulary = adapted(size=size).vocabulary
     assert len(vocabulary) <= size
