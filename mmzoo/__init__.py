@@ -6,10 +6,11 @@ Importing this package imports neither Keras nor TensorFlow; the names below are
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mmzoo.build import build, check, load  # at once, so that the name is the function's and not the module's
+from mmzoo.build import build, check  # at once, so that the name is the function's and not the module's
 from mmzoo.dataset import FAULT, ROW, SPLITS, Card, Dataset
 from mmzoo.errors import DataError, MmzooError, PluginError, StreamError, suggest
 from mmzoo.hookspecs import hookimpl
+from mmzoo.model import load
 from mmzoo.options import Count, Examples, Fraction, InputName, Positive, PositiveFloat, Rate
 
 if TYPE_CHECKING:

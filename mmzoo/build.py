@@ -10,12 +10,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmzoo.backend import choose_backend, set_backend
+from mmzoo.backend import choose_backend
 from mmzoo.catalog import Catalog
-from mmzoo.errors import MmzooError, RunError, suggest
+from mmzoo.errors import RunError
+from mmzoo.model import Model, fill_gallery, load
 from mmzoo.plan import Plan
 from mmzoo.plugins import discover
-from mmzoo.recipe import Recipe, place, read_recipe
+from mmzoo.recipe import read_recipe
 from mmzoo.resolve import resolve
 
 if TYPE_CHECKING:
@@ -112,20 +113,7 @@ def finish(run: "Run", screen: "Screen", catalog: Catalog | None = None, data: "
     export(model, screen, data)
 
 
-def fill_gallery(model: "Model", screen: "Screen", data: "Data") -> "Model":
-    """Embeds what the model searches and keeps it in the run; gives the model that searches it."""
-    from mmzoo.gallery import collect
-    from mmzoo.serving import Served
-
-    wanted = model.task.head.gallery
-    if wanted is None:
-        return model
-    entries = collect(model.plan, model.served, wanted, data, screen)
-    entries.save(model.run)
-    return replace(model, served=Served(model.task, model.served.processors, entries))
-
-
-def evaluate(model: "Model", screen: "Screen", data: "Data | None" = None) -> dict[str, Any]:
+def evaluate(model: Model, screen: "Screen", data: "Data | None" = None) -> dict[str, Any]:
     """Scores a trained run on its held-out split, writes its report, and gives the flat scores."""
     from mmzoo.evaluate import evaluate as score
     from mmzoo.report import report
@@ -136,79 +124,11 @@ def evaluate(model: "Model", screen: "Screen", data: "Data | None" = None) -> di
     return scores.flat()
 
 
-def export(model: "Model", screen: "Screen", data: "Data | None" = None) -> Path:
+def export(model: Model, screen: "Screen", data: "Data | None" = None) -> Path:
     """Exports a trained run and gives the folder of the version."""
     from mmzoo.export import export as write
 
     return write(model.plan, model.run, model.served, data or model.open_data(screen), screen)
-
-
-@dataclass(frozen=True)
-class Model:
-    """A trained run, reopened: its plan assembled and its weights loaded."""
-
-    plan: Plan
-    run: "Run"
-    task: Any
-    served: Any
-
-    def predict(self, signature: str | None = None, **raw: Any) -> dict[str, Any]:
-        """Answers a batch of raw values, as the exported model does.
-
-        Args:
-            signature: Which one; the default one if not given.
-            raw: For each of its inputs a list of encoded bytes or strings.
-
-        Returns:
-            Output name -> array whose first axis is the batch.
-
-        Raises:
-            MmzooError: There is no such signature, or it takes other inputs.
-        """
-        name, known = signature or self.served.default, self.served.answers
-        if name not in known:
-            raise MmzooError(f"the model has no signature '{name}'. {suggest(name, known)}")
-        inputs = known[name].inputs
-        if set(raw) != set(inputs):
-            found = ", ".join(raw) or "nothing"
-            raise MmzooError(f"the signature '{name}' takes {', '.join(inputs)}, received {found}.")
-        return self.served.ask(name, *[raw[one] for one in inputs])
-
-    def open_data(self, screen: "Screen") -> "Data":
-        """Reads the run's data, from where the build read it, through the run's own processors.
-
-        Raises:
-            DataError: It is not there any more, or cannot be read.
-        """
-        from mmzoo.data import open_data
-
-        return open_data(replace(self.plan, dataset=self.plan.data.make()), screen, self.served.processors)
-
-
-def load(run: "str | Path | Run", catalog: Catalog | None = None) -> Model:
-    """Reopens a trained run by assembling its plan and loading its weights; under the TensorFlow backend alone.
-
-    Its data need not be there; `Model.open_data` looks for it.
-
-    Raises:
-        RunError: The folder holds no trained run.
-        RecipeError: The installed plugins do not fit the run's plan any more.
-    """
-    set_backend("tensorflow")
-    from mmzoo.assemble import assemble
-    from mmzoo.data import make_processors
-    from mmzoo.gallery import load_entries
-    from mmzoo.run import Run
-    from mmzoo.serving import Served
-    from mmzoo.train import load_weights, prepare
-
-    run = run if isinstance(run, Run) else Run(Path(run))
-    plan = resolve(_saved_recipe(run), catalog or discover(), with_data=False)
-    prepare(plan.train)
-    processors = run.load_processors(make_processors(plan))
-    task, _ = assemble(plan, {name: processor.features for name, processor in processors.items()})
-    load_weights(task, run)
-    return Model(plan, run, task, Served(task, processors, load_entries(run)))
 
 
 def _train(plan: Plan, run: "Run", screen: "Screen", resume: bool, force: bool) -> "Data":
@@ -292,14 +212,6 @@ def _check_same(plan: Plan, run: "Run") -> None:
             f"{run.folder}: the recipe is not the one that this run began with; changed: {', '.join(changed)}.\n"
             "Undo the change to resume, replace the run with --force, or choose another folder with --out."
         )
-
-
-def _saved_recipe(run: "Run") -> Recipe:
-    if not run.weights.exists():
-        there = ", ".join(run.contents()) or "no run"
-        raise RunError(f"{run.folder}: expected a trained run, found {there}. `mmzoo build RECIPE` makes one.")
-    saved = run.load_json(run.plan)["recipe"]
-    return Recipe(run.recipe.read_text("utf-8"), place(saved, str(run.plan)), str(run.plan))
 
 
 def _versions(plan: Plan) -> dict[str, str]:

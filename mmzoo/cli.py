@@ -113,7 +113,7 @@ def plugins() -> None:
 def evaluate(run: Path) -> None:
     """Score RUN on its held-out split again and rewrite its report."""
     from mmzoo.build import evaluate as score
-    from mmzoo.build import load
+    from mmzoo.model import load
     from mmzoo.progress import Screen
     from mmzoo.tables import scored
 
@@ -124,13 +124,16 @@ def evaluate(run: Path) -> None:
 
 @main.command()
 @RUN
-def export(run: Path) -> None:
-    """Export RUN again as a SavedModel."""
+@SET
+def export(run: Path, overrides: tuple[str, ...]) -> None:
+    """Export RUN again as a SavedModel: under another version, say, or with another gallery to search."""
     from mmzoo.build import export as write
-    from mmzoo.build import load
+    from mmzoo.model import fill_gallery, load
     from mmzoo.progress import Screen
 
-    click.echo(write(load(run), Screen()))
+    model, screen = load(run, overrides=overrides), Screen()
+    data = model.open_data(screen)
+    click.echo(write(fill_gallery(model, screen, data) if overrides else model, screen, data))
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

@@ -4,8 +4,9 @@ A recipe is plain YAML 1.2 data: mappings, lists, strings, numbers, booleans, nu
 so a recipe can neither run code nor grow when it is read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +95,12 @@ def parse_recipe(text: str, path: str = "<recipe>", overrides: tuple[str, ...] =
     if not isinstance(root.value, dict):
         found = type(root.value).__name__
         raise RecipeError([Fault(root.where, "", f"a recipe is a mapping of keys to values, found a {found}.")])
-    for override in overrides:
-        root = _override(root, override)
-    return Recipe(text, root, path)
+    return override(Recipe(text, root, path), overrides)
+
+
+def override(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
+    """Replaces or adds values of a recipe; `read_recipe` says how."""
+    return replace(recipe, root=reduce(_override, overrides, recipe.root))
 
 
 def _text(path: Path) -> str:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import mmzoo
-from mmzoo.build import load
 from mmzoo.devices import on_devices
 from mmzoo.errors import RunError, TrainingError
+from mmzoo.model import load
 from mmzoo.optimizer import make_optimizer
 from mmzoo.plan import Train
 from mmzoo.progress import Screen
