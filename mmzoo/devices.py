@@ -102,7 +102,7 @@ def on_whole_batch(function: Callable[..., Any], tensors: Mapping[str, Any]) -> 
             own = context.all_reduce(tf.distribute.ReduceOp.SUM, upstream)[first : first + size]
             return tf.ensure_shape(own, tensor.shape)
 
-        return context.all_gather(tensor, 0), gradient
+        return tf.ensure_shape(context.all_gather(tensor, 0), (None, *tensor.shape[1:])), gradient
 
     whole = {name: gathered(tensor) if len(tensor.shape) else tensor for name, tensor in tensors.items()}
     return function(**whole)[first : first + size]
