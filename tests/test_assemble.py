@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from mmzoo import Features, Head, InputName, Positive, Signature, StreamError, hookimpl, make_stream, only_stream
+from mmzoo import Features, Head, InputName, Positive, Signature, StreamError, hookimpl, make_stream, only_stream, whole_batch
 from mmzoo.assemble import assemble
 from mmzoo.errors import RecipeError
 from mmzoo.plugins import catalog_of
@@ -154,6 +154,14 @@ def refuse(left, right) -> Any:
     raise StreamError("the loss 'refuse' takes two dims alike.")
 
 
+@whole_batch
+def maybe(logits, step, id=None, image=None) -> Any:
+    """Uses what there is, in a loop, which has no fixed shape."""
+    assert id is None
+    total = ops.fori_loop(0, step, lambda number, total: total + 1.0, ops.zeros_like(logits[:, 0]))
+    return total if image is None else total + ops.cast(image[:, 0], "float32")
+
+
 def offer(**components: str) -> dict[str, str]:
     return {name: f"{__name__}:{attribute}" for name, attribute in components.items()}
 
@@ -166,7 +174,7 @@ class Hooks:
     mmzoo_heads = hookimpl(lambda self: offer(guess="Guess"), specname="mmzoo_heads")
     mmzoo_metrics = hookimpl(lambda self: offer(judge="Judge"), specname="mmzoo_metrics")
     mmzoo_losses = hookimpl(
-        lambda self: offer(gap="gap", size="size", complain="complain", mutter="mutter", refuse="refuse"),
+        lambda self: offer(gap="gap", size="size", complain="complain", mutter="mutter", refuse="refuse", maybe="maybe"),
         specname="mmzoo_losses",
     )
     __name__ = "toys"
@@ -292,8 +300,24 @@ def test_a_loss_must_give_a_value_for_each_example(give, received):
 def test_a_loss_must_find_its_tensors():
     assert said("loss={type: gap, left: logit, right: label}") == (
         "--set loss: the loss 'gap' needs 'logit' (its 'left'), which neither the head nor the inputs give.\n"
-        "  Nearest: logits. Known: image, label, logits, step, tokens."
+        "  Nearest: logits. Known: step, image, label, logits, tokens."
     )
+
+
+def test_a_loss_is_given_what_there_is_and_the_number_of_updates():
+    (gap, *_), (maybe,) = (assembled(*loss)[0].weighted_losses for loss in ((), ("loss={type: maybe}",)))
+    assert (gap.whole, maybe.whole) == (False, True)
+    assert maybe.tensors == {name: name for name in ("logits", "step", "image")}
+    assert said("loss={type: maybe, id: picture}").partition("\n")[0] == (
+        "--set loss: the loss 'maybe' needs 'picture' (its 'id'), which neither the head nor the inputs give."
+    )
+
+
+@pytest.mark.parametrize(("given", "trained"), [("true", True), ("false", False), ("3", True)])
+def test_an_encoder_that_is_not_trained_has_no_trainable_weights(given, trained):
+    task, _ = assembled(f"encoders.image.trainable={given}")
+    assert bool(task.encoders["image"].trainable_variables) == trained
+    assert task.head.trainable_variables
 
 
 def test_what_a_component_raises_is_said_in_its_first_line_and_its_warnings_are_not():
