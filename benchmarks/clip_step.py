@@ -1,0 +1,212 @@
+"""Training step of a recipe of CLIP's shape against open_clip: pictures a second, both in one run, and their ratio.
+
+    python benchmarks/clip_step.py [RECIPE] --peer PYTHON [--set KEY=VALUE ...] [--compile]
+
+PYTHON is an interpreter that has `torch` and `open_clip_torch`. Each side is a process of its own; they take turns, and one
+stands still while the other trains. mmzoo is what `mmzoo build` trains: the recipe's task and optimizer, fed by its data.
+open_clip is a model of the same widths in its own training loop, given batches that are ready; AdamW, precision and batch
+are the recipe's. On a GPU: `--set train.backend=jax --set train.precision=mixed_bfloat16 --peak TFLOPS`.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+Shape = dict[str, Any]
+Loop = Callable[[int, Callable[[], None], Callable[[], None]], None]
+"""Trains in turns of so many steps for ever; calls one thing before each turn, the other after it."""
+
+
+def mmzoo_side(recipe: str, overrides: list[str]) -> tuple[Shape, Loop]:
+    """Makes the recipe's task; gives its shape, and what trains it."""
+    import keras
+
+    import mmzoo
+    from mmzoo.assemble import assemble
+    from mmzoo.data import open_data
+    from mmzoo.optimizer import make_optimizer
+    from mmzoo.progress import Screen
+    from mmzoo.train import prepare
+
+    plan = mmzoo.check(recipe, overrides=overrides).plan
+    data, options = open_data(plan, Screen(quiet=True)), plan.train
+    prepare(options)
+    task, _ = assemble(plan, {name: processor.features for name, processor in data.processors.items()})
+    task.compile(optimizer=make_optimizer(options, 1000), jit_compile=options.jit, loss=None)
+    batches = data.batches("train", options.batch, options.seed, range(10**6))
+
+    def loop(steps: int, before: Callable[[], None], after: Callable[[], None]) -> None:
+        turn = keras.callbacks.LambdaCallback(on_epoch_begin=lambda *_: before(), on_epoch_end=lambda *_: after())
+        task.fit(batches, steps_per_epoch=steps, epochs=10**6, shuffle=False, callbacks=[turn], verbose=0)
+
+    features, image, text = data.processors, *plan.encoders
+    pixels, ids = features[image].features, features[text].features
+    vision, language = (plan.encoders[name].options for name in (image, text))
+    shape = {"batch": options.batch, "bf16": options.precision == "mixed_bfloat16", "weights": task.count_params()}
+    shape |= {"embed": task.fusion.dim, "size": pixels["shape"][0], "length": ids["shape"][0]}
+    shape |= {"vocabulary": ids["vocabulary"], "patch": vision["patch"]}
+    shape |= {
+        name: {key: one[key] for key in ("dim", "depth", "heads")} for name, one in (("image", vision), ("text", language))
+    }
+    return shape, loop
+
+
+def open_clip_side(shape: Shape, compiled: bool) -> tuple[Shape, Loop]:
+    """Makes open_clip's model of a shape; gives what it is, and what trains it."""
+    import open_clip
+    import torch
+    from open_clip_train.train import train_one_epoch
+
+    image, text, batch = shape["image"], shape["text"], shape["batch"]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    vision = {"width": image["dim"], "layers": image["depth"], "head_width": image["dim"] // image["heads"]}
+    vision |= {"patch_size": shape["patch"], "image_size": shape["size"]}
+    language = {"width": text["dim"], "layers": text["depth"], "heads": text["heads"]}
+    language |= {"context_length": shape["length"], "vocab_size": shape["vocabulary"]}
+    model = open_clip.CLIP(shape["embed"], vision, language, output_dict=True).to(device)
+    weights = sum(weight.numel() for weight in model.parameters())
+    model = torch.compile(model) if compiled else model
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-4)
+    pictures = torch.randn(batch, 3, shape["size"], shape["size"])
+    texts = torch.randint(1, shape["vocabulary"] - 1, (batch, shape["length"]))
+    texts[:, -1] = shape["vocabulary"] - 1  # the end token is the largest
+    args = argparse.Namespace(device=device, precision="amp_bf16" if shape["bf16"] else "fp32", batch_size=batch, world_size=1)
+    vars(args).update(accum_freq=1, distill=False, skip_scheduler=True, grad_clip_norm=None, horovod=False, wandb=False)
+    vars(args).update(rank=0, local_rank=0, log_local=False, log_every_n_steps=10**9)
+
+    loss = open_clip.ClipLoss()
+
+    def loop(steps: int, before: Callable[[], None], after: Callable[[], None]) -> None:
+        data = {"train": Ready([(pictures, texts)] * steps)}
+        while True:
+            before()
+            train_one_epoch(model, data, loss, 0, optimizer, None, None, None, args)
+            if device == "cuda":
+                torch.cuda.synchronize()
+            after()
+
+    return {"weights": weights, "device": device}, loop
+
+
+class Ready(list[Any]):
+    """Batches as open_clip's loop wants its data."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Does nothing: there is no order to change."""
+
+    @property
+    def dataloader(self) -> Any:
+        """What the batches are read from."""
+        self.num_batches = self.num_samples = len(self)
+        return self
+
+
+def serve(steps: int, shape: Shape, loop: Loop) -> None:
+    """Says what was made, then trains a turn for each line of the standard input and says the seconds that it took."""
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is no answer
+    began: list[float] = []
+
+    def before() -> None:
+        if not sys.stdin.readline():
+            os._exit(0)  # nobody asks any more
+        began[:] = time.perf_counter(), time.process_time()
+
+    def after() -> None:
+        print(json.dumps([time.perf_counter() - began[0], time.process_time() - began[1]]), file=answer, flush=True)
+
+    print(json.dumps(shape), file=answer, flush=True)
+    loop(steps, before, after)
+
+
+class Side:
+    """A process that trains when it is asked to."""
+
+    def __init__(self, python: str, *options: str):
+        command = [python, __file__, *options]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.shape = self._read()
+
+    def _read(self) -> Any:
+        line = self.process.stdout.readline() if self.process.stdout else ""
+        if not line:
+            sys.exit(f"{' '.join(map(str, self.process.args))}: it stopped; its reason stands above.")  # type: ignore[arg-type]
+        return json.loads(line)
+
+    def train(self) -> list[float]:
+        """Trains a turn and gives its seconds and those of the processor's cores."""
+        assert self.process.stdin is not None
+        print(file=self.process.stdin, flush=True)
+        return self._read()
+
+
+def floating_point_operations(shape: Shape) -> float:
+    """Counts those of a training step for one pair, products of matrices alone: three times a forward pass."""
+
+    def tower(of: Shape, tokens: int) -> int:
+        return of["depth"] * (12 * tokens * of["dim"] ** 2 + 2 * tokens**2 * of["dim"])
+
+    patches = (shape["size"] // shape["patch"]) ** 2
+    cut = patches * shape["patch"] ** 2 * 3 * shape["image"]["dim"]
+    return 6 * (cut + tower(shape["image"], patches + 1) + tower(shape["text"], shape["length"]))
+
+
+def compare(given: argparse.Namespace) -> None:
+    """Lets both sides take turns and prints what they reach."""
+    sets = [part for override in given.overrides for part in ("--set", override)]
+    steps = ["--steps", str(given.steps)]
+    ours = Side(sys.executable, "--side", "mmzoo", given.recipe, *steps, *sets)
+    theirs = Side(given.peer, "--side", json.dumps(ours.shape), *steps, *(["--compile"] if given.compile else []))
+    sides = {"mmzoo": ours, "open_clip": theirs}
+    turns: dict[str, list[list[float]]] = {name: [] for name in sides}
+    for side in sides.values():
+        side.train()  # compiles
+    for _ in range(given.turns):
+        for name, side in sides.items():
+            turns[name].append(side.train())
+    rates, costs = {}, {}
+    for name, side in sides.items():
+        rates[name], costs[name] = report(name, side.shape["weights"], turns[name], given, ours.shape)
+    ratio, saved = rates["mmzoo"] / rates["open_clip"], costs["open_clip"] / costs["mmzoo"]
+    print(f"mmzoo trains {ratio:.2f} times as many pictures a second, {saved:.2f} times as many in a second of a core")
+
+
+def report(name: str, weights: int, turns: list[list[float]], given: argparse.Namespace, shape: Shape) -> tuple[float, float]:
+    """Prints a side's turns and gives its pictures a second and a core's least seconds for one."""
+    pictures, (walls, cores) = given.steps * shape["batch"], zip(*turns, strict=True)
+    rate, best, cost = pictures / statistics.median(walls), pictures / min(walls), min(cores) / pictures
+    said = f"median {rate:.1f} pictures/s, best {best:.1f}; {1000 * cost:.1f} ms of a core for one"
+    if given.peak:
+        said += f"; {rate * floating_point_operations(shape) / (given.peak * 1e12):.1%} of the peak"
+    print(f"{name:9} {weights:,} weights: {said}", flush=True)
+    return rate, cost
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("recipe", nargs="?", default="recipes/openmoji/clip.yaml")
+    parser.add_argument("--peer", default=os.environ.get("OPEN_CLIP_PYTHON", sys.executable), help="or OPEN_CLIP_PYTHON")
+    parser.add_argument("--set", action="append", default=[], dest="overrides")
+    parser.add_argument("--compile", action="store_true", help="open_clip through torch.compile, as its --torchcompile")
+    parser.add_argument("--steps", type=int, default=8, help="of a turn")
+    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--peak", type=float, help="of the device, in TFLOPS: the share of it that is reached is said too")
+    parser.add_argument("--side", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.side is None:
+        compare(given)
+    elif given.side == "mmzoo":
+        serve(given.steps, *mmzoo_side(given.recipe, given.overrides))
+    else:
+        serve(given.steps, *open_clip_side(json.loads(given.side), given.compile))
+
+
+if __name__ == "__main__":
+    main()
