@@ -94,6 +94,7 @@ class Train:
         batch: Examples per step, over all devices.
         optimizer: A Keras optimizer by its identifier, with its options. `learning_rate` may be a Keras schedule by
             its identifier; a schedule's `decay_steps` left out is the number of steps of the whole training.
+            `weight_decay` spares weights of less than two axes: biases, gains, a temperature.
         clip: Largest global norm of the gradient.
         accumulate: Steps whose gradients are averaged before one update.
         accumulate_contrastive: Parts of a batch that are encoded one after the other, and again once the loss of the whole

@@ -50,6 +50,7 @@ def train(task: Task, data: Data, run: Run, screen: Screen, resume: bool = False
     if size < options.batch:
         check_shares(f"the only batch of the training split has {size} examples", size, devices(), parts)
     task.compile(optimizer=make_optimizer(options, steps * options.epochs), jit_compile=options.jit, loss=None)
+    _spare_vectors(task)
     task.optimizer.build(task.trainable_variables)
     if parts > 1:
         task.train_in_parts(parts, {name: _symbol(processor.features) for name, processor in data.processors.items()})
@@ -58,6 +59,12 @@ def train(task: Task, data: Data, run: Run, screen: Screen, resume: bool = False
         _fit(task, data, run, screen, state, steps)
     _finish(task, run, state, options)
     return state.history
+
+
+def _spare_vectors(task: Task) -> None:
+    """Keeps weight decay from biases, gains of normalisations and single numbers such as a temperature."""
+    optimizer: Any = getattr(task.optimizer, "inner_optimizer", task.optimizer)
+    optimizer.exclude_from_weight_decay(var_list=[weight for weight in task.trainable_variables if len(weight.shape) < 2])
 
 
 def _fit(task: Task, data: Data, run: Run, screen: Screen, state: "_State", steps: int) -> None:

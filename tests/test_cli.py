@@ -19,7 +19,7 @@ from mmzoo.predict import Answer, Exported, open_export, typed
 from mmzoo.run import Run
 from mmzoo.tables import _samples, answered
 
-FIRST_PARTY = ("mmzoo-captioning", "mmzoo-datasets", "mmzoo-image", "mmzoo-text")
+FIRST_PARTY = ("mmzoo-answering", "mmzoo-captioning", "mmzoo-datasets", "mmzoo-image", "mmzoo-matching", "mmzoo-text")
 
 
 def run(*arguments: str) -> str:
@@ -74,7 +74,8 @@ def test_show_tells_a_components_options_and_source(path):
     assert "Reads a picture with a residual network and gives its last map as tokens." in printed
     options = {row[0]: row[1:] for row in rows(printed.partition("what it does\n")[2]) if len(row) > 2}
     parameters = [p for p in inspect.signature(loaded.__init__).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    assert {p.name: str(p.default) for p in parameters if p.name != "features"} == {k: v[1] for k, v in options.items()}
+    expected = {p.name: str(p.default) for p in parameters if p.name != "features"} | {"trainable": "True"}
+    assert expected == {name: option[1] for name, option in options.items()}
     assert options["block"] == ["'basic' | 'bottleneck'", "basic", options["block"][2]]
 
 

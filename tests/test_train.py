@@ -196,3 +196,15 @@ def test_each_epoch_is_a_line_where_there_is_no_terminal(tmp_path, capsys):
     assert [line.split()[2] for line in lines] == ["1/2", "2/2"]
     assert all(" loss " in line and " val_loss " in line for line in lines)
     assert lines[-1].endswith("0.0 min left")
+
+
+def test_weight_decay_spares_vectors(tmp_path):
+    one_step = ("train.batch=24", "train.epochs=1")
+    with_decay, without = (
+        weights(trained(tmp_path / str(decay), *one_step, f"train.optimizer={{type: adamw, weight_decay: {decay}}}"))
+        for decay in (0.5, 0.0)
+    )
+    same = {path: np.array_equal(value, without[path]) for path, value in with_decay.items()}
+    axes = {path: value.ndim for path, value in with_decay.items()}
+    assert {1, 2} <= set(axes.values())
+    assert same == {path: count < 2 for path, count in axes.items()}

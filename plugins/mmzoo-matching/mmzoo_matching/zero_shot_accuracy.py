@@ -30,6 +30,7 @@ class ZeroShotAccuracy:
     Source: Radford et al. 2021, "Learning transferable visual models from natural language supervision", section 3.1.
 
     Args:
+        ask: Asks the served model.
         templates: Texts, in the language of the captions, each with one `{}` where the label goes.
         top: How many labels count as found.
     """
