@@ -95,7 +95,8 @@ def model_parts(source: str) -> list[str]:
 def test_the_core_holds_no_model():
     found = {path.name: parts for path in CORE if (parts := model_parts(path.read_text("utf-8")))}
     found.pop("testing.py", None)
-    assert found == {"task.py": ["Head"], "steps.py": ["_Parts"]}  # what heads are, and the one model, which holds others' parts
+    # What heads are, and the one model, which is made of what plugins bring.
+    assert found == {"task.py": ["Head"], "steps.py": ["_Parts"]}
 
 
 def test_a_model_in_the_core_would_be_found():
@@ -205,10 +206,10 @@ def bound_to_a_backend(source: str) -> set[str]:
     return modules(source) & {"tensorflow", "jax", "torch", "tensorflow_text", "tensorflow_hub"}
 
 
+ON_TENSORFLOW_ALONE = ("tfhub",)
+"""A SavedModel runs nowhere else, and it says so."""
 MIDDLE = [
-    c
-    for c in discover().components
-    if c.kind in ("encoder", "fusion", "head", "loss") and c.name != "tfhub"  # a SavedModel runs on TensorFlow alone, and it says so
+    c for c in discover().components if c.kind in ("encoder", "fusion", "head", "loss") and c.name not in ON_TENSORFLOW_ALONE
 ]
 
 
