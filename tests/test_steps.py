@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import pytest
 from steps_on_devices import DATA, Pair, check_hold, check_parts, info_nce, make_task, prepare
+from test_train import arrays, assert_same, break_off, trained, weights
 
 from mmzoo.errors import TrainingError
 from mmzoo.task import Task
@@ -19,6 +20,25 @@ def test_parts_have_the_gradient_of_the_whole():
 
 def test_an_encoder_is_held_still():
     check_hold()
+
+
+def test_a_resumed_training_holds_an_encoder_as_long_as_an_unbroken_one(monkeypatch, toy_world, tmp_path):
+    held = ("train.epochs=4", "encoders.image.trainable=3", "encoders.image.dropout=0.5", "train.ema=0.5")
+    held += ("train.optimizer={type: adamw, learning_rate: {type: cosine_decay, initial_learning_rate: 0.01}}",)
+    whole = trained(tmp_path / "whole", *held)
+    first = weights(trained(tmp_path / "first", "encoders.image.trainable=false"))
+    encoder = [path for path in first if "encoders" in path and first[path].dtype.kind == "f"]
+    assert len(encoder) == 2
+    assert all((weights(whole)[path] != first[path]).any() for path in encoder)
+    for epoch in (1, 2, 3):  # before it is trained, as it begins, and after
+        broken = tmp_path / f"broken {epoch}"
+        with monkeypatch.context() as patch:
+            break_off(patch, epoch)
+            with pytest.raises(KeyboardInterrupt):
+                trained(broken, *held)
+        kept = arrays(broken / "checkpoint" / f"epoch-{epoch:04d}.weights.h5")
+        assert all((kept[path] == first[path]).all() == (epoch < 3) for path in encoder)
+        assert_same(whole, trained(broken, *held, resume=True))
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
