@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 import time
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 RECIPE = """
@@ -59,7 +60,7 @@ def measure(batch: int, parts: int, overrides: list[str]) -> dict[str, object]:
     from mmzoo.train import prepare
 
     plan = resolve(parse_recipe(RECIPE, "clip", tuple(overrides)), discover(), with_data=False)
-    features = {"image": {"shape": (64, 64, 3), "dtype": "uint8", "vocabulary": None}}
+    features: dict[str, Any] = {"image": {"shape": (64, 64, 3), "dtype": "uint8", "vocabulary": None}}
     features["caption"] = {"shape": (16,), "dtype": "int32", "vocabulary": WORDS}
     prepare(plan.train)
     task, _ = assemble(plan, features)
