@@ -46,11 +46,12 @@ def mmzoo_side(recipe: str, overrides: list[str]) -> tuple[Shape, Loop]:
         turn = keras.callbacks.LambdaCallback(on_epoch_begin=lambda *_: before(), on_epoch_end=lambda *_: after())
         task.fit(batches, steps_per_epoch=steps, epochs=10**6, shuffle=False, callbacks=[turn], verbose=0)
 
+    fusion: Any = plan.fusion
     features, image, text = data.processors, *plan.encoders
     pixels, ids = features[image].features, features[text].features
     vision, language = (plan.encoders[name].options for name in (image, text))
     shape = {"batch": options.batch, "bf16": options.precision == "mixed_bfloat16", "weights": task.count_params()}
-    shape |= {"embed": task.fusion.dim, "size": pixels["shape"][0], "length": ids["shape"][0]}
+    shape |= {"embed": fusion.options["dim"], "size": pixels["shape"][0], "length": ids["shape"][0]}
     shape |= {"vocabulary": ids["vocabulary"], "patch": vision["patch"]}
     shape |= {
         name: {key: one[key] for key in ("dim", "depth", "heads")} for name, one in (("image", vision), ("text", language))
