@@ -1,7 +1,6 @@
 """Run, split -> scores: the served answer of every held-out example, scored; and of baselines, the same way."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,36 +14,11 @@ from mmzoo.options import supplied_of
 from mmzoo.plan import Metric, Plan
 from mmzoo.processing import as_text
 from mmzoo.progress import Screen
+from mmzoo.scores import Row, Scores
 from mmzoo.serving import Served
 
-Row = dict[str, Any]
 BATCH = 64
 """Examples that are answered at a time."""
-
-
-@dataclass
-class Scores:
-    """What the model and the baselines scored on a split.
-
-    Args:
-        split: Which split.
-        numbers: Scorer (`model`, `most_frequent`, `nearest`) -> metric -> number.
-        rows: Each scored example: `row` says where it comes from, `references` by input, `answers` by scorer.
-        unreadable: Examples that were left out.
-    """
-
-    split: str
-    numbers: dict[str, dict[str, float]] = field(default_factory=dict)
-    rows: list[Row] = field(default_factory=list)
-    unreadable: int = 0
-
-    def flat(self) -> dict[str, Any]:
-        """Gives `{metric: number}`, baselines as `baseline.<name>.<metric>`."""
-        flat: dict[str, Any] = {"split": self.split, "examples": len(self.rows), "unreadable": self.unreadable}
-        for scorer, numbers in self.numbers.items():
-            prefix = "" if scorer == "model" else f"baseline.{scorer}."
-            flat |= {prefix + metric: number for metric, number in numbers.items()}
-        return flat
 
 
 def evaluate(plan: Plan, served: Served, data: Data, screen: Screen) -> Scores:

@@ -4,7 +4,7 @@ import json
 import math
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,17 +13,18 @@ import numpy as np
 
 from mmzoo import curves, samples, verdicts
 from mmzoo.data import Data
-from mmzoo.evaluate import Scores
 from mmzoo.plan import Plan
 from mmzoo.predict import command
 from mmzoo.processing import Processor
 from mmzoo.run import Run, write_json, write_text
+from mmzoo.scores import Scores, side_by_side
 from mmzoo.serving import Served
 
 SCORERS = {
     "model": "this model",
     "most_frequent": "the most frequent answer of the training split, whatever is asked",
     "nearest": "the answer of the nearest training example, by the distance of {what}",
+    "chance": "what any answer reaches",
 }
 """What each scorer is, in words."""
 
@@ -58,11 +59,13 @@ class Cell:
         value: As in `scores.json`; None if the scorer has none.
         best: Whether no other scorer did better.
         share: Its size beside the largest in its row, 0 to 1.
+        span: Its interval, if there is one.
     """
 
     value: float | None
     best: bool = False
     share: float = 0.0
+    span: tuple[float, float] | None = None
 
 
 def score_rows(numbers: Mapping[str, Mapping[str, float]], falling: Sequence[str] = ()) -> dict[str, list[Cell]]:
@@ -94,7 +97,9 @@ def number(value: float | None) -> str:
 
 def _facts(plan: Plan, run: Run, served: Served, data: Data, scores: Scores) -> dict[str, Any]:
     numbers = {scorer: found for scorer, found in scores.numbers.items() if found or scorer == "model"}
+    numbers, spans = side_by_side(numbers)
     rows = score_rows(numbers, _falling(plan))
+    rows |= {metric: [replace(rows[metric][0], span=span), *rows[metric][1:]] for metric, span in spans.items()}
     return {
         "plan": plan,
         "card": data.card,
@@ -103,6 +108,7 @@ def _facts(plan: Plan, run: Run, served: Served, data: Data, scores: Scores) -> 
         "scores": scores,
         "scorers": {scorer: _scorer(scorer, served) for scorer in numbers},
         "rows": rows,
+        "spanned": bool(spans),
         "beaten": [metric for metric, cells in rows.items() if any(cell.best for cell in cells) and not cells[0].best],
         "parts": list(_parts(plan)),
         "notes": {name: processor.note for name, processor in data.processors.items() if processor.note},
@@ -151,8 +157,10 @@ def _falling(plan: Plan) -> list[str]:
 
 
 def _scorer(scorer: str, served: Served) -> str:
-    inputs = served.answers[served.default].inputs
-    pixels = any(samples.is_picture(served.processors[name]) for name in inputs)
+    signature = served.answers[served.default]
+    if scorer == "nearest" and not signature.answers:
+        return "a picture is embedded as the words beside the training picture with the nearest pixels, a text as its own words"
+    pixels = any(samples.is_picture(served.processors[name]) for name in signature.inputs)
     return SCORERS.get(scorer, scorer.replace("_", " ")).format(what="their pixels" if pixels else "their features")
 
 

@@ -9,10 +9,11 @@ import tensorflow as tf
 
 from mmzoo.data import Batch, Data, plain_values
 from mmzoo.dataset import ROW
-from mmzoo.evaluate import Row, plain
+from mmzoo.evaluate import plain
 from mmzoo.gallery import find
 from mmzoo.pictures import attention_uri, data_uri, kind_of
 from mmzoo.processing import Processor
+from mmzoo.scores import Row
 from mmzoo.serving import Served
 from mmzoo.verdicts import Judged, closest, matcher
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mmzoo.catalog import Catalog, Component
+from mmzoo.scores import by_scorer, side_by_side
 
 if TYPE_CHECKING:
     from mmzoo.build import Checked
@@ -120,20 +121,16 @@ def finished(run: "Run") -> RenderableType:
 def scored(run: "Run") -> RenderableType:
     """Shows a run's scores, the model beside the baselines."""
     flat = run.load_json(run.scores)
-    scorers: dict[str, dict[str, Any]] = {"model": {}}
-    for key, value in flat.items():
-        if key.startswith("baseline."):
-            _, scorer, metric = key.split(".", 2)
-            scorers.setdefault(scorer, {})[metric] = value
-        elif key not in ("split", "examples", "unreadable"):
-            scorers["model"][key] = value
+    scorers, spans = side_by_side(by_scorer(flat))
     left_out = f", {flat['unreadable']:,} more left out as unreadable" if flat["unreadable"] else ""
     title = f"\nScores on {flat['examples']:,} examples of '{flat['split']}'{left_out}"
     if not scorers["model"]:
         return Text(f"{title}: the recipe names no metrics.\n")
     table = _table("metric", *scorers, title=title)
     for metric in scorers["model"]:
-        table.add_row(metric, *[_scalar(numbers.get(metric, "")) for numbers in scorers.values()])
+        model, *rest = [_scalar(numbers.get(metric, "")) for numbers in scorers.values()]
+        span = " ({} to {})".format(*map(_scalar, spans[metric])) if metric in spans else ""
+        table.add_row(metric, model + span, *rest)
     return table
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from mmzoo.evaluate import Row, Scores, plain
+from mmzoo.evaluate import plain
 from mmzoo.processing import Processor
+from mmzoo.scores import Row, Scores
 from mmzoo.serving import Served
 
 

@@ -10,11 +10,11 @@ from mmzoo import Card, Features, Processed, Processor, Signature, fine
 from mmzoo.catalog import Component, Plugin
 from mmzoo.data import Data
 from mmzoo.dataset import FAULT, ROW
-from mmzoo.evaluate import Scores
 from mmzoo.plan import Bound, Export, Input, Loss, Metric, Plan, Train
 from mmzoo.recipe import parse_recipe
 from mmzoo.report import report
 from mmzoo.run import Run, write_json
+from mmzoo.scores import Scores
 
 EVIL = "<script>alert('x')</script>"
 VOID = {"meta", "img", "br", "line", "circle", "path"}

@@ -13,11 +13,12 @@ from mmzoo.catalog import Component, Plugin
 from mmzoo.data import Data
 from mmzoo.dataset import FAULT, ROW
 from mmzoo.errors import RecipeError
-from mmzoo.evaluate import Scores, evaluate, plain, rehearse
+from mmzoo.evaluate import evaluate, plain, rehearse
 from mmzoo.options import tensors_of
 from mmzoo.plan import Bound, Metric
 from mmzoo.progress import Screen
 from mmzoo.recipe import parse_recipe
+from mmzoo.scores import Scores
 
 QUIET = Screen(quiet=True)
 METRICS = parse_recipe("metrics:\n  - hits\n", "r.yaml").root.value["metrics"].value[0]

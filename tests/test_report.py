@@ -9,9 +9,9 @@ import tensorflow as tf
 from hand_made_run import EVIL, WEIGHTS, Text, World, make_plan, png
 
 from mmzoo import Signature
-from mmzoo.evaluate import Scores
 from mmzoo.plan import Train
 from mmzoo.report import number, score_rows
+from mmzoo.scores import Scores
 
 
 @pytest.fixture

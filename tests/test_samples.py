@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmzoo import Features, Processed, Processor, Signature, fine
-from mmzoo.evaluate import Scores
 from mmzoo.samples import LEAST, choose
+from mmzoo.scores import Scores
 from mmzoo.verdicts import confusions, judge
 
 
