@@ -15,7 +15,7 @@ MARK, WHO = "{}", "the metric 'zero_shot_accuracy'"
 
 
 class ZeroShotAccuracy:
-    """Names each held-out picture's label, out of all that occur there, by the nearest embedding of what the label is called.
+    """Names each held-out picture by the nearest of all their labels, embedded as text.
 
     A label is put into each template, the served model embeds the texts, and the label's embedding is their mean, of length 1
     before and after. `zero_shot_accuracy` is the share of pictures of which a label of theirs has the largest inner product;
