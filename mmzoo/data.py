@@ -23,6 +23,8 @@ MEMORY = 2 << 30
 """Bytes of processed examples that are kept in memory at a time: of each split by `cache: auto`, and to shuffle."""
 SHUFFLE = 50_000
 """Examples among which the next one is drawn, if so many fit; a smaller split is shuffled as a whole."""
+UNTUNED = tf.data.Options()
+UNTUNED.autotune.enabled = False  # whatever ends an iterator may have to wait for its tuner, which sleeps up to a minute
 
 Batch = dict[str, Any]
 
@@ -110,9 +112,8 @@ class Data:
 
     def values(self, split: str, name: str) -> tf.data.Dataset:
         """Gives the raw values of one input, unbatched; several for one example follow each other."""
-        rank = len(self.processors[name].raw.shape)
         column = self.raw[split].map(lambda example: example[name])
-        return column.unbatch() if len(column.element_spec.shape) > rank else column
+        return column.unbatch() if len(column.element_spec.shape) > len(self.processors[name].raw.shape) else column
 
     def raw_batches(self, split: str, batch: int = CHUNK) -> tf.data.Dataset:
         """Gives batches of raw values; an input with several values for one example is ragged."""
@@ -148,17 +149,16 @@ class Data:
             seed: What the order follows from, with the epoch's number.
             epochs: Numbers of the epochs.
         """
-        examples, size = self.examples(split), self.sizes[split]
-        among = max(1, min(SHUFFLE, MEMORY // self.bytes_each(split)))
+        examples, size, among = self.examples(split), self.sizes[split], min(SHUFFLE, MEMORY // self.bytes_each(split))
 
         def epoch(number: tf.Tensor) -> tf.data.Dataset:
-            shuffled = examples.shuffle(min(size, among), seed=number + 1000 * seed, reshuffle_each_iteration=False)
+            shuffled = examples.shuffle(max(1, min(size, among)), seed=number + 1000 * seed, reshuffle_each_iteration=False)
             key = tf.stack([seed, number])
             chosen = shuffled.enumerate().map(lambda index, example: self._choose(example, tf.random.fold_in(key, index)))
             return chosen.batch(batch, drop_remainder=size >= batch)
 
         # One epoch more than asked for is never drawn, but keeps Keras from believing that the data ran out.
-        return tf.data.Dataset.range(epochs.start, epochs.stop + 1).flat_map(epoch).prefetch(2)
+        return tf.data.Dataset.range(epochs.start, epochs.stop + 1).flat_map(epoch).prefetch(2).with_options(UNTUNED)
 
     def ordered_batches(self, split: str, batch: int, most: int = -1) -> tf.data.Dataset:
         """Gives batches of a split's first examples in order, for a held-out loss; the first of several values counts."""
@@ -270,7 +270,7 @@ def _select(split: tf.data.Dataset, inputs: Mapping[str, Input]) -> tf.data.Data
         fault = example.get(FAULT, tf.constant(""))
         return {name: example[column.field] for name, column in inputs.items()} | {ROW: row, FAULT: fault}
 
-    return split.enumerate().map(named, num_parallel_calls=tf.data.AUTOTUNE)
+    return split.enumerate().map(named, num_parallel_calls=tf.data.AUTOTUNE).with_options(UNTUNED)
 
 
 def _check_types(plan: Plan, split: tf.data.Dataset, processors: Mapping[str, Processor]) -> None:

@@ -134,6 +134,12 @@ def test_the_last_small_batch_is_left_out_in_training_and_kept_in_validation():
     assert numbers(data.ordered_batches("validation", 4)) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]
 
 
+def test_nothing_waits_for_a_tuner_of_the_pipeline():
+    data = opened(Table(train=texts(range(3)), validation=texts(range(3))))
+    for batches in (data.batches("train", 2, 0, range(1)), data.ordered_batches("validation", 2)):
+        assert batches.options().autotune.enabled is False
+
+
 def test_a_split_smaller_than_a_batch_is_a_batch():
     data = opened(Table(train=texts(range(3))))
     assert data.steps(8) == 1
