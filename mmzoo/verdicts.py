@@ -32,10 +32,13 @@ class Judged:
 def judge(served: Served, scores: Scores) -> list[Judged]:
     """Says of each scored row whether the answer is one of its references, as the answer's processor reads those.
 
-    The answer of a search is what it found first.
+    The answer of a search is what it found first, which stands there as the data has it and so is compared with the references
+    as they are.
     """
     answers, searches = _predicted(served), bool(served.answers[served.default].gallery)
-    read = {name: _as_answered(served.processors[name], scores.rows, name) for name in answers.values()}
+    read = {name: [row["references"].get(name, []) for row in scores.rows] for name in answers.values()}
+    if not searches:
+        read = {name: _as_answered(served.processors[name], references) for name, references in read.items()}
     return [
         _judged(row, answers, {name: readings[index] for name, readings in read.items()}, searches)
         for index, row in enumerate(scores.rows)
@@ -58,9 +61,8 @@ def confusions(judged: Sequence[Judged], most: int = 10) -> list[tuple[str, str,
     return [(*pair, times) for pair, times in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]]
 
 
-def _as_answered(processor: Processor, rows: Sequence[Row], name: str) -> list[list[Any]]:
+def _as_answered(processor: Processor, references: list[list[Any]]) -> list[list[Any]]:
     """Gives each row's references as an answer would say them: in lower case, say, and cut to the longest answer."""
-    references = [row["references"].get(name, []) for row in rows]
     values = [value for several in references for value in several]
     if not values or not all(isinstance(value, str) for value in values) or processor.raw.dtype != tf.string:
         return references

@@ -52,6 +52,20 @@ def test_an_answer_is_right_if_it_is_a_reference_as_the_processor_reads_it():
     assert verdicts(["abcdefghi"], [["Abcdefghijkl"]]) == [True]
 
 
+def test_what_a_search_finds_first_is_right_if_it_is_a_reference_as_the_data_has_it():
+    served = SimpleNamespace(
+        answers={"search": Signature(answer=dict, gallery="place")},
+        default="search",
+        gallery=SimpleNamespace(shows=("text",)),
+        processors={"text": Lower()},
+    )
+    rows = [
+        {"row": "0", "references": {"text": ["A Dog, running"]}, "answers": {"model": {"text": found, "ok": True}}}
+        for found in (["A Dog, running", "A cat"], ["a dog, running", "A Dog, running"])
+    ]
+    assert [one.right for one in judge(served, Scores("test", rows=rows))] == [True, False]
+
+
 def test_a_processor_that_cannot_decode_is_taken_by_its_word():
     assert verdicts(["a dog", "a dog"], [["a dog"], ["A dog"]], Silent()) == [True, False]
 
