@@ -119,6 +119,8 @@ def evaluate(model: Model, screen: "Screen", data: "Data | None" = None) -> dict
     from mmzoo.report import report
 
     data = data or model.open_data(screen)
+    if model.served.searched is None:
+        model = fill_gallery(model, screen, data)
     scores = score(model.plan, model.served, data, screen)
     report(model.plan, model.run, model.served, data, scores)
     return scores.flat()
@@ -128,7 +130,10 @@ def export(model: Model, screen: "Screen", data: "Data | None" = None) -> Path:
     """Exports a trained run and gives the folder of the version."""
     from mmzoo.export import export as write
 
-    return write(model.plan, model.run, model.served, data or model.open_data(screen), screen)
+    data = data or model.open_data(screen)
+    if model.served.searched is None:
+        model = fill_gallery(model, screen, data)
+    return write(model.plan, model.run, model.served, data, screen)
 
 
 def _train(plan: Plan, run: "Run", screen: "Screen", resume: bool, force: bool) -> "Data":

@@ -1,6 +1,5 @@
 """Run -> `Model`: a trained run, reopened by assembling its plan and loading its weights. Light until it is."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,8 +86,9 @@ def load(run: "str | Path | Run", catalog: Catalog | None = None, overrides: Ite
     from mmzoo.train import load_weights, prepare
 
     run = run if isinstance(run, Run) else Run(Path(run))
-    plan = resolve(override(_saved_recipe(run), overrides), catalog or discover(), with_data=False)
-    _check_weights_stay(plan, run)
+    saved, known = _saved_recipe(run), catalog or discover()
+    plan = resolve(override(saved, overrides), known, with_data=False)
+    _check_weights_stay(resolve(saved, known, with_data=False), plan, run)
     prepare(plan.train)
     processors = run.load_processors(make_processors(plan))
     task, _ = assemble(plan, {name: processor.features for name, processor in processors.items()})
@@ -119,12 +119,12 @@ def _saved_recipe(run: "Run") -> Recipe:
     return Recipe(run.recipe.read_text("utf-8"), place(saved, str(run.plan)), str(run.plan))
 
 
-def _check_weights_stay(plan: Plan, run: "Run") -> None:
-    saved, now = run.load_json(run.plan)["recipe"], json.loads(json.dumps(plan.plain()))
+def _check_weights_stay(trained: Plan, plan: Plan, run: "Run") -> None:
+    saved, now = trained.plain(), plan.plain()
     free = {option.name for option in options_of(plan.head.component.load()) if option.refers_to == "examples"}
     for recipe in (saved, now):
         recipe["head"] = {name: value for name, value in recipe["head"].items() if name not in free}
-    changed = [key for key in now if key != "export" and now[key] != saved.get(key)]
+    changed = [key for key in now if key != "export" and now[key] != saved[key]]
     if changed:
         named = ", ".join(["export", *(f"head.{name}" for name in sorted(free))])
         raise RunError(f"{run.folder}: {', '.join(changed)} cannot be changed after training; expected a key of {named}.")

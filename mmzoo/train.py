@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+import shutil
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -127,6 +128,7 @@ def _finish(task: Task, run: Run, state: "_State", options: Train) -> None:
     best = run.checkpoint / "best.weights.h5"
     if options.patience is not None and best.exists():
         task.load_weights(best)
+    shutil.rmtree(run.gallery, ignore_errors=True)  # other weights embedded it
     with replacing(run.weights) as beside:
         task.save_weights(beside)
     write_json(run.history, state.history)
