@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from mmzoo.data import Data, most_common
 from mmzoo.progress import Screen
@@ -56,20 +57,21 @@ def embeddings(served: Served, data: Data, split: str, wanted: Mapping[str, str]
     picture, texts = _dense_input(data, inputs), [name for name in inputs if data.processors[name].features["vocabulary"]]
     if picture is None or len(texts) != 1 or any(len(one) != 1 for one in read.values()):
         return {}
-    train = [words if words.ndim == 1 else words.sum(0) for words in _words(data, "train", texts[0])]
-    own = _words(data, split, texts[0])
+    step = _step(data, picture)
+    beside = [words if words.ndim == 1 else words.sum(0) for words in _words(data.examples("train").shard(step, 0), texts[0])]
+    own = _words(data.examples(split), texts[0])
     near = _nearest(data, picture, split, screen)
     return {
         "nearest": [
-            {output: _unit(train[index] if one == (picture,) else words) for output, one in read.items()}
+            {output: _unit(beside[index // step] if one == (picture,) else words) for output, one in read.items()}
             for words, index in zip(own, near, strict=True)
         ]
     }
 
 
-def _words(data: Data, split: str, name: str) -> Iterator[np.ndarray]:
+def _words(examples: tf.data.Dataset, name: str) -> Iterator[np.ndarray]:
     """Counts the words of each text: `(WORDS,)`, or `(texts, WORDS)` of an example that has several."""
-    for ids in data.examples(split).map(lambda example: example[name]).as_numpy_iterator():
+    for ids in examples.map(lambda example: example[name]).as_numpy_iterator():
         counts = np.zeros((*ids.shape[:-1], WORDS), "float32")
         for place, word in np.ndenumerate(ids):
             counts[(*place[:-1], word % WORDS)] += word != PAD

@@ -37,7 +37,7 @@ def evaluate(plan: Plan, served: Served, data: Data, screen: Screen) -> Scores:
     scores.unreadable = len(readable) - len(scores.rows)
     if scores.rows:
         scores.numbers["model"] = scoring.result()
-        _score_baselines(plan, served, data, scores, scoring.wanted, screen)
+        _score_baselines(plan, served, data, scores, _embedding(scoring), screen)
     return scores
 
 
@@ -109,6 +109,13 @@ def _answering(served: Served, named: Iterable[str]) -> dict[str, str]:
         if not served.answers[name].reads:
             found |= {output: name for output in served.outputs(name) if output in named and output not in found}
     return {output: name for output, name in found.items() if output not in served.outputs(served.default)}
+
+
+def _embedding(scoring: _Scoring) -> dict[str, str]:
+    """Finds the signature that answers each output which metrics name, the default one too unless it searches."""
+    served = scoring.served
+    own = {} if served.answers[served.default].gallery else served.outputs(served.default)
+    return {output: served.default for output in own if output in scoring.named} | scoring.wanted
 
 
 def _asked(scoring: _Scoring, data: Data, split: str) -> Iterator[_Asked]:

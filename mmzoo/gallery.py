@@ -68,18 +68,23 @@ def collect(plan: Plan, served: "Served", wanted: "Gallery", data: Data, screen:
         wanted: What the head says of its gallery.
         data: The recipe's.
         screen: Where progress goes.
-        most: Only so many entries.
+        most: Only the first so many of those that can be read.
 
     Raises:
         RecipeError: The source has no such split or field, or no example that can be read.
         DataError: The source cannot be had.
     """
-    examples = _examples(plan, served, wanted, data, screen).take(-1 if most is None else most)
+    examples = _examples(plan, served, wanted, data, screen)
     total = int(examples.cardinality().numpy())
-    found = list(screen.track(_embedded(served, wanted, examples), "gallery", total if total >= 0 else None))
-    entries = [entry for entry in found if entry is not None]
-    if len(entries) < len(found):
-        screen.say(f"gallery   left out {len(found) - len(entries)} of {len(found)} entries that cannot be read")
+    embedded = _embedded(served, wanted, examples.ragged_batch(min(BATCH, most or BATCH)))
+    entries, left_out = [], 0
+    for entry in screen.track(embedded, "gallery", total if total >= 0 else None):
+        left_out += entry is None
+        entries += [] if entry is None else [entry]
+        if len(entries) == most:
+            break
+    if left_out:
+        screen.say(f"gallery   left out {left_out} of {left_out + len(entries)} entries that cannot be read")
     if not entries:
         raise RecipeError([plan.head.node.fault("its gallery has no entry that can be read.", "Name another `gallery`.")])
     embeddings, texts = zip(*entries, strict=True)
@@ -126,10 +131,10 @@ def _source(plan: Plan, wanted: "Gallery", data: Data, screen: Screen) -> tf.dat
     return reduce(tf.data.Dataset.concatenate, [splits[name] for name in SPLITS if name in splits])
 
 
-def _embedded(served: "Served", wanted: "Gallery", examples: tf.data.Dataset) -> Iterator[tuple[Any, dict[str, str]] | None]:
+def _embedded(served: "Served", wanted: "Gallery", batches: tf.data.Dataset) -> Iterator[tuple[Any, dict[str, str]] | None]:
     """Gives each entry's embedding and texts, or None for one that cannot be read."""
     inputs = served.answers[wanted.signature].inputs
-    for batch in examples.ragged_batch(BATCH):
+    for batch in batches:
         raw = [one_each(batch[name], len(served.spec(name).shape)) for name in inputs]
         outputs = served.ask(wanted.signature, *raw)
         texts = {name: one_each(batch[name], 1).numpy() for name in ("id", *wanted.shows)}

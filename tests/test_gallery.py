@@ -126,6 +126,7 @@ def test_what_cannot_be_read_is_left_out_and_counted(toy, capsys):
     entries = collect(toy.plan, toy.served, toy.task.head.gallery, data, Screen())
     assert entries.texts == {"id": ["example 1"], "caption": ["b"]}
     assert "gallery   left out 1 of 2 entries that cannot be read" in capsys.readouterr().out
+    assert collect(toy.plan, toy.served, toy.task.head.gallery, data, QUIET, most=1).texts == entries.texts
 
 
 def test_entries_are_found_again_by_their_ids(toy):
