@@ -122,7 +122,7 @@ def _said(preset: str) -> Iterator[None]:
     except OSError as error:
         what = f"the preset '{preset}' cannot be fetched or read: {_line(error)}"
         raise StreamError(f"{what} Check the network, or give a folder that holds it.") from error
-    except (ValueError, TypeError, KeyError) as error:
+    except Exception as error:  # hubs and file formats have errors of their own
         raise StreamError(f"the preset '{preset}' cannot be used here: {_line(error)}") from error
 
 

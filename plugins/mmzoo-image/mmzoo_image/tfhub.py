@@ -80,7 +80,7 @@ def _load(module: str) -> Any:
     try:
         return tf.saved_model.load(module if Path(module).is_dir() else _fetch(module))
     except (OSError, ValueError, tf.errors.OpError) as error:
-        line = str(error).strip().partition("\n")[0]
+        line = str(error).strip().partition("\n")[0].removesuffix(".")
         what = f"the module '{module}' cannot be fetched or read: {line}"
         raise StreamError(f"{what}. Check the network, or give a folder that holds a SavedModel.") from error
 

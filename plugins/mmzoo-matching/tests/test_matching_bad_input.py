@@ -1,0 +1,281 @@
+"""Bad input of dual encoders, the whole way: each ends with one clear message or a defined answer."""
+
+import json
+from pathlib import Path
+
+import keras_hub
+import numpy as np
+import pytest
+import tensorflow as tf
+from click.testing import CliRunner
+
+import mmzoo
+from mmzoo.assemble import assemble
+from mmzoo.cli import main
+from mmzoo.data import open_data
+from mmzoo.plugins import discover
+from mmzoo.progress import Screen
+from mmzoo.recipe import read_recipe
+from mmzoo.resolve import resolve
+from mmzoo.run import Run
+from mmzoo.train import prepare, train
+
+RECIPE = """\
+name: pairs
+data: {type: files, table: pairs.csv, split_column: split, on_error: skip}
+inputs:
+  image: {type: image, field: image, size: 8}
+  caption: {type: words, field: caption, length: 5}
+encoders:
+  image: {type: vit, patch: 4, dim: 8, depth: 1, heads: 2}
+  caption: {type: gru, dim: 4, units: 6}
+fusion: {type: project, dim: 4}
+head: {type: match, gallery: train, results: 50}
+loss: [info_nce, sigmoid, {type: triplet, negatives: hardest}]
+train: {epochs: 1, batch: 1, seed: 3}
+metrics: [recall]
+export: {examples: 2}
+"""
+ROWS = {
+    "red.png": "a square,train",
+    "green.png": "a square,train",  # another picture of the same caption
+    "copy.png": "a square,train",  # and the same pair twice
+    "blue.png": "something blue,train",
+    "grey.png": ",train",
+    "white.png": "a square,validation",
+    "black.png": "something blue,test",
+}
+COLOURS = {"red": (255, 0, 0), "copy": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "grey": (99, 99, 99)}
+COLOURS |= {"white": (255, 255, 255), "black": (0, 0, 0)}
+
+
+def picture(name: str) -> bytes:
+    return tf.io.encode_png(np.full((8, 8, 3), COLOURS[name], "uint8")).numpy()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A folder to work in, with a table of pairs and its recipe."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("pairs")
+        patch.chdir(folder)
+        for name in COLOURS:
+            Path(f"{name}.png").write_bytes(picture(name))
+        rows = [f"{name},{rest}" for name, rest in ROWS.items()]
+        Path("pairs.csv").write_text("\n".join(["image,caption,split", *rows]) + "\n", "utf-8")
+        Path("r.yaml").write_text(RECIPE, "utf-8")
+        yield folder
+
+
+def said(*arguments: str, code: int) -> str:
+    """Runs the command line and gives what it said."""
+    result = CliRunner().invoke(main, arguments)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def built(world):
+    """What a build in batches of one pair says, with a validation split and a test split of one pair."""
+    return said("build", "r.yaml", "--out", "run", code=0)
+
+
+@pytest.fixture(scope="module")
+def model(built):
+    return mmzoo.load("run")
+
+
+# Data
+
+
+def test_a_row_without_a_caption_is_left_out_and_counted(built):
+    fault = "pairs.csv:6: the column 'caption' is empty (`columns` names those to read)"
+    assert f"data      left out 1 of the 5 examples of 'train':\n  {fault}\n" in built
+    assert "gallery   left out 1 of 5 entries that cannot be read\n" in built
+
+
+def test_a_row_without_a_caption_stops_a_build_that_leaves_nothing_out(world):
+    assert said("build", "r.yaml", "--out", "stopped", "--set", "data.on_error=stop", code=2).endswith(
+        "1 of the 5 examples of 'train' cannot be read.\n"
+        "  pairs.csv:6: the column 'caption' is empty (`columns` names those to read)\n"
+        "Mend or remove them, or leave them out with `on_error: skip` under `data`.\n"
+    )
+    assert not Path("stopped").exists()
+
+
+# Batches of one
+
+
+def test_batches_of_one_train_validate_and_score(built):
+    history = json.loads(Path("run/history.json").read_text("utf-8"))
+    assert history["val_info_nce"] == history["val_triplet"] == [0]
+    assert 0 < history["val_sigmoid"][0] < np.inf
+    scores = json.loads(Path("run/scores.json").read_text("utf-8"))
+    assert scores["rsum"] == 600  # of one pair each is the only answer
+    assert scores["text_to_image_recall@1_chance"] == 1
+
+
+def test_one_pair_has_no_negatives_to_learn_from(world):
+    plan = resolve(read_recipe("r.yaml", ("loss=[info_nce, triplet]", "train.optimizer=sgd")), discover())
+    prepare(plan.train)
+    data = open_data(plan, Screen(quiet=True))
+    task, _ = assemble(plan, {name: processor.features for name, processor in data.processors.items()})
+    before = [weight.numpy() for weight in task.weights]
+    train(task, data, Run(Path("none")), Screen(quiet=True))
+    for first, last in zip(before, task.weights, strict=True):
+        np.testing.assert_array_equal(first, last.numpy(), err_msg=last.path)
+
+
+# Asked
+
+
+def test_a_text_without_words_is_answered_as_one(model):
+    found = model.predict("search", caption=["", " ", "a square"])
+    assert found["ok"].all()
+    assert found["id"][0].tolist() == found["id"][1].tolist()
+    np.testing.assert_array_equal(found["score"][0], found["score"][1])
+    embedding = model.predict("embed_text", caption=[""])["text_embedding"]
+    np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("signature", "raw"),
+    [
+        ("search", {"caption": ["something blue", "a square"]}),
+        ("search_by_image", {"image": [picture("blue"), picture("red")]}),
+        ("embed_image", {"image": [picture("blue"), picture("red")]}),
+        ("embed_text", {"caption": ["something blue", "a square"]}),
+        ("zero_shot", {"image": [picture("blue"), picture("red")], "labels": [["blue", "a square"], ["blue", "red"]]}),
+    ],
+)
+def test_a_batch_of_one_is_answered_as_in_a_larger_one(model, signature, raw):
+    both, alone = model.predict(signature, **raw), model.predict(signature, **{name: one[:1] for name, one in raw.items()})
+    for name, values in alone.items():
+        assert len(values) == 1
+        close = np.testing.assert_allclose if values.dtype.kind == "f" else np.testing.assert_array_equal
+        close(values[0], both[name][0], **({"atol": 1e-5} if values.dtype.kind == "f" else {}))
+
+
+@pytest.mark.parametrize(
+    ("signature", "raw", "query"),
+    [
+        ("search", {"caption": ["a square"]}, "text_embedding"),
+        ("search_by_image", {"image": [picture("green")]}, "image_embedding"),
+    ],
+)
+def test_a_small_gallery_is_answered_as_a_whole_with_each_of_the_same_captions(model, signature, raw, query):
+    names = {"red": b"pairs.csv:2", "green": b"pairs.csv:3", "copy": b"pairs.csv:4", "blue": b"pairs.csv:5"}
+    entries = model.predict("embed_image", image=list(map(picture, names)))["image_embedding"].astype("float64")
+    asked = model.predict("embed_text" if "caption" in raw else "embed_image", **raw)[query].astype("float64")
+    cosines = (entries @ asked[0]).round(5)
+    order = np.argsort(-cosines, kind="stable")  # the copy stands behind what it is a copy of
+    found = model.predict(signature, **raw)
+    assert found["id"][0].tolist() == [list(names.values())[place] for place in order]
+    captions = dict.fromkeys(names.values(), b"a square") | {b"pairs.csv:5": b"something blue"}
+    assert found["caption"][0].tolist() == [captions[name] for name in found["id"][0]]
+    np.testing.assert_allclose(found["score"][0], cosines[order], atol=1e-4)
+
+
+def test_one_label_has_the_whole_score_and_no_label_none(model):
+    found = model.predict("zero_shot", image=[picture("red"), picture("blue")], labels=[["a square"], [""]])
+    np.testing.assert_allclose(found["score"], [[1], [0]], atol=1e-6)
+    assert found["ok"].all()
+
+
+BROKEN = {b"": b"image: there is no data", b"no picture": b"image: this is no JPEG, PNG, GIF or BMP picture"}
+BROKEN |= {picture("red")[:-20]: b"image: the picture's data is damaged"}
+
+
+@pytest.mark.parametrize("signature", ["search_by_image", "embed_image", "zero_shot"])
+def test_a_picture_that_cannot_be_read_is_a_fault_of_its_row(model, signature):
+    pictures = [*BROKEN, picture("red"), picture("blue")]
+    more = {"labels": [["a square", "blue"]]} if signature == "zero_shot" else {}
+    found = model.predict(signature, image=pictures, **{name: one * len(pictures) for name, one in more.items()})
+    fine = model.predict(signature, image=pictures[-2:], **{name: one * 2 for name, one in more.items()})
+    assert found["ok"].tolist() == [False] * len(BROKEN) + [True] * 2
+    assert found["reason"].tolist() == [*BROKEN.values(), b"", b""]
+    for name, values in fine.items():
+        if values.dtype.kind == "f":
+            np.testing.assert_allclose(found[name][-2:], values, atol=1e-5)
+            assert np.isfinite(found[name]).all()  # JSON has no other numbers
+        else:
+            np.testing.assert_array_equal(found[name][-2:], values)
+
+
+# What an encoder cannot have
+
+ENCODERS = {
+    "image": ("7:10", "{type: vit, patch: 4, dim: 8, depth: 1, heads: 2}"),
+    "caption": ("8:12", "{type: gru, dim: 4, units: 6}"),
+}
+"""Place and text of each in the recipe."""
+
+
+@pytest.fixture(scope="module")
+def folders(world):
+    """Weights of pictures of 12 x 12, and a file that is none."""
+    keras_hub.models.ViTBackbone((12, 12, 3), 4, 1, 1, 8, 8).save_to_preset("vit")
+    config = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "image_size": 8}
+    more = {"model_type": "vit", "patch_size": 4, "num_channels": 3, "layer_norm_eps": 1e-6, "qkv_bias": True}
+    more |= {"attention_probs_dropout_prob": 0.0, "hidden_dropout_prob": 0.0}
+    Path("damaged").mkdir()
+    Path("damaged/config.json").write_text(json.dumps(config | more), "utf-8")
+    Path("damaged/model.safetensors").write_bytes(b"no weights" * 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder", "message"),
+    [
+        (
+            "image",
+            "{type: tfhub, module: 'https://modules.example/pictures/1'}",
+            "the module 'https://modules.example/pictures/1' cannot be fetched or read: no route to host. "
+            "Check the network, or give a folder that holds a SavedModel.",
+        ),
+        (
+            "image",
+            "{type: tfhub, module: pictures}",
+            "the module 'pictures' cannot be fetched or read: pictures does not exist. "
+            "Check the network, or give a folder that holds a SavedModel.",
+        ),
+        (
+            "image",
+            "{type: resnet, weights: resnet_50_imagenett}",
+            "KerasHub has no preset 'resnet_50_imagenett' for this encoder, and there is no such folder. Nearest: ",
+        ),
+        (
+            "caption",
+            "{type: keras_hub, preset: bert_tiny_en_uncasd}",
+            "KerasHub has no preset 'bert_tiny_en_uncasd' for this encoder, and there is no such folder. Nearest: ",
+        ),
+        (
+            "caption",
+            "{type: bert, weights: bert_tiny_en_uncasd}",
+            "there is no preset and no folder 'bert_tiny_en_uncasd'. Nearest: bert_tiny_en_uncased, ",
+        ),
+        (
+            "image",
+            "{type: vit, weights: vit}",
+            "the preset 'vit' cannot be used here: its weights do not fit the shape of the pictures: "
+            "'vit_patching_and_embedding/position_embedding/embeddings' is (10, 8) in the preset and (5, 8) here.",
+        ),
+        (
+            "image",
+            "{type: vit, weights: damaged}",
+            "the preset 'damaged' cannot be used here: Error while deserializing header: header too large.",
+        ),
+    ],
+)
+def test_what_an_encoder_cannot_have_is_a_fault_of_the_recipe(folders, monkeypatch, tmp_path, name, encoder, message):
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("urllib.request.urlopen", unreachable)
+    place, read = ENCODERS[name]
+    Path("other.yaml").write_text(RECIPE.replace(read, encoder), "utf-8")
+    found = said("check", "other.yaml", code=2)
+    assert found.startswith(f"other.yaml:{place}  encoders.{name}: {message}")
+    assert found.count("\n") == 1
+
+
+def unreachable(*args, **kwargs):
+    raise OSError("no route to host")
