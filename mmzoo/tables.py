@@ -135,7 +135,7 @@ def scored(run: "Run") -> RenderableType:
 
 
 def _samples(run: "Run") -> Iterator[RenderableType]:
-    """Shows a few held-out examples, spread over the split: what was expected, what each scorer answered."""
+    """Shows a few held-out examples, spread over the split: what was expected, what was answered or found first."""
     lines = run.answers.read_text("utf-8").split("\n")[:-1]  # str.splitlines parts at characters that JSON strings may hold
     rows = [json.loads(line) for line in lines[:: max(1, len(lines) // SAMPLES)][:SAMPLES]]
     if not rows:
@@ -143,11 +143,11 @@ def _samples(run: "Run") -> Iterator[RenderableType]:
     references, answer = rows[0]["references"], rows[0]["answers"]["model"]
     outputs = [
         name for name, value in answer.items() if isinstance(value, str | float | int | dict) and name not in ("ok", "reason")
-    ]
+    ] or [name for name, value in answer.items() if _are_texts(value)]
     table = _table(*references, *[f"answered {name}" for name in outputs], title="\nHeld-out examples")
     for row in rows:
         expected = [" / ".join(map(_scalar, row["references"][name][:3])) for name in references]
-        table.add_row(*expected, *[_scalar(row["answers"]["model"].get(name)) for name in outputs])
+        table.add_row(*expected, *[_first(row["answers"]["model"].get(name)) for name in outputs])
     yield table
     yield ""
 
@@ -160,10 +160,29 @@ def answered(answers: "list[Answer]") -> RenderableType:
     for answer in answers:
         given = [" ".join(value) if isinstance(value, list) else value for value in answer.inputs.values()]
         if answer.outputs["ok"]:
-            table.add_row(*given, *[_scalar(answer.outputs[name]) for name in outputs])
+            table.add_row(*given, *_cells([answer.outputs[name] for name in outputs]))
         else:
             table.add_row(*given, Text(f"not answered: {answer.outputs['reason']}", style="red"))
     return table
+
+
+def _cells(values: list[Any]) -> list[str]:
+    """Writes an example's outputs; where several are lists of text, as ids and captions that are found, one below the other."""
+    lengths = [len(value) for value in values if _are_texts(value)]
+    if len(lengths) < 2 or len(set(lengths)) > 1:
+        return [_scalar(value) for value in values]
+    return [
+        "\n".join(map(_scalar, value)) if isinstance(value, list) and len(value) == lengths[0] else _scalar(value)
+        for value in values
+    ]
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value)
+
+
+def _first(value: Any) -> str:
+    return _scalar(value[0] if _are_texts(value) else value)
 
 
 def _scalar(value: Any) -> str:
@@ -174,7 +193,7 @@ def _scalar(value: Any) -> str:
         return f"{len(value):,} bytes"
     if isinstance(value, dict):
         return _scalar(b64decode(value["b64"]))  # bytes, as JSON holds them
-    if isinstance(value, list) and (len(value) > 8 or any(isinstance(one, list) for one in value)):
+    if isinstance(value, list) and not _are_texts(value) and (len(value) > 8 or any(isinstance(one, list) for one in value)):
         return f"{' x '.join(map(str, _shape(value)))} numbers; --json prints them"
     return ", ".join(map(_scalar, value)) if isinstance(value, list) else str(value)
 

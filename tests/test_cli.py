@@ -283,6 +283,25 @@ def test_a_list_of_files_is_one_example_each_time_it_stands(measure, tmp_path, m
     assert answers[0].plain()["outputs"]["png"] == {"b64": "iVBOR2E="}
 
 
+def test_what_a_search_finds_is_printed_one_below_the_other():
+    found = {"id": list("abcdefghij"), "caption": ["red", *["blue"] * 9], "score": [0.5] * 10, "ok": True, "reason": ""}
+    table = answered([Answer({"text": "red"}, found)])
+    assert [list(column.cells) for column in table.columns] == [
+        ["red"],
+        ["\n".join("abcdefghij")],
+        ["\n".join(["red", *["blue"] * 9])],
+        ["\n".join(["0.5"] * 10)],
+    ]
+
+
+def test_of_what_a_search_found_a_build_shows_the_first(tmp_path):
+    answer = {"id": ["a", "b"], "caption": ["red", "blue"], "score": [0.5, 0.25], "ok": True, "reason": ""}
+    row = json.dumps({"references": {"caption": ["red"]}, "answers": {"model": answer}})
+    (tmp_path / "answers.jsonl").write_text(f"{row}\n", "utf-8")
+    table, _ = _samples(Run(tmp_path))
+    assert [list(column.cells) for column in table.columns] == [["red"], ["a"], ["red"]]
+
+
 def test_an_array_is_printed_by_its_shape():
     answers = [Answer({"clip": ["a", "b"]}, {"seen": [[0.5] * 9] * 4, "png": b"\x89", "ok": True, "reason": ""})]
     assert [list(column.cells) for column in answered(answers).columns] == [
