@@ -11,7 +11,7 @@ from mmzoo.dataset import FAULT, ROW, SPLITS, Card, Dataset
 from mmzoo.errors import DataError, MmzooError, PluginError, StreamError, suggest
 from mmzoo.hookspecs import hookimpl
 from mmzoo.model import load
-from mmzoo.options import Count, Examples, Fraction, InputName, Positive, PositiveFloat, Rate
+from mmzoo.options import Count, Examples, FieldName, Fraction, InputName, Positive, PositiveFloat, Rate
 
 if TYPE_CHECKING:
     from mmzoo.processing import Processed, Processor, fine
@@ -55,6 +55,7 @@ __all__ = [
     "Dataset",
     "Examples",
     "Features",
+    "FieldName",
     "Fraction",
     "Gallery",
     "Head",

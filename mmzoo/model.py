@@ -71,7 +71,7 @@ def load(run: "str | Path | Run", catalog: Catalog | None = None, overrides: Ite
         run: The run, or its folder.
         catalog: The components; those of the installed plugins by default.
         overrides: `key=value` pairs that replace or add values of the recipe, of those that leave the weights as they are: what
-            stands under `export`, and the gallery of the head.
+            stands under `export`, and the gallery of the head and the field that names its entries.
 
     Raises:
         RunError: The folder holds no trained run.
@@ -121,7 +121,7 @@ def _saved_recipe(run: "Run") -> Recipe:
 
 def _check_weights_stay(trained: Plan, plan: Plan, run: "Run") -> None:
     saved, now = trained.plain(), plan.plain()
-    free = {option.name for option in options_of(plan.head.component.load()) if option.refers_to == "examples"}
+    free = {option.name for option in options_of(plan.head.component.load()) if option.refers_to in ("examples", "field")}
     for recipe in (saved, now):
         recipe["head"] = {name: value for name, value in recipe["head"].items() if name not in free}
     changed = [key for key in now if key != "export" and now[key] != saved[key]]

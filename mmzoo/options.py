@@ -37,6 +37,8 @@ InputName = Annotated[str, Reference("inputs")]
 Examples = Annotated[str | dict[str, Any] | None, Reference("examples")]
 """An option that names examples: a split of the recipe's data set, a data set of its own (a mapping, written as under
 `data`) with all its splits, or none."""
+FieldName = Annotated[str, Reference("field")]
+"""An option that names a field of such examples."""
 Positive = Annotated[int, Gt(0)]
 """A whole number of at least 1."""
 Count = Annotated[int, Ge(0)]

@@ -8,6 +8,7 @@ from keras import ops
 
 from mmzoo import (
     Examples,
+    FieldName,
     Gallery,
     Head,
     InputName,
@@ -68,7 +69,7 @@ class Match(Head):
         largest_scale: PositiveFloat = 100.0,
         bias: float | None = None,
         gallery: Examples = None,
-        key: str = "",
+        key: FieldName = "",
         results: Positive = 10,
         **kwargs: Any,
     ):
