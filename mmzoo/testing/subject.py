@@ -7,7 +7,7 @@ from typing import Any
 
 from mmzoo.catalog import Catalog
 from mmzoo.errors import RecipeError
-from mmzoo.options import bind, options_of, supplied_of, tensors_of
+from mmzoo.options import SUPPLIED, bind, options_of, supplied_of, tensors_of
 from mmzoo.plan import Bound
 from mmzoo.recipe import place
 from mmzoo.testing.cases import Case, DatasetCase
@@ -76,7 +76,7 @@ def check_options(subject: Subject) -> None:
     loaded = subject.loaded
     require(inspect.getdoc(loaded), "it has no docstring. Its first line is what `mmzoo list` shows.")
     if subject.case.kind != "loss":
-        loose = [name for name in tensors_of(loaded) if name not in ("features", "inputs")]
+        loose = [name for name in tensors_of(loaded) if name not in SUPPLIED]
         require(not loose, f"a recipe cannot set {_names(loose)}. Put '*' before the options: they are keyword-only.")
     for option in options_of(loaded):
         where = f"the option '{option.name}'"
