@@ -71,7 +71,8 @@ class TFHub(PictureEncoder):
         self.held = [keras.Variable(one, dtype=one.dtype.name, trainable=one.trainable) for one in _variables(concrete)]
 
     def see(self, pictures: Any, training: bool) -> Any:
-        how = {"training": training} if self.switches else {}
+        # Held still, it computes as in inference, like Keras' batch normalisation: else its running means would go on.
+        how = {"training": training and self.trainable} if self.switches else {}
         gives = self.function(ops.cast(pictures, "float32"), **how)
         return ops.cast(gives[self.picked] if isinstance(gives, Mapping) else gives, self.compute_dtype)
 

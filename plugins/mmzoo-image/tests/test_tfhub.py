@@ -96,6 +96,8 @@ def test_a_module_that_knows_training_is_told(modules):
     encoder = TFHub(features=PICTURES, module=str(modules / "trained"))
     trained, served = (np.asarray(encoder(PIXELS, training=training)["tokens"]) for training in (True, False))
     np.testing.assert_allclose(trained, served * 10, rtol=1e-5)
+    encoder.trainable = False  # held still, its batch normalisation must not go on
+    np.testing.assert_array_equal(np.asarray(encoder(PIXELS, training=True)["tokens"]), served)
 
 
 def test_a_signature_and_an_output_are_chosen(modules):
