@@ -10,15 +10,7 @@ import tensorflow as tf
 from click.testing import CliRunner
 
 import mmzoo
-from mmzoo.assemble import assemble
 from mmzoo.cli import main
-from mmzoo.data import open_data
-from mmzoo.plugins import discover
-from mmzoo.progress import Screen
-from mmzoo.recipe import read_recipe
-from mmzoo.resolve import resolve
-from mmzoo.run import Run
-from mmzoo.train import prepare, train
 
 RECIPE = """\
 name: pairs
@@ -109,22 +101,12 @@ def test_a_row_without_a_caption_stops_a_build_that_leaves_nothing_out(world):
 
 def test_batches_of_one_train_validate_and_score(built):
     history = json.loads(Path("run/history.json").read_text("utf-8"))
-    assert history["val_info_nce"] == history["val_triplet"] == [0]
-    assert 0 < history["val_sigmoid"][0] < np.inf
+    for split in ("", "val_"):  # one pair has no negatives; the sigmoid counts it by itself
+        np.testing.assert_allclose([history[f"{split}info_nce"], history[f"{split}triplet"]], 0, atol=1e-6)
+        assert 0 < history[f"{split}sigmoid"][0] < np.inf
     scores = json.loads(Path("run/scores.json").read_text("utf-8"))
     assert scores["rsum"] == 600  # of one pair each is the only answer
     assert scores["text_to_image_recall@1_chance"] == 1
-
-
-def test_one_pair_has_no_negatives_to_learn_from(world):
-    plan = resolve(read_recipe("r.yaml", ("loss=[info_nce, triplet]", "train.optimizer=sgd")), discover())
-    prepare(plan.train)
-    data = open_data(plan, Screen(quiet=True))
-    task, _ = assemble(plan, {name: processor.features for name, processor in data.processors.items()})
-    before = [weight.numpy() for weight in task.weights]
-    train(task, data, Run(Path("none")), Screen(quiet=True))
-    for first, last in zip(before, task.weights, strict=True):
-        np.testing.assert_array_equal(first, last.numpy(), err_msg=last.path)
 
 
 # Asked
