@@ -99,7 +99,7 @@ class Train:
         accumulate: Steps whose gradients are averaged before one update.
         accumulate_contrastive: Parts of a batch that are encoded one after the other, and again once the loss of the whole
             batch is known: the memory of one part and the gradient of the whole for a third more time. For losses that compare
-            the examples of a batch.
+            the examples of a batch. Batch normalisation sees one part at a time.
         ema: Momentum of the moving average of the weights that is evaluated and exported; none by default.
         precision: Keras dtype policy of the layers.
         jit: Compile the step with XLA; `auto` leaves it to Keras (off on a CPU).

@@ -196,9 +196,7 @@ class _JaxSteps(_Parts):
     def compute_loss_and_updates(self, *state: Any, optimizer_variables: Any = None, **options: Any) -> Any:
         if optimizer_variables is not None:
             with keras.StatelessScope(state_mapping=list(zip(self.optimizer.variables, optimizer_variables, strict=True))):
-                self.step = ops.convert_to_tensor(
-                    self.optimizer.iterations
-                )  # which the loss, in a scope of its own, cannot see
+                self.step = ops.convert_to_tensor(self.optimizer.iterations)  # the loss, in a scope of its own, cannot see it
         try:
             return super().compute_loss_and_updates(*state, optimizer_variables=optimizer_variables, **options)
         finally:
