@@ -136,7 +136,7 @@ def _batch(scoring: _Scoring, data: Data, batch: Mapping[str, Any]) -> Iterator[
         references = {name: plain_values(batch[name][index]) for name in texts}
         row = {"row": batch[ROW][index].numpy().decode(), "references": references, "answers": {"model": answer}}
         embedded = {output: other[output] for other in others for output in scoring.wanted if output in other}
-        yield _Asked(row, embedded | _found(row, "model", signature.answers))
+        yield _Asked(row, _found(row, "model", signature.answers) | embedded)
 
 
 def _several(served: Served, name: str, batch: Mapping[str, Any]) -> Iterator[Row]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from functools import lru_cache
@@ -12,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 import mmzoo
-from mmzoo.build import finish
+from mmzoo.build import evaluate, finish
 from mmzoo.progress import Screen
 from mmzoo.run import Run
 
@@ -156,3 +157,15 @@ def test_a_score_of_its_own_for_each_loss(run_of):
     scores = ("toy_believe_real", "toy_doubt_mismatched", "toy_doubt_generated", "toy_believe_fooling")
     total = sum(weight * np.array(history[name]) for name, weight in zip(scores, (1, 0.5, 0.5, 1), strict=True))
     np.testing.assert_allclose(total, history["loss"], rtol=1e-5)
+
+
+def test_a_run_of_an_older_version_that_lost_its_gallery_embeds_it_again(run_of, tmp_path):
+    kept = run_of("tensorflow", "matching")
+    run = Run(shutil.copytree(kept.folder, tmp_path / "run"))
+    shutil.rmtree(run.gallery)
+    plan = json.loads(run.plan.read_text("utf-8"))
+    del plan["recipe"]["train"]["accumulate_contrastive"], plan["recipe"]["encoders"]["image"]["trainable"]
+    run.plan.write_text(json.dumps(plan), "utf-8")
+    evaluate(mmzoo.load(run), Screen(quiet=True))
+    np.testing.assert_array_equal(np.load(run.gallery / "embeddings.npy"), np.load(kept.gallery / "embeddings.npy"))
+    assert run.load_json(run.scores) == kept.load_json(kept.scores)
