@@ -94,7 +94,7 @@ class Train:
         batch: Examples per step, over all devices.
         optimizer: A Keras optimizer by its identifier, with its options. `learning_rate` may be a Keras schedule by
             its identifier; a schedule's `decay_steps` left out is the number of steps of the whole training.
-            `weight_decay` spares weights of less than two axes: biases, gains, a temperature.
+            `weight_decay` spares biases, gains and single numbers.
         clip: Largest global norm of the gradient.
         accumulate: Steps whose gradients are averaged before one update.
         accumulate_contrastive: Parts of a batch that are encoded one after the other, and again once the loss of the whole
@@ -103,7 +103,8 @@ class Train:
         ema: Momentum of the moving average of the weights that is evaluated and exported; none by default.
         precision: Keras dtype policy of the layers.
         jit: Compile the step with XLA; `auto` leaves it to Keras (off on a CPU).
-        devices: How many GPUs to train on; `auto` takes all there are, or the CPU.
+        devices: How many GPUs to train on; `auto` takes all there are, or the CPU. Losses, clipping and updates are
+            those of one device with the whole batch; batch normalisation sees each device's share.
         backend: Keras backend to train on; evaluation and export are always TensorFlow's. `auto` is KERAS_BACKEND or
             tensorflow.
         patience: Stop after so many epochs without a better validation loss and keep the best weights; never by default.

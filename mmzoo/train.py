@@ -65,7 +65,10 @@ def train(task: Task, data: Data, run: Run, screen: Screen, resume: bool = False
 def _spare_vectors(task: Task) -> None:
     """Keeps weight decay from biases, gains of normalisations and single numbers such as a temperature."""
     optimizer: Any = getattr(task.optimizer, "inner_optimizer", task.optimizer)
-    optimizer.exclude_from_weight_decay(var_list=[weight for weight in task.trainable_variables if len(weight.shape) < 2])
+    spared = [
+        weight for weight in task.trainable_variables if len(weight.shape) < 2 or weight.name == "bias"
+    ]  # a GRU's has two axes
+    optimizer.exclude_from_weight_decay(var_list=spared)
 
 
 def _fit(task: Task, data: Data, run: Run, screen: Screen, state: "_State", steps: int) -> None:
