@@ -129,7 +129,7 @@ KEYS = "name, about, data, inputs, encoders, fusion, head, loss, train, metrics,
             "field: names",
             (
                 "r.yaml:5:33  inputs.caption.field: the data set 'openmoji' has no field 'names'.\n"
-                "  Its fields: image, name, emoji, group.\n"
+                "  Its fields: image, name, emoji, group, subgroup.\n"
             ),
         ),
         (
@@ -158,7 +158,7 @@ KEYS = "name, about, data, inputs, encoders, fusion, head, loss, train, metrics,
             "token_cross_entropy, tokens: tokns",
             (
                 "r.yaml:9:7  loss: the loss 'token_cross_entropy' needs 'tokns' (its 'tokens'), which neither the head nor the "
-                "inputs give.\n  Nearest: tokens, caption. Known: image, caption, logits, tokens, attention.\n"
+                "inputs give.\n  Nearest: tokens, caption. Known: step, image, caption, logits, tokens, attention.\n"
             ),
         ),
         (
@@ -447,7 +447,7 @@ def test_ctrl_c_elsewhere(monkeypatch):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys.modules["mmzoo.build"], "load", interrupted)
+    monkeypatch.setattr(sys.modules["mmzoo.model"], "load", interrupted)
     assert said("evaluate", "runs/a", code=130) == "\nStopped. Nothing is half written.\n"
 
 

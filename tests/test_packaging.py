@@ -22,6 +22,7 @@ INDIRECT = {
     "h5py": "Keras saves weights with it; TensorFlow does not work with 3.15",
     "importlib-resources": "TFDS imports it without requiring it",
     "pillow": "TFDS encodes pictures with it",
+    "safetensors": "KerasHub reads folders of Hugging Face with it",
     "tensorflow-text": "KerasHub needs it; 2.21.0 is broken",
 }
 """What is declared without being imported, and why."""

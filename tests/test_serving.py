@@ -43,7 +43,8 @@ class Real(Processor):
 
 def served_by(processors=None, **signatures: Signature) -> Served:
     """Serves signatures whose streams are the features themselves."""
-    task = SimpleNamespace(variables=[], signatures=lambda: signatures, streams=dict)
+    head = SimpleNamespace(gallery=None)
+    task = SimpleNamespace(variables=[], signatures=lambda: signatures, streams=dict, head=head)
     return Served(task, processors or {"first": Digit(), "second": Digit()})
 
 
