@@ -135,7 +135,9 @@ class Data:
 
     def examples(self, split: str) -> tf.data.Dataset:
         """Gives the readable processed examples, unbatched and in order."""
-        readable = self.processed(split).filter(lambda example: example[FAULT] == "")
+        readable = self.processed(split)
+        if self.faults[split]:
+            readable = readable.filter(lambda example: example[FAULT] == "")
         # Told the number, Keras does not read past the end to find it, which would count one batch too many in its means.
         counted = readable.apply(tf.data.experimental.assert_cardinality(self.sizes[split]))
         return counted.map(lambda example: {name: example[name] for name in self.processors})
@@ -150,12 +152,14 @@ class Data:
             epochs: Numbers of the epochs.
         """
         examples, size, among = self.examples(split), self.sizes[split], min(SHUFFLE, MEMORY // self.bytes_each(split))
+        several = any(self._several(name, spec) for name, spec in examples.element_spec.items())
 
         def epoch(number: tf.Tensor) -> tf.data.Dataset:
             shuffled = examples.shuffle(max(1, min(size, among)), seed=number + 1000 * seed, reshuffle_each_iteration=False)
-            key = tf.stack([seed, number])
-            chosen = shuffled.enumerate().map(lambda index, example: self._choose(example, tf.random.fold_in(key, index)))
-            return chosen.batch(batch, drop_remainder=size >= batch)
+            if several:
+                key = tf.stack([seed, number])
+                shuffled = shuffled.enumerate().map(lambda at, example: self._choose(example, tf.random.fold_in(key, at)))
+            return shuffled.batch(batch, drop_remainder=size >= batch)
 
         # One epoch more than asked for is never drawn, but keeps Keras from believing that the data ran out.
         return tf.data.Dataset.range(epochs.start, epochs.stop + 1).flat_map(epoch).prefetch(2).with_options(UNTUNED)
@@ -209,13 +213,17 @@ class Data:
         return {name: self._one(name, value, seed) for name, value in example.items()}
 
     def _one(self, name: str, value: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
-        if len(value.shape) == len(self.processors[name].features["shape"]):
+        if not self._several(name, value):
             return value
         if seed is None:
             return value[0]
         count = tf.shape(value)[0]
         chosen = tf.random.stateless_uniform([], seed, maxval=count, dtype=tf.int32)
         return value[chosen]
+
+    def _several(self, name: str, value: Any) -> bool:
+        """Tells whether an input holds several values for an example, by one of its values or what is known of them."""
+        return len(value.shape) > len(self.processors[name].features["shape"])
 
     def _cardinality(self, split: str) -> int | None:
         count = int(self.raw[split].cardinality().numpy())
