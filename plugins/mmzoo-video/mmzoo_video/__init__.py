@@ -1,0 +1,1 @@
+"""Video for mmzoo: frames as bytes, features of frames, encoders of frames and a video transformer."""

@@ -1,0 +1,13 @@
+"""What this plugin contributes."""
+
+from mmzoo import hookimpl
+
+
+@hookimpl
+def mmzoo_processors() -> dict[str, str]:
+    return {}
+
+
+@hookimpl
+def mmzoo_encoders() -> dict[str, str]:
+    return {}
