@@ -19,7 +19,15 @@ from mmzoo.predict import Answer, Exported, open_export, typed
 from mmzoo.run import Run
 from mmzoo.tables import _samples, answered
 
-FIRST_PARTY = ("mmzoo-answering", "mmzoo-captioning", "mmzoo-datasets", "mmzoo-image", "mmzoo-matching", "mmzoo-text", "mmzoo-video")
+FIRST_PARTY = (
+    "mmzoo-answering",
+    "mmzoo-captioning",
+    "mmzoo-datasets",
+    "mmzoo-image",
+    "mmzoo-matching",
+    "mmzoo-text",
+    "mmzoo-video",
+)
 
 
 def run(*arguments: str) -> str:
