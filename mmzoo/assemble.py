@@ -36,19 +36,20 @@ class Join:
     weights: int
 
 
-def assemble(plan: Plan, features: Mapping[str, Features]) -> tuple[Task, list[Join]]:
+def assemble(plan: Plan, features: Mapping[str, Features], kept: Mapping[str, Any] | None = None) -> tuple[Task, list[Join]]:
     """Makes the task of a plan.
 
     Args:
         plan: A resolved recipe.
         features: What each input's processor gives.
+        kept: What the encoders of a run have kept, by name, where a run is reopened.
 
     Raises:
         RecipeError: Parts that do not fit each other, with the place in the recipe.
     """
     symbols = {name: _symbol(name, known) for name, known in features.items()}
     joins: list[Join] = []
-    encoders = {name: _encoder(plan, name, features, symbols, joins) for name in plan.encoders}
+    encoders = {name: _encoder(plan, name, features, symbols, joins, (kept or {}).get(name)) for name in plan.encoders}
     streams = {name: encoder(symbols[name]) for name, encoder in encoders.items()}
     fusion = None
     if plan.fusion is not None:
@@ -66,16 +67,16 @@ def _symbol(name: str, features: Features) -> Any:
     return keras.KerasTensor((None, *features["shape"]), dtype=features["dtype"], name=name)
 
 
-def _make(bound: Bound, features: Any = None, inputs: Any = None) -> Any:
+def _make(bound: Bound, features: Any = None, inputs: Any = None, kept: Any = None) -> Any:
     wanted = supplied_of(bound.component.load())
-    supplied = {"features": features, "inputs": inputs}
+    supplied = {"features": features, "inputs": inputs, "kept": kept}
     return bound.make(**{name: supplied[name] for name in wanted})
 
 
-def _encoder(plan: Plan, name: str, features: Mapping[str, Features], symbols: Any, joins: list[Join]) -> Any:
+def _encoder(plan: Plan, name: str, features: Mapping[str, Features], symbols: Any, joins: list[Join], kept: Any) -> Any:
     bound = plan.encoders[name]
     with _blamed_on(bound.node):
-        encoder = _make(bound, features=dict(features[name]))
+        encoder = _make(bound, features=dict(features[name]), kept=kept)
         if plan.trainable[name] is False:
             encoder.trainable = False
         gives = encoder(symbols[name])

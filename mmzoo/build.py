@@ -152,32 +152,35 @@ def _train(plan: Plan, run: "Run", screen: "Screen", resume: bool, force: bool) 
         _check_same(plan, run)
     else:
         run.check_free(force)
+    begun = resume and run.checkpoint.exists()
+    kept = run.load_kept() if begun else None
     if plan.dataset.card.needs:
-        _assemble_ahead(plan)  # parts that do not fit are found before the data is made
+        _assemble_ahead(plan, kept)  # parts that do not fit are found before the data is made
     prepare(plan.train)
     # What the run has learned in is kept: of data that has changed since, the same ids would mean other words.
-    begun = resume and run.checkpoint.exists()
     data = open_data(plan, screen, run.load_processors(make_processors(plan)) if begun else None)
     with on_devices(plan.train):
-        task, joins = assemble(plan, {name: processor.features for name, processor in data.processors.items()})
+        features = {name: processor.features for name, processor in data.processors.items()}
+        task, joins = assemble(plan, features, kept)
         _rehearse(plan, task, data)
         sizes = ", ".join(f"{data.sizes[split]:,} {split}" for split in data.sizes)
         screen.say(f"data      {sizes}")
         screen.say(f"task      {sum(join.weights for join in joins):,} weights")
         run.begin(plan, _versions(plan), resume)
         run.save_processors(data.processors)
+        run.save_kept(task.encoders)
         train(task, data, run, screen, resume)
     return data
 
 
-def _assemble_ahead(plan: Plan) -> "tuple[Task, list[Join]]":
+def _assemble_ahead(plan: Plan, kept: Mapping[str, Any] | None = None) -> "tuple[Task, list[Join]]":
     """Assembles a plan on what is known of its data by now; prepares no data."""
     from mmzoo.assemble import assemble
     from mmzoo.data import learned_processors
     from mmzoo.train import prepare
 
     prepare(plan.train)
-    return assemble(plan, {name: processor.features for name, processor in learned_processors(plan).items()})
+    return assemble(plan, {name: processor.features for name, processor in learned_processors(plan).items()}, kept)
 
 
 def _rehearse(plan: Plan, task: Any, data: "Data") -> None:

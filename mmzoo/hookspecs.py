@@ -25,7 +25,11 @@ def mmzoo_processors() -> dict[str, str]:  # type: ignore[empty-body]
 
 @hookspec
 def mmzoo_encoders() -> dict[str, str]:  # type: ignore[empty-body]
-    """Encoders: options -> Keras layer, features of one input -> stream."""
+    """Encoders: options -> Keras layer, features of one input -> stream.
+
+    One that takes more than its options from elsewhere, such as a preset's shape, has it in its attribute `kept`, which JSON
+    holds, and a parameter `kept`: None at a build; when the run is reopened, what it kept, and then it needs nothing else.
+    """
 
 
 @hookspec

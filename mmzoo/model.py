@@ -91,7 +91,7 @@ def load(run: "str | Path | Run", catalog: Catalog | None = None, overrides: Ite
     _check_weights_stay(resolve(saved, known, with_data=False), plan, run)
     prepare(plan.train)
     processors = run.load_processors(make_processors(plan))
-    task, _ = assemble(plan, {name: processor.features for name, processor in processors.items()})
+    task, _ = assemble(plan, {name: processor.features for name, processor in processors.items()}, run.load_kept())
     load_weights(task, run)
     return Model(plan, run, task, Served(task, processors, load_entries(run)))
 

@@ -5,7 +5,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,11 @@ class Run:
     def processors(self) -> Path:
         """What the processors learned, a folder per input."""
         return self.folder / "processors"
+
+    @property
+    def kept(self) -> Path:
+        """What the encoders keep of the presets they started from, by name; there is none if no encoder keeps anything."""
+        return self.folder / "encoders.json"
 
     @property
     def checkpoint(self) -> Path:
@@ -166,6 +171,20 @@ class Run:
             except (OSError, ValueError) as error:
                 raise RunError(f"{self.processors / name}: this is no complete run: {error}.") from error
         return processors
+
+    def save_kept(self, encoders: Mapping[str, Any]) -> None:
+        """Writes what encoders want back when the run is reopened: the `kept` of each that has one."""
+        kept = {name: encoder.kept for name, encoder in encoders.items() if getattr(encoder, "kept", None) is not None}
+        if kept:
+            write_json(self.kept, kept)
+
+    def load_kept(self) -> dict[str, Any]:
+        """Reads what the encoders kept.
+
+        Raises:
+            RunError: It is broken.
+        """
+        return self.load_json(self.kept) if self.kept.exists() else {}
 
     def load_json(self, path: Path) -> Any:
         """Reads one of the run's JSON files.

@@ -1,7 +1,7 @@
 """What encoders of pictures share: pixels made ready, and a backbone that may come with weights."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,10 +31,14 @@ SIGNED = Scale(1 / 127.5, -1.0)
 """To -1 to 1."""
 
 
+Kept = dict[str, Any]
+"""What an encoder keeps of a preset in the run, as JSON: the backbone's shape and the scale of pixels."""
+
+
 class PictureEncoder(keras.layers.Layer):
     """Base of encoders of pictures: augments and scales pixels, and makes a stream of what the backbone sees in them.
 
-    A child sets `backbone` and `scale`, or overrides `see` or `tokens`.
+    A child sets `backbone` and `scale`, by `start_from` if they come from a preset, or overrides `see` or `tokens`.
 
     Args:
         dropout: Share of the output's numbers that is zeroed in training.
@@ -43,6 +47,7 @@ class PictureEncoder(keras.layers.Layer):
 
     backbone: Any
     scale: Scale
+    kept: Kept | None = None
 
     def __init__(self, dropout: Rate, augment: Augmentations, **kwargs: Any):
         super().__init__(**kwargs)
@@ -57,6 +62,22 @@ class PictureEncoder(keras.layers.Layer):
         factor, offset = (ops.convert_to_tensor(value, changed.dtype) for value in self.scale)
         seen = self.see(changed * factor + offset, training)
         return make_stream(self.dropout(self.tokens(seen), training=training))
+
+    def start_from(self, preset: str, kept: Kept | None, load: Callable[[], Any], scale: Scale) -> Any:
+        """Gives a preset's backbone and sets `scale`.
+
+        Args:
+            preset: Its name or folder.
+            kept: What the run has kept of it; then nothing is loaded, for the run has the weights.
+            load: Loads the backbone.
+            scale: Of a preset that has none of its own.
+        """
+        if kept is None:
+            backbone, self.scale = load(), load_scale(preset, scale)
+            self.kept = {"backbone": keras.saving.serialize_keras_object(backbone), "scale": list(self.scale)}
+            return backbone
+        self.kept, self.scale = kept, Scale(*kept["scale"])
+        return keras.saving.deserialize_keras_object(kept["backbone"])
 
     def see(self, pictures: Any, training: bool) -> Any:
         """Gives what the backbone makes of scaled pixels."""

@@ -1,6 +1,7 @@
 """EfficientNet encoder on KerasHub's backbone, cut before its last convolution."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -8,7 +9,7 @@ import keras_hub
 
 from mmzoo import Features, Positive, PositiveFloat, Rate, StreamError
 from mmzoo_image.augment import Augmentations
-from mmzoo_image.backbone import SIGNED, PictureEncoder, load_backbone, load_scale
+from mmzoo_image.backbone import SIGNED, Kept, PictureEncoder, load_backbone
 
 B0 = {
     "filters": (16, 24, 40, 80, 112, 192, 320),
@@ -31,6 +32,7 @@ class EfficientNet(PictureEncoder):
 
     Args:
         features: What is known of the pixels.
+        kept: What a run has kept of the preset.
         width: Multiplies the filters of each stage, rounded to multiples of 8; B3 has 1.2, B7 2.0.
         depth: Multiplies the blocks of each stage, rounded up; B3 has 1.4, B7 3.1.
         blocks: Blocks of each stage before `depth`; B0's if not given. Fewer stages make a smaller network.
@@ -64,13 +66,15 @@ class EfficientNet(PictureEncoder):
         weights: str | None = None,
         dropout: Rate = 0.0,
         augment: Augmentations = [],  # noqa: B006
+        kept: Kept | None = None,
         **kwargs: Any,
     ):
         super().__init__(dropout, augment, **kwargs)
         shape = tuple(features["shape"])
         if weights is not None:
-            whole = load_backbone(weights, keras_hub.models.EfficientNetBackbone, input_shape=shape)
-            self.scale = load_scale(weights, SIGNED)
+            kind = keras_hub.models.EfficientNetBackbone
+            load = partial(load_backbone, weights, kind, input_shape=shape)
+            whole = self.start_from(weights, kept, load, SIGNED)
         else:
             self.scale = SIGNED
             filters, strides, kernels, expansions = _stages(

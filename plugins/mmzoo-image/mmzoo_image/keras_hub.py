@@ -1,6 +1,7 @@
 """Any backbone of KerasHub as an encoder, of pictures or of text."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal
 
 import keras
@@ -8,7 +9,7 @@ from keras import ops
 
 from mmzoo import PAD, Features, Rate, Stream, StreamError, make_stream
 from mmzoo_image.augment import Augmentations
-from mmzoo_image.backbone import SIGNED, PictureEncoder, load_backbone, load_scale
+from mmzoo_image.backbone import SIGNED, Kept, PictureEncoder, load_backbone
 
 TEXT_INPUTS = {"token_ids", "padding_mask", "segment_ids"}
 """What a backbone of text may read; all are made of the ids."""
@@ -24,6 +25,7 @@ class KerasHub(PictureEncoder):
 
     Args:
         features: What is known of the input.
+        kept: What a run has kept of the preset.
         preset: A preset's name, such as `bert_tiny_en_uncased` or `dinov2_small`; `hf://...`, `kaggle://...`, or a folder that
             `save_to_preset` wrote. Pixels are scaled as its image converter says, to -1 to 1 if it has none.
         tokens: What the stream holds: `all` tokens; the `first` alone, which is BERT's [CLS] and a vision transformer's class
@@ -41,16 +43,13 @@ class KerasHub(PictureEncoder):
         tokens: Literal["all", "first", "last", "pooled"] = "all",
         dropout: Rate = 0.0,
         augment: Augmentations = [],  # noqa: B006  # never changed; an option's default shows in the help
+        kept: Kept | None = None,
         **kwargs: Any,
     ):
         super().__init__(dropout, augment, **kwargs)
-        self.kept = tokens
+        self.holds = tokens
         self.reads_text = features["vocabulary"] is not None
-        if self.reads_text:
-            part = _text_part(load_backbone(preset), preset, features)
-        else:
-            part = _picture_part(load_backbone(preset, image_shape=tuple(features["shape"])), preset, features)
-            self.scale = load_scale(preset, SIGNED)
+        part = self.start_from(preset, kept, partial(_load_part, preset, features), SIGNED)
         # Without what the stream does not hold, whose weights nothing would use.
         self.backbone = keras.Model(part.input, _output(part, preset, tokens))
         self._check_tokens(preset)
@@ -66,24 +65,30 @@ class KerasHub(PictureEncoder):
 
     def tokens(self, seen: Any) -> Any:
         tokens = super().tokens(seen)
-        return tokens[:, :1] if self.kept == "first" else tokens
+        return tokens[:, :1] if self.holds == "first" else tokens
 
     def _kept(self, seen: Any, mask: Any, training: bool) -> Stream:
         tokens = self.dropout(seen, training=training)
-        if self.kept == "all":
+        if self.holds == "all":
             return make_stream(tokens, mask)
-        if self.kept == "last":
+        if self.holds == "last":
             last = ops.maximum(ops.sum(ops.cast(mask, "int32"), axis=1) - 1, 0)
             tokens = ops.take_along_axis(tokens, last[:, None, None], axis=1)
-        elif self.kept == "first":
+        elif self.holds == "first":
             tokens = tokens[:, :1]
         return make_stream(tokens, ops.any(mask, axis=1, keepdims=True))
 
     def _check_tokens(self, preset: str) -> None:
         is_map = len(self.backbone.output.shape) == 4
-        if not self.reads_text and (self.kept == "last" or (self.kept == "first" and is_map)):
+        if not self.reads_text and (self.holds == "last" or (self.holds == "first" and is_map)):
             gives = "a map" if is_map else "a picture's tokens"
-            raise StreamError(f"the preset '{preset}' gives {gives}, of which tokens: {self.kept} takes nothing. Choose all.")
+            raise StreamError(f"the preset '{preset}' gives {gives}, of which tokens: {self.holds} takes nothing. Choose all.")
+
+
+def _load_part(preset: str, features: Features) -> Any:
+    if features["vocabulary"] is not None:
+        return _text_part(load_backbone(preset), preset, features)
+    return _picture_part(load_backbone(preset, image_shape=tuple(features["shape"])), preset, features)
 
 
 def _text_part(whole: Any, preset: str, features: Features) -> Any:

@@ -1,12 +1,13 @@
 """ResNet encoder on KerasHub's backbone."""
 
+from functools import partial
 from typing import Any, Literal
 
 import keras_hub
 
 from mmzoo import Features, Positive, Rate
 from mmzoo_image.augment import Augmentations
-from mmzoo_image.backbone import IMAGENET, PictureEncoder, load_backbone, load_scale
+from mmzoo_image.backbone import IMAGENET, Kept, PictureEncoder, load_backbone
 
 CHANNELS = 64
 """Of the first stage; KerasHub's backbone takes no other number."""
@@ -22,6 +23,7 @@ class ResNet(PictureEncoder):
 
     Args:
         features: What is known of the pixels.
+        kept: What a run has kept of the preset.
         blocks: Residual blocks in each stage; `[3, 4, 6, 3]` is ResNet-50's. The first stage has 64 channels, each other twice
             as many as the one before it; a bottleneck's output has four times as many.
         strides: Stride of each stage; `[1, 2, 2, 2, ...]` if not given.
@@ -45,13 +47,15 @@ class ResNet(PictureEncoder):
         weights: str | None = None,
         dropout: Rate = 0.0,
         augment: Augmentations = [],  # noqa: B006
+        kept: Kept | None = None,
         **kwargs: Any,
     ):
         super().__init__(dropout, augment, **kwargs)
         shape = tuple(features["shape"])
         if weights is not None:
-            self.backbone = load_backbone(weights, keras_hub.models.ResNetBackbone, image_shape=shape)
-            self.scale = load_scale(weights, IMAGENET)
+            kind = keras_hub.models.ResNetBackbone
+            load = partial(load_backbone, weights, kind, image_shape=shape)
+            self.backbone = self.start_from(weights, kept, load, IMAGENET)
             return
         self.scale = IMAGENET
         self.backbone = keras_hub.models.ResNetBackbone(

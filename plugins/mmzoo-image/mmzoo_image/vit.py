@@ -1,5 +1,6 @@
 """ViT encoder on KerasHub's backbones: the vision transformer, and CLIP's form of it."""
 
+from functools import partial
 from typing import Any, Literal
 
 import keras_hub
@@ -7,7 +8,7 @@ from keras import ops
 
 from mmzoo import Features, Positive, Rate, StreamError
 from mmzoo_image.augment import Augmentations
-from mmzoo_image.backbone import SIGNED, PictureEncoder, check_divides, load_backbone, load_scale, standard_scale
+from mmzoo_image.backbone import SIGNED, Kept, PictureEncoder, check_divides, load_backbone, standard_scale
 
 CLIP = standard_scale((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
@@ -23,6 +24,7 @@ class ViT(PictureEncoder):
 
     Args:
         features: What is known of the pixels.
+        kept: What a run has kept of the preset.
         patch: Side of a patch in pixels.
         dim: Numbers of a token; a multiple of `heads`.
         depth: Transformer blocks.
@@ -53,15 +55,16 @@ class ViT(PictureEncoder):
         weights: str | None = None,
         dropout: Rate = 0.0,
         augment: Augmentations = [],  # noqa: B006  # never changed; an option's default shows in the help
+        kept: Kept | None = None,
         **kwargs: Any,
     ):
         super().__init__(0.0, augment, **kwargs)
-        self.kept = tokens
+        self.holds = tokens
         _check_flavour(flavour, features["shape"], dropout)
         default = CLIP if flavour == "clip" else SIGNED
         if weights is not None:
-            self.backbone = _load(weights, features, flavour, dropout)
-            self.scale = load_scale(weights, default)
+            load = partial(_load, weights, features, flavour, dropout)
+            self.backbone = self.start_from(weights, kept, load, default)
             return
         self.scale = default
         check_divides(features, patch)
@@ -76,7 +79,7 @@ class ViT(PictureEncoder):
         patch = self.backbone.patch_size
         down, across = (patch, patch) if isinstance(patch, int) else patch
         patches = (height // down) * (width // across)
-        return {"class": seen[:, :1], "patches": seen[:, -patches:], "all": seen}[self.kept]
+        return {"class": seen[:, :1], "patches": seen[:, -patches:], "all": seen}[self.holds]
 
 
 def _check_flavour(flavour: str, shape: list[int], dropout: float) -> None:

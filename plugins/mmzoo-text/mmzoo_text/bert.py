@@ -23,6 +23,7 @@ class Bert(keras.layers.Layer):
 
     Args:
         features: What is known of the ids.
+        kept: The shape of the preset's backbone, as a run has kept it.
         dim: Of the embeddings and states; `heads` must divide it.
         depth: Transformer blocks.
         heads: Attention heads in each block.
@@ -46,15 +47,19 @@ class Bert(keras.layers.Layer):
         weights: str | None = None,
         pool: Literal["class", "mean", "none"] = "class",
         dropout: Rate = 0.1,
+        kept: dict[str, Any] | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.pool = pool
-        if weights is not None:
+        if kept is not None:
+            backbone = keras.saving.deserialize_keras_object(kept)
+        elif weights is not None:
             backbone = load_preset(keras_hub.models.BertBackbone, weights, dropout=dropout, dtype=self.dtype_policy.name)
             _check_fits(features, backbone, weights)
         else:
             backbone = _backbone(features, dim, depth, heads, mlp or 4 * dim, dropout)
+        self.kept = keras.saving.serialize_keras_object(backbone) if weights is not None else None
         self.backbone = keras.Model(backbone.input, backbone.output["sequence_output"])
 
     def build(self, shape: Any) -> None:
