@@ -10,4 +10,4 @@ def mmzoo_processors() -> dict[str, str]:
 
 @hookimpl
 def mmzoo_encoders() -> dict[str, str]:
-    return {}
+    return {"video_transformer": "mmzoo_video.video_transformer:VideoTransformer"}
