@@ -8,14 +8,38 @@ from typing import TYPE_CHECKING, Any
 
 from mmzoo.build import build, check  # at once, so that the name is the function's and not the module's
 from mmzoo.dataset import FAULT, ROW, SPLITS, Card, Dataset
-from mmzoo.errors import DataError, MmzooError, PluginError, StreamError, suggest
+from mmzoo.errors import DataError, MmzooError, PluginError, StreamError, reason_of, suggest
 from mmzoo.hookspecs import hookimpl
 from mmzoo.model import load
-from mmzoo.options import Count, Examples, FieldName, Fraction, InputName, Positive, PositiveFloat, Rate
+from mmzoo.options import (
+    Count,
+    EncoderPart,
+    Examples,
+    FieldName,
+    Fraction,
+    InputName,
+    Positive,
+    PositiveFloat,
+    ProcessorPart,
+    Rate,
+)
 
 if TYPE_CHECKING:
     from mmzoo.processing import Processed, Processor, fine
-    from mmzoo.streams import END, PAD, START, UNKNOWN, Features, Stream, make_stream, only_stream, pick_stream, pool, same_dim
+    from mmzoo.streams import (
+        END,
+        PAD,
+        START,
+        UNKNOWN,
+        Features,
+        Stream,
+        given_ids,
+        make_stream,
+        only_stream,
+        pick_stream,
+        pool,
+        same_dim,
+    )
     from mmzoo.task import Gallery, Head, Signature, whole_batch
 
 __version__ = "0.1.0"
@@ -30,6 +54,7 @@ _LAZY = {
     "UNKNOWN": "streams",
     "Features": "streams",
     "Stream": "streams",
+    "given_ids": "streams",
     "make_stream": "streams",
     "only_stream": "streams",
     "pick_stream": "streams",
@@ -53,6 +78,7 @@ __all__ = [
     "Count",
     "DataError",
     "Dataset",
+    "EncoderPart",
     "Examples",
     "Features",
     "FieldName",
@@ -66,6 +92,7 @@ __all__ = [
     "PositiveFloat",
     "Processed",
     "Processor",
+    "ProcessorPart",
     "Rate",
     "Signature",
     "Stream",
@@ -73,12 +100,14 @@ __all__ = [
     "build",
     "check",
     "fine",
+    "given_ids",
     "hookimpl",
     "load",
     "make_stream",
     "only_stream",
     "pick_stream",
     "pool",
+    "reason_of",
     "same_dim",
     "suggest",
     "whole_batch",

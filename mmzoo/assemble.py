@@ -10,10 +10,10 @@ from typing import Any
 import keras
 
 from mmzoo.errors import RecipeError, StreamError, suggest
-from mmzoo.options import supplied_of, tensors_of
+from mmzoo.options import tensors_of
 from mmzoo.plan import Bound, Loss, Plan
 from mmzoo.recipe import Node
-from mmzoo.streams import Features, check_stream, describe
+from mmzoo.streams import Features, check_stream, describe, mask_of
 from mmzoo.task import Head, Task, WeightedLoss
 
 
@@ -47,7 +47,8 @@ def assemble(plan: Plan, features: Mapping[str, Features], kept: Mapping[str, An
     Raises:
         RecipeError: Parts that do not fit each other, with the place in the recipe.
     """
-    symbols = {name: _symbol(name, known) for name, known in features.items()}
+    given = symbols_of(plan, features)
+    symbols = {name: given[name] for name in features}
     joins: list[Join] = []
     encoders = {name: _encoder(plan, name, features, symbols, joins, (kept or {}).get(name)) for name in plan.encoders}
     streams = {name: encoder(symbols[name]) for name, encoder in encoders.items()}
@@ -58,25 +59,22 @@ def assemble(plan: Plan, features: Mapping[str, Features], kept: Mapping[str, An
     _check_inputs(plan, head)
     step = keras.KerasTensor((), dtype="int32", name="step")
     losses = [_loss(loss, {"step": step, **symbols, **outputs}) for loss in plan.losses]
-    task = Task(encoders, fusion, head, losses)
-    task(symbols)
+    task = Task(encoders, fusion, head, losses, plan.train.stream_dropout)
+    task(given)
     return task, joins
 
 
-def _symbol(name: str, features: Features) -> Any:
-    return keras.KerasTensor((None, *features["shape"]), dtype=features["dtype"], name=name)
-
-
-def _make(bound: Bound, features: Any = None, inputs: Any = None, kept: Any = None) -> Any:
-    wanted = supplied_of(bound.component.load())
-    supplied = {"features": features, "inputs": inputs, "kept": kept}
-    return bound.make(**{name: supplied[name] for name in wanted})
+def symbols_of(plan: Plan, features: Mapping[str, Features]) -> dict[str, Any]:
+    """Makes symbols of what the data gives a task: the features of each input, and what is there of those that are encoded."""
+    given = {name: keras.KerasTensor((None, *known["shape"]), known["dtype"], name=name) for name, known in features.items()}
+    masks = {mask_of(name): (None, *features[name].get("mask", [])) for name in plan.encoders}
+    return given | {name: keras.KerasTensor(shape, "bool", name=name) for name, shape in masks.items()}
 
 
 def _encoder(plan: Plan, name: str, features: Mapping[str, Features], symbols: Any, joins: list[Join], kept: Any) -> Any:
     bound = plan.encoders[name]
     with _blamed_on(bound.node):
-        encoder = _make(bound, features=dict(features[name]), kept=kept)
+        encoder = bound.part(features=dict(features[name]), kept=kept)
         if plan.trainable[name] is False:
             encoder.trainable = False
         gives = encoder(symbols[name])
@@ -87,7 +85,7 @@ def _encoder(plan: Plan, name: str, features: Mapping[str, Features], symbols: A
 
 def _fusion(bound: Bound, streams: Any, joins: list[Join]) -> tuple[Any, Any]:
     with _blamed_on(bound.node):
-        fusion = _make(bound)
+        fusion = bound.part()
         gives = fusion(streams)
         if not isinstance(gives, Mapping):
             raise StreamError(f"the fusion '{bound.component.name}' must give streams by name, received {describe(gives)}.")
@@ -99,7 +97,7 @@ def _fusion(bound: Bound, streams: Any, joins: list[Join]) -> tuple[Any, Any]:
 
 def _head(plan: Plan, features: Any, symbols: Any, streams: Any, joins: list[Join]) -> tuple[Head, Any]:
     with _blamed_on(plan.head.node):
-        head = _make(plan.head, inputs={name: dict(known) for name, known in features.items()})
+        head = plan.head.part(inputs={name: dict(known) for name, known in features.items()})
         _check_targets(plan.head, head, symbols)
         outputs = head(streams, targets={name: symbols[name] for name in head.targets})
         if not isinstance(outputs, Mapping):

@@ -14,8 +14,9 @@ import tensorflow as tf
 from mmzoo.dataset import FAULT, ROW, SPLITS, Card
 from mmzoo.errors import DataError, RecipeError
 from mmzoo.plan import Input, Plan
-from mmzoo.processing import Processor, as_text
+from mmzoo.processing import Processed, Processor, as_text, lacks, process
 from mmzoo.progress import Screen
+from mmzoo.streams import mask_of
 
 CHUNK = 128
 """Examples that are processed at a time."""
@@ -140,7 +141,8 @@ class Data:
             readable = readable.filter(lambda example: example[FAULT] == "")
         # Told the number, Keras does not read past the end to find it, which would count one batch too many in its means.
         counted = readable.apply(tf.data.experimental.assert_cardinality(self.sizes[split]))
-        return counted.map(lambda example: {name: example[name] for name in self.processors})
+        named = [*self.processors, *map(mask_of, self.plan.encoders)]
+        return counted.map(lambda example: {name: example[name] for name in named})
 
     def batches(self, split: str, batch: int, seed: int, epochs: range) -> tf.data.Dataset:
         """Gives the training batches of some epochs one after the other, each shuffled anew.
@@ -183,9 +185,9 @@ class Data:
             DataError: There are some, and the recipe says to stop; or none is readable.
         """
         found = list(screen.track(self._rows(split), f"read {split}", self._cardinality(split)))
-        total, faults = len(found), [f"{row}: {reason}" for row, reason in found if reason]
+        total, faults = len(found), [f"{row}: {reason}" for row, reason, _ in found if reason]
         self.sizes[split], self.faults[split] = total - len(faults), faults
-        self.readable[split] = [not reason for _, reason in found]
+        self.readable[split] = [not reason for _, reason, _ in found]
         if faults and self.plan.on_error == "stop":
             advice = "Mend or remove them, or leave them out with `on_error: skip` under `data`."
             raise DataError(f"{len(faults)} of the {total} examples of '{split}' cannot be read.\n{_some(faults)}\n{advice}")
@@ -193,20 +195,33 @@ class Data:
             screen.say(f"data      left out {len(faults)} of the {total} examples of '{split}':\n{_some(faults)}")
         if total == len(faults):
             raise DataError(f"the split '{split}' has no example that can be read ({total} in all).")
+        for name, count in Counter(name for _, reason, lacking in found if not reason for name in lacking).items():
+            screen.say(f"data      {name} is lacking in {count} of the {self.sizes[split]} examples of '{split}'")
 
-    def _rows(self, split: str) -> Iterator[tuple[str, str]]:
-        """Processes every example, which keeps it in memory if it fits, but takes out only its row and its fault."""
-        for rows, faults in self.processed(split).map(lambda example: (example[ROW], example[FAULT])).batch(CHUNK):
-            yield from zip(map(bytes.decode, rows.numpy()), map(bytes.decode, faults.numpy()), strict=True)
+    def _rows(self, split: str) -> Iterator[tuple[str, str, list[str]]]:
+        """Processes every example, which keeps it in memory if it fits; gives its row, its fault, and what it lacks."""
+        names = [name for name in self.plan.encoders if self.plan.inputs[name].optional]
+
+        def seen(example: Batch) -> tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...]]:
+            return example[ROW], example[FAULT], tuple(~tf.reduce_any(example[mask_of(name)]) for name in names)
+
+        for rows, faults, lacking in self.processed(split).map(seen).batch(CHUNK):
+            lacked = [[name for name, one in zip(names, row, strict=True) if one] for row in zip(*lacking, strict=True)]
+            texts = [map(bytes.decode, column.numpy()) for column in (rows, faults)]
+            yield from zip(*texts, lacked or [[]] * len(rows), strict=True)
 
     def _process(self, raw: Batch) -> Batch:
         done: Batch = {ROW: raw[ROW]}
+        found = {name: _apply(processor, raw[name]) for name, processor in self.processors.items()}
+        there = {name: found[name].mask for name in self.plan.encoders}
         fault = raw[FAULT]
-        for name, processor in self.processors.items():
-            done[name], reason = _apply(processor, raw[name])
-            reason = tf.where(reason == "", "", tf.strings.join([name, ": ", reason]))
+        for name, one in found.items():
+            reason = tf.where(one.fault == "", "", tf.strings.join([name, ": ", one.fault]))
+            if self.plan.inputs[name].optional:
+                reason = tf.where(lacks(name, there), "", reason)
             fault = tf.where(fault == "", reason, fault)
-        return done | {FAULT: fault}
+            done[name] = one.features
+        return done | {mask_of(name): mask for name, mask in there.items()} | {FAULT: fault}
 
     def _choose(self, example: Batch, seed: tf.Tensor | None) -> Batch:
         """Takes one of the values where an example has several: at random, or the first."""
@@ -223,7 +238,9 @@ class Data:
 
     def _several(self, name: str, value: Any) -> bool:
         """Tells whether an input holds several values for an example, by one of its values or what is known of them."""
-        return len(value.shape) > len(self.processors[name].features["shape"])
+        known = {name: one.features["shape"] for name, one in self.processors.items()}
+        known |= {mask_of(name): self.processors[name].features.get("mask", []) for name in self.plan.encoders}
+        return len(value.shape) > len(known[name])
 
     def _cardinality(self, split: str) -> int | None:
         count = int(self.raw[split].cardinality().numpy())
@@ -296,12 +313,13 @@ def _check_types(plan: Plan, split: tf.data.Dataset, processors: Mapping[str, Pr
         raise RecipeError(faults)
 
 
-def _apply(processor: Processor, raw: Any) -> tuple[Any, tf.Tensor]:
+def _apply(processor: Processor, raw: Any) -> Processed:
     """Processes a batch in which each example may have several values; their faults are the example's."""
     rank = len(processor.raw.shape) + 1
     if len(raw.shape) == rank:
-        return processor(one_each(raw, rank))
+        return process(processor, one_each(raw, rank))
     raw = raw if isinstance(raw, tf.RaggedTensor) else tf.RaggedTensor.from_tensor(raw)
-    features, fault = processor(raw.flat_values)
+    features, fault, mask = process(processor, raw.flat_values)
     reason = tf.strings.strip(tf.strings.reduce_join(raw.with_flat_values(fault), axis=1, separator=" "))
-    return raw.with_flat_values(features), tf.where(raw.row_lengths() == 0, "there is no value", reason)
+    fault = tf.where(raw.row_lengths() == 0, "there is no value", reason)
+    return Processed(raw.with_flat_values(features), fault, raw.with_flat_values(mask))

@@ -5,6 +5,7 @@ bug of ours and keeps its traceback.
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -86,3 +87,14 @@ def suggest(name: str, known: Iterable[str]) -> str:
     if 0 < len(known) <= 12:
         parts.append(f"Known: {', '.join(known)}.")
     return " ".join(parts)
+
+
+def reason_of(error: Exception) -> str:
+    """Words in one sentence what a library raised: its first line, or which weight does not fit a model of Keras."""
+    text = str(error)
+    if shapes := re.search(r"variable\.shape=(\(.*?\)), Received: value\.shape=(\(.*?\))\..*?path=(\S+),", text, re.DOTALL):
+        here, there, path = shapes.groups()
+        return f"its weights do not fit the shape asked for: '{path}' is {there} among the weights and {here} in the model."
+    first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+    first = f"it lacks {first}" if isinstance(error, KeyError) else first
+    return first if first.endswith(".") else f"{first}."

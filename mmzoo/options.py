@@ -38,6 +38,13 @@ InputName = Annotated[str, Reference("inputs")]
 Examples = Annotated[str | dict[str, Any] | None, Reference("examples")]
 """An option that names examples: a split of the recipe's data set, a data set of its own (a mapping, written as under
 `data`) with all its splits, or none."""
+PARTS = ("encoder", "processor")
+"""Kinds of components that may be an option of another."""
+EncoderPart = Annotated[str | dict[str, Any], Reference("encoder")]
+"""An option that is an encoder itself, written as under `encoders`. The component is given what makes it: called with the
+`features` that the encoder is to read, it gives the layer."""
+ProcessorPart = Annotated[str | dict[str, Any], Reference("processor")]
+"""An option that is a processor itself, written as under `inputs`, without `field`. The component is given what makes it."""
 FieldName = Annotated[str, Reference("field")]
 """An option that names a field of such examples."""
 Positive = Annotated[int, Gt(0)]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Lt
 
 from mmzoo.catalog import Component
-from mmzoo.options import Count, Positive, PositiveFloat, Rate
+from mmzoo.options import Count, Positive, PositiveFloat, Rate, supplied_of
 from mmzoo.recipe import Node, Recipe
 
 
@@ -27,25 +27,46 @@ class Bound:
 
     def make(self, **supplied: Any) -> Any:
         """Makes the object; `supplied` are the parameters that the core fills in."""
-        return self.component.load()(**self.options, **supplied)
+        options = {name: value.part if isinstance(value, Bound) else value for name, value in self.options.items()}
+        return self.component.load()(**options, **supplied)
+
+    def part(self, **supplied: Any) -> Any:
+        """Makes the object with those of the supplied parameters that it asks for."""
+        wanted = supplied_of(self.component.load())
+        return self.make(**{name: supplied.get(name) for name in wanted})
+
+    def parts(self) -> list["Bound"]:
+        """Lists it and the components inside it."""
+        inside = [value for value in self.options.values() if isinstance(value, Bound)]
+        return [self, *(part for one in inside for part in one.parts())]
 
     def plain(self) -> dict[str, Any]:
         """Gives it as a recipe would write it, with every option."""
-        return {"type": f"{self.component.plugin.name}/{self.component.name}", **self.options}
+        options = {name: value.plain() if isinstance(value, Bound) else value for name, value in self.options.items()}
+        return {"type": f"{self.component.plugin.name}/{self.component.name}", **options}
 
 
 @dataclass(frozen=True)
 class Input:
-    """A named column: a field of the data set read through a processor."""
+    """A named column: a field of the data set read through a processor.
+
+    Args:
+        name: What the recipe calls it.
+        field: Of the data set.
+        processor: What reads it.
+        node: Where the recipe names it.
+        optional: Whether an example may lack it.
+    """
 
     name: str
     field: str
     processor: Bound
     node: Node
+    optional: bool = False
 
     def plain(self) -> dict[str, Any]:
         """Gives it as a recipe would write it."""
-        return self.processor.plain() | {"field": self.field}
+        return self.processor.plain() | {"field": self.field, "optional": self.optional}
 
 
 @dataclass(frozen=True)
@@ -100,6 +121,8 @@ class Train:
         accumulate_contrastive: Parts of a batch that are encoded one after the other, and again once the loss of the whole
             batch is known: the memory of one part and the gradient of the whole for a third more time. For losses that compare
             the examples of a batch. Batch normalisation sees one part at a time.
+        stream_dropout: How likely each stream of an example is left out in training, never all of them, so that the model
+            learns to answer without one. For recipes that encode several inputs.
         ema: Momentum of the moving average of the weights that is evaluated and exported; none by default.
         precision: Keras dtype policy of the layers.
         jit: Compile the step with XLA; `auto` leaves it to Keras (off on a CPU).
@@ -119,6 +142,7 @@ class Train:
     clip: PositiveFloat | None = None
     accumulate: Positive = 1
     accumulate_contrastive: Positive = 1
+    stream_dropout: Rate = 0.0
     ema: Rate | None = None
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     jit: bool | Literal["auto"] = "auto"
@@ -190,7 +214,8 @@ class Plan:
         fusion = [self.fusion] if self.fusion is not None else []
         gallery = [self.gallery] if self.gallery is not None else []
         losses, metrics = [loss.bound for loss in self.losses], [metric.bound for metric in self.metrics]
-        return [self.data, *inputs, *self.encoders.values(), *fusion, self.head, *gallery, *losses, *metrics]
+        whole = [self.data, *inputs, *self.encoders.values(), *fusion, self.head, *gallery, *losses, *metrics]
+        return [part for one in whole for part in one.parts()]
 
     def plain(self) -> dict[str, Any]:
         """Gives it as a recipe with every default written out; resolving that gives this plan again."""

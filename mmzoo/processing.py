@@ -1,5 +1,6 @@
 """What a processor is: a raw batch -> tensors, in TensorFlow graph ops. The object that feeds `fit` is the served one."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,10 +15,13 @@ class Processed(NamedTuple):
     Args:
         features: `(batch, ...)`.
         fault: `(batch,)` strings: why a row cannot be read, empty for a good one. A faulty row's features are blank.
+        mask: `(batch,) + features["mask"]`, True for what is there. None for a processor that knows no parts: what is not the
+            empty string is there.
     """
 
     features: tf.Tensor
     fault: tf.Tensor
+    mask: Any = None
 
 
 class Processor(tf.Module):
@@ -59,6 +63,40 @@ class Processor(tf.Module):
 
     def load(self, folder: Path) -> None:
         """Reads what `save` wrote."""
+
+
+def process(processor: Processor, raw: tf.Tensor) -> Processed:
+    """Processes a batch of raw values, and says of each whether it is there if the processor does not."""
+    done = processor(raw)
+    return done if done.mask is not None else done._replace(mask=is_there(raw))
+
+
+def is_there(raw: tf.Tensor) -> tf.Tensor:
+    """Tells of each raw value, `(batch,)`, whether it is there: it is neither the empty string nor a list of such."""
+    if raw.dtype != tf.string:
+        return tf.fill(tf.shape(raw)[:1], True)
+    return tf.reduce_any(raw != "", axis=list(range(1, len(raw.shape))))
+
+
+def lacks(name: str, masks: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """Tells of each example, `(batch,)`, whether it lacks an input while another one is there.
+
+    Args:
+        name: The input.
+        masks: Of the inputs that are encoded, `(batch, ...)`, dense or ragged. An input that is not among them
+            is never lacking.
+    """
+    there = {one: _any(mask) for one, mask in masks.items()}
+    others = [one for key, one in there.items() if key != name]
+    if name not in there or not others:
+        return tf.constant(False)
+    return ~there[name] & tf.reduce_any(tf.stack(others), axis=0)
+
+
+def _any(mask: Any) -> tf.Tensor:
+    for _ in mask.shape[1:]:
+        mask = tf.reduce_any(mask, axis=1)
+    return mask
 
 
 def fine(raw: Any) -> tf.Tensor:

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, cast
 from mmzoo.catalog import Catalog, Component
 from mmzoo.dataset import SPLITS
 from mmzoo.errors import Fault, MmzooError, PluginError, RecipeError, suggest
-from mmzoo.options import MISSING, Option, Positive, bind, options_of, tensors_of
+from mmzoo.options import MISSING, PARTS, Option, Positive, bind, options_of, tensors_of
 from mmzoo.plan import Bound, Export, Input, Loss, Metric, Plan, Train
 from mmzoo.recipe import Node, Recipe
 
@@ -26,6 +26,9 @@ ON_ERROR = Option(
 )
 TRAINABLE = Option(
     "trainable", bool | Positive, True, "Whether it is trained; a number holds it still until the epoch of that number begins."
+)
+OPTIONAL = Option(
+    "optional", bool, False, "Whether an example may lack it, an empty value, as long as it has another input that is encoded."
 )
 WEIGHT = Option("weight", float, 1.0, "The loss's factor in the total.")
 
@@ -152,22 +155,22 @@ class _Resolver:
 
     # Components
 
-    def _component(self, kind: str, node: Node) -> Bound | None:
-        """Binds `node` to the component it names."""
+    def _component(self, kind: str, node: Node, inside: bool = False) -> Bound | None:
+        """Binds `node` to the component it names; one inside another has none of the keys that the core reads."""
         named = self._type(kind, node)
         if named is None:
             return None
         try:
             component = self.catalog.get(kind, str(named.value))
             known = {option.name: option for option in options_of(component.load())}
-            own = own_keys(component)
+            own = [] if inside else own_keys(component)
         except PluginError as error:
             what, _, advice = str(error).partition("\n")
             self.faults.append(named.fault(what, advice))
             return None
         values, faults = bind([*known.values(), *own], node, leave=("type",))
         self.faults += faults
-        self._check_references(known, values, node)
+        self._follow_references(known, values, node)
         return Bound(component, {name: value for name, value in values.items() if name in known}, node)
 
     def _type(self, kind: str, node: Node) -> Node | None:
@@ -179,10 +182,15 @@ class _Resolver:
             return None
         return named
 
-    def _check_references(self, options: dict[str, Option], values: dict[str, Any], node: Node) -> None:
+    def _follow_references(self, options: dict[str, Option], values: dict[str, Any], node: Node) -> None:
+        """Checks the options that name something, and binds those that are components."""
         for name, option in options.items():
+            given = dict(node.items()).get(name, Node(values.get(name), node.where))
             if option.refers_to == "examples":
-                self._examples(dict(node.items()).get(name, Node(values.get(name), node.where)))
+                self._examples(given)
+                continue
+            if option.refers_to in PARTS and given.value is not None:
+                values[name] = self._component(option.refers_to, given, inside=True)
                 continue
             value, known = values.get(name), dict(self._get(option.refers_to or "?").items())
             if option.refers_to and isinstance(value, str) and known and value not in known:
@@ -218,7 +226,8 @@ class _Resolver:
             data, fields = self._get("data").plain(), ", ".join(dataset.card.fields)
             kind = data["type"] if isinstance(data, dict) else data
             self.faults.append(column.fault(f"the data set '{kind}' has no field '{column.value}'.", f"Its fields: {fields}."))
-        return Input(name, str(column.value), bound, node)
+        optional = dict(node.items()).get("optional", Node(False, "")).value
+        return Input(name, str(column.value), bound, node, optional is True)
 
     def _encoder(self, name: str, node: Node) -> Bound | None:
         inputs = self._get("inputs", {}).value
@@ -244,7 +253,7 @@ def own_keys(component: Component) -> list[Option]:
         return [*_wired(component, "head's output"), WEIGHT]
     if component.kind == "metric":
         return _wired(component, "model's answer")
-    return {"dataset": [ON_ERROR], "processor": [FIELD], "encoder": [TRAINABLE]}.get(component.kind, [])
+    return {"dataset": [ON_ERROR], "processor": [FIELD, OPTIONAL], "encoder": [TRAINABLE]}.get(component.kind, [])
 
 
 def _wired(component: Component, source: str) -> list[Option]:

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from mmzoo.gallery import Entries
-from mmzoo.processing import Processor
+from mmzoo.processing import Processed, Processor, lacks, process
+from mmzoo.streams import mask_of
 from mmzoo.task import Signature, Task
 
 
@@ -74,7 +75,7 @@ class Served(tf.Module):
             given = dict(zip(signature.inputs, raw, strict=True))
             features, reason = _process(processors, signature, given)
             with tf.name_scope("task"):
-                answered = outputs(_without_empty(task.streams(features), signature, given))
+                answered = outputs(task.streams(features))
             with tf.name_scope("answer"):
                 return _decoded(answered, signature, processors) | {"ok": reason == "", "reason": reason}
 
@@ -108,36 +109,28 @@ def _several(spec: tf.TensorSpec, name: str) -> tf.TensorSpec:
 def _process(
     processors: Mapping[str, Processor], signature: Signature, raw: Mapping[str, tf.Tensor]
 ) -> tuple[dict[str, Any], tf.Tensor]:
-    features, faults = {}, []
+    done: dict[str, Processed] = {}
     for name, values in raw.items():
-        reader = signature.reads.get(name, name)
         with tf.name_scope(f"input_{name}"):
-            if name in signature.reads:
-                features[reader], fault = _process_several(processors[reader], values)
-            else:
-                features[reader], fault = processors[reader](values)
-            faults.append(tf.where(fault == "", "", tf.strings.join([name, ": ", fault])))
+            processor = processors[signature.reads.get(name, name)]
+            done[name] = _process_several(processor, values) if name in signature.reads else process(processor, values)
+    masks = {name: one.mask for name, one in done.items() if name not in (*signature.reads, *signature.needs)}
+    features: dict[str, Any] = {}
+    faults = []
+    for name, one in done.items():
+        reader = signature.reads.get(name, name)
+        features |= {reader: one.features, mask_of(reader): one.mask}
+        fault = tf.where(lacks(name, masks), "", one.fault)
+        faults.append(tf.where(fault == "", "", tf.strings.join([name, ": ", fault])))
     return features, tf.strings.strip(tf.strings.join(faults, separator=" "))
 
 
-def _process_several(processor: Processor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _process_several(processor: Processor, values: tf.Tensor) -> Processed:
     """Processes several values for an example, `(batch, values, ...)`: features of each value, and a fault of each example."""
-    features, fault = processor(tf.reshape(values, tf.concat([[-1], tf.shape(values)[2:]], axis=0)))
-    fault = tf.where(_empty(values), "", tf.reshape(fault, tf.shape(values)[:2]))
-    return features, tf.strings.strip(tf.strings.reduce_join(fault, axis=1, separator=" "))
-
-
-def _without_empty(streams: Mapping[str, Any], signature: Signature, raw: Mapping[str, tf.Tensor]) -> dict[str, Any]:
-    """Masks the streams of values that are absent."""
-    masked = dict(streams)
-    for name, reader in signature.reads.items():
-        there = tf.reshape(~_empty(raw[name]), [-1, 1])
-        masked[reader] = streams[reader] | {"mask": streams[reader]["mask"] & there}
-    return masked
-
-
-def _empty(values: tf.Tensor) -> tf.Tensor:
-    return values == "" if values.dtype == tf.string else tf.zeros(tf.shape(values)[:2], tf.bool)
+    done = process(processor, tf.reshape(values, tf.concat([[-1], tf.shape(values)[2:]], axis=0)))
+    there = tf.reduce_any(tf.reshape(done.mask, tf.concat([tf.shape(values)[:2], [-1]], axis=0)), axis=2)
+    fault = tf.where(there, tf.reshape(done.fault, tf.shape(values)[:2]), "")
+    return done._replace(fault=tf.strings.strip(tf.strings.reduce_join(fault, axis=1, separator=" ")))
 
 
 def _decoded(outputs: Mapping[str, Any], signature: Signature, processors: Mapping[str, Processor]) -> dict[str, tf.Tensor]:

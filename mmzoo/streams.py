@@ -4,7 +4,7 @@ Axes have one name everywhere: batch, tokens, dim, heads, height, width, time, c
 """
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import keras
 from keras import ops
@@ -30,12 +30,45 @@ class Features(TypedDict):
     """What is known of a processor's output once it has seen the data.
 
     `shape` is that of one example, without batch. `dtype` is its dtype. `vocabulary` is the number of distinct ids, or
-    None for features that are no ids.
+    None for features that are no ids. `mask` is the shape of one example's mask, which says what of it is there: `[time]`
+    for the frames of a clip; one value for the whole example if left out. `pad` is there if the
+    ids are those of a given vocabulary plus one, so that PAD is none of them: the id that the vocabulary itself pads with.
     """
 
     shape: list[int]
     dtype: str
     vocabulary: int | None
+    mask: NotRequired[list[int]]
+    pad: NotRequired[int]
+
+
+def mask_of(name: str) -> str:
+    """Names the mask that goes beside an input's features: True for what is there."""
+    return f"{name}@mask"
+
+
+def without_absent(stream: Stream, mask: Any) -> Stream:
+    """Masks the stream of each example of which nothing is there.
+
+    Args:
+        stream: What an encoder gives.
+        mask: `(batch, ...)`, True for what is there.
+    """
+    parts = tuple(range(1, len(mask.shape)))
+    there = ops.any(mask, axis=parts) if parts else mask
+    return Stream(tokens=stream["tokens"], mask=ops.logical_and(stream["mask"], there[:, None]))
+
+
+def given_ids(ids: Any, features: Features) -> tuple[Any, Any]:
+    """Gives ids as the model that a vocabulary belongs to knows them, int32, and which of them are no padding.
+
+    Args:
+        ids: `(batch, length)`, as a processor gives them.
+        features: What is known of them.
+    """
+    ids = ops.cast(ids, "int32")
+    mask, pad = ops.not_equal(ids, PAD), features.get("pad")
+    return ids if pad is None else ops.where(mask, ids - 1, pad), mask
 
 
 def make_stream(tokens: Any, mask: Any = None) -> Stream:

@@ -1,5 +1,7 @@
 """`Task`: encoders -> fusion -> head -> loss, as one Keras model for any backend; and what a head is."""
 
+import contextlib
+import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +12,7 @@ from keras import ops
 
 from mmzoo.devices import on_whole_batch, replicas
 from mmzoo.steps import Steps, standing_still
-from mmzoo.streams import Stream
+from mmzoo.streams import Stream, mask_of, without_absent
 
 Tensors = dict[str, Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -34,7 +36,9 @@ class Signature:
         inputs: The recipe's inputs that it takes, in order; every one that has an encoder, if empty.
         reads: Further input, one of `inputs` -> the recipe's input whose processor and encoder read it, several raw values for
             an example: `{"labels": "caption"}`. `answer` finds them under that input's name, example by example: its stream has
-            `batch * values` rows. An empty raw value is absent: its stream is masked as a whole.
+            `batch * values` rows.
+        needs: Those of `inputs` without which there is no answer. Any other may be absent, an empty raw value, as long as one
+            is there: its stream is masked as a whole.
         gallery: The output `(batch, results)` of places in the head's gallery. What is served is what stands there: `id`, and a
             text for each input that the gallery shows.
     """
@@ -46,6 +50,7 @@ class Signature:
     attention: str = ""
     inputs: tuple[str, ...] = ()
     reads: Mapping[str, str] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
     gallery: str = ""
 
 
@@ -132,6 +137,7 @@ class Task(Steps):
         fusion: A layer `{name: stream}` -> `{name: stream}`, or None to leave the streams as they are.
         head: What answers.
         losses: Summed with their weights.
+        stream_dropout: How likely training masks each stream of an example; one is always left.
     """
 
     def __init__(
@@ -140,26 +146,48 @@ class Task(Steps):
         fusion: keras.layers.Layer | None,
         head: Head,
         losses: Iterable[WeightedLoss],
+        stream_dropout: float = 0.0,
     ):
         super().__init__(name="task")
         self.encoders = dict(encoders)
         self.fusion = fusion
         self.head = head
         self.weighted_losses = list(losses)
+        self.stream_dropout = stream_dropout
+        self.draws = keras.random.SeedGenerator() if stream_dropout else None
         self.held: frozenset[str] = frozenset()
         self.trackers = [keras.metrics.Mean(name=name) for name in _names(self.weighted_losses)]
 
     def streams(self, features: Mapping[str, Any], training: bool = False) -> dict[str, Stream]:
-        """Encodes the inputs that have an encoder and fuses them; inputs that are not given are left out."""
-        streams = {name: self._encode(name, features[name], training) for name in self.encoders if name in features}
+        """Encodes the inputs that have an encoder and fuses them; inputs that are not given are left out.
+
+        Args:
+            features: By input, and what is there of each by `mask_of` the input; all of it is, if nothing is said.
+            training: Whether streams may be dropped, and layers do what they do in training.
+        """
+        streams = {name: self._encode(name, features, training) for name in self.encoders if name in features}
+        if training and self.stream_dropout:
+            streams = self._some(streams)
         return self.fusion(streams, training=training) if self.fusion is not None else streams
 
-    def _encode(self, name: str, features: Any, training: bool) -> Any:
-        if name not in self.held:
-            return self.encoders[name](features, training=training)
-        with standing_still(self.encoders[name]):
-            stream = self.encoders[name](features, training=training)
-        return {key: ops.stop_gradient(value) for key, value in stream.items()}
+    def _encode(self, name: str, features: Mapping[str, Any], training: bool) -> Stream:
+        encoder, mask = self.encoders[name], features.get(mask_of(name))
+        told = mask is not None and "there" in inspect.signature(encoder.call).parameters
+        options = {"there": mask} if told else {}
+        with standing_still(encoder) if name in self.held else contextlib.nullcontext():
+            stream = encoder(features[name], training=training, **options)
+        if name in self.held:
+            stream = {key: ops.stop_gradient(value) for key, value in stream.items()}
+        return stream if mask is None else without_absent(stream, mask)
+
+    def _some(self, streams: dict[str, Stream]) -> dict[str, Stream]:
+        """Masks streams at random, never all that an example has."""
+        there = ops.stack([ops.any(stream["mask"], axis=1) for stream in streams.values()], axis=1)  # (batch, streams)
+        drawn = ops.where(there, keras.random.uniform(ops.shape(there), seed=self.draws), -1.0)
+        first = ops.equal(drawn, ops.max(drawn, axis=1, keepdims=True))
+        kept = ops.split(ops.logical_or(drawn >= self.stream_dropout, first), len(streams), axis=1)
+        pairs = zip(streams.items(), kept, strict=True)
+        return {name: Stream(tokens=one["tokens"], mask=ops.logical_and(one["mask"], keep)) for (name, one), keep in pairs}
 
     def hold(self, names: Iterable[str]) -> None:
         """Trains all encoders but these, from the next time that the train function is made; the task is compiled.

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from mmzoo.assemble import symbols_of
 from mmzoo.data import Data
 from mmzoo.devices import check_shares, devices
 from mmzoo.errors import RunError, TrainingError
@@ -16,7 +17,6 @@ from mmzoo.optimizer import make_optimizer
 from mmzoo.plan import Train
 from mmzoo.progress import Screen
 from mmzoo.run import Run, replacing, write_json
-from mmzoo.streams import Features
 from mmzoo.task import Task
 
 History = dict[str, list[float]]
@@ -54,7 +54,7 @@ def train(task: Task, data: Data, run: Run, screen: Screen, resume: bool = False
     _spare_vectors(task)
     task.optimizer.build(task.trainable_variables)
     if parts > 1:
-        task.train_in_parts(parts, {name: _symbol(processor.features) for name, processor in data.processors.items()})
+        task.train_in_parts(parts, symbols_of(data.plan, {name: one.features for name, one in data.processors.items()}))
     state = _restore(task, run) if resume else _State()
     if state.epoch < options.epochs and not state.stopped(options.patience):
         _fit(task, data, run, screen, state, steps)
@@ -98,10 +98,6 @@ def _fit(task: Task, data: Data, run: Run, screen: Screen, state: "_State", step
         )
     finally:
         watch.close()
-
-
-def _symbol(features: Features) -> Any:
-    return keras.KerasTensor((None, *features["shape"]), features["dtype"])
 
 
 def _validation(data: Data, screen: Screen) -> Any:

@@ -1,6 +1,7 @@
 """What reaches the training: each example once an epoch, in an order that seed and epoch fix, and no faulty one in silence."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import chain
 from types import SimpleNamespace
 from typing import Any
@@ -75,7 +76,7 @@ def make_plan(table: Table, processor: type = Number, cache: Any = "auto", on_er
     node = dict(dict(RECIPE.root.items())["inputs"].items())["number"]
     bound = Bound(Component("processor", "number", f"{__name__}:{processor.__name__}", Plugin("p", "1", "m")), {}, node)
     inputs = {"number": Input("number", "text", bound, node)}
-    return SimpleNamespace(dataset=table, inputs=inputs, on_error=on_error, train=SimpleNamespace(cache=cache))
+    return SimpleNamespace(dataset=table, inputs=inputs, encoders={}, on_error=on_error, train=SimpleNamespace(cache=cache))
 
 
 def opened(table: Table, **options: Any) -> Data:
@@ -104,6 +105,15 @@ def flat(epoch: list[list[int]]) -> list[int]:
 @pytest.fixture(autouse=True)
 def _seeded():
     keras.utils.set_random_seed(1)
+
+
+class Blank(Number):
+    """Reads a number of two digits, and says itself which of them are there."""
+
+    def __call__(self, raw: tf.Tensor) -> Processed:
+        return super().__call__(raw)._replace(mask=tf.stack([raw != "", tf.strings.length(raw) > 1], axis=1))
+
+    features = Features(shape=[], dtype="int32", vocabulary=None, mask=[2])
 
 
 # The order
@@ -339,3 +349,55 @@ def test_lists_of_a_batch_are_padded_with_empty_values():
 
 def test_the_value_that_occurs_most_often_is_the_first_of_those_that_tie():
     assert most_common(iter([["a"], ["b", "c"], ["c", "b"]])) == "b"
+
+
+# What is there
+
+
+def encoding(table: Table, optional: bool = False, processor: type = Number) -> Any:
+    """Makes a plan of two inputs that are encoded, `number`, which may be optional, and `other`."""
+    plan = make_plan(table, processor)
+    number = plan.inputs["number"]
+    plan.inputs = {"number": replace(number, optional=optional), "other": replace(number, name="other", field="other")}
+    plan.encoders = {"number": None, "other": None}
+    return plan
+
+
+def test_the_mask_of_what_is_encoded_goes_beside_it():
+    data = open_data(encoding(Table(train={"text": ["1", "2"], "other": ["3", "4"]})), Screen(quiet=True))
+    (batch,) = data.ordered_batches("train", 2)
+    assert set(batch) == {"number", "other", "number@mask", "other@mask"}
+    assert batch["number@mask"].numpy().tolist() == [True, True]
+
+
+def test_an_optional_input_may_be_lacking_as_long_as_another_is_there():
+    table = Table(train={"text": ["1", "", ""], "other": ["3", "4", ""]})
+    data = read_data(encoding(table, optional=True), Screen(quiet=True))
+    data.plan.on_error = "skip"
+    data.scan("train", Screen(quiet=True))
+    assert data.faults["train"] == ["example 2: number: this is no number"]
+    (batch,) = data.ordered_batches("train", 2)
+    assert batch["number@mask"].numpy().tolist() == [True, False]
+    assert batch["other@mask"].numpy().tolist() == [True, True]
+
+
+def test_how_many_examples_lack_an_input_is_said(capsys):
+    table = Table(train={"text": ["1", "", ""], "other": ["3", "4", "5"]})
+    read_data(encoding(table, optional=True), Screen(quiet=True)).scan("train", Screen())
+    said = "data number is lacking in 2 of the 3 examples of 'train'"
+    assert " ".join(capsys.readouterr().out.split()) == said
+
+
+def test_an_input_that_is_not_optional_may_not_be_lacking():
+    data = read_data(encoding(Table(train={"text": ["1", ""], "other": ["3", "4"]})), Screen(quiet=True))
+    with pytest.raises(DataError, match="example 1: number: this is no number"):
+        data.scan("train", Screen(quiet=True))
+
+
+def test_the_mask_of_one_of_several_values_is_that_value_s():
+    table = Table(train={"text": [["1", "22"], ["3"]], "other": ["3", "4"]})
+    data = open_data(encoding(table, processor=Blank), Screen(quiet=True))
+    found = set()
+    for batch in data.batches("train", 2, 7, range(8)).take(8):
+        found |= set(zip(batch["number"].numpy().tolist(), map(tuple, batch["number@mask"].numpy().tolist()), strict=True))
+    assert found == {(1, (True, False)), (22, (True, True)), (3, (True, False))}

@@ -1,11 +1,12 @@
 """A recipe is resolved against a catalog; everything that is wrong with it is said at once, in the order of the file."""
 
+import json
 from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
 
-from mmzoo import InputName, Positive, Rate, hookimpl
+from mmzoo import EncoderPart, InputName, Positive, Rate, hookimpl
 from mmzoo.errors import DataError, RecipeError
 from mmzoo.plan import Plan
 from mmzoo.plugins import catalog_of
@@ -90,7 +91,7 @@ def offer(**components: str) -> dict[str, str]:
 class Toys:
     mmzoo_datasets = hookimpl(lambda self: offer(drawings="Drawings"), specname="mmzoo_datasets")
     mmzoo_processors = hookimpl(lambda self: offer(pixels="Pixels", names="Names"), specname="mmzoo_processors")
-    mmzoo_encoders = hookimpl(lambda self: offer(eye="Eye", blind="Blind"), specname="mmzoo_encoders")
+    mmzoo_encoders = hookimpl(lambda self: offer(eye="Eye", frames="Frames", blind="Blind"), specname="mmzoo_encoders")
     mmzoo_fusions = hookimpl(lambda self: offer(join="Join"), specname="mmzoo_fusions")
     mmzoo_heads = hookimpl(lambda self: offer(namer="Namer"), specname="mmzoo_heads")
     mmzoo_losses = hookimpl(lambda self: offer(gap="gap", spread="spread"), specname="mmzoo_losses")
@@ -244,3 +245,45 @@ def test_without_a_data_set_the_fields_are_not_guessed():
 @pytest.mark.parametrize("seed", [2**31, -1])
 def test_a_seed_is_one_that_numpy_takes(seed):
     assert f"train.seed: expected a number {'less' if seed > 0 else 'greater'} than" in said(GOOD, f"train.seed={seed}")
+
+
+# Components inside components
+
+
+class Frames:
+    """Looks at each frame with another encoder."""
+
+    def __init__(self, *, features: Any, frame: EncoderPart, pooled: bool = True):
+        self.made = frame(features="a frame's", inputs="nothing")
+
+
+def nested(frame: str) -> str:
+    return GOOD.replace("{type: eye, dim: 4}", f"{{type: frames, frame: {frame}}}")
+
+
+def test_a_component_may_hold_another():
+    plan = resolved(nested("{type: eye, dim: 4}"))
+    bound = plan.encoders["image"]
+    assert bound.options["frame"].options == {"dim": 4, "dropout": 0.0}
+    assert bound.plain()["frame"] == {"type": "toys/eye", "dim": 4, "dropout": 0.0}
+    assert {"eye", "frames"} <= {part.component.name for part in plan.components()}
+    assert isinstance(bound.make(features="a clip's").made, Eye)
+
+
+def test_resolving_a_plan_that_holds_a_component_in_another_gives_it_again():
+    plain = resolved(nested("{type: eye, dim: 4}")).plain()
+    text = json.dumps(plain)
+    assert resolved(text).plain() == plain
+
+
+@pytest.mark.parametrize(
+    ("frame", "text"),
+    [
+        ("{type: eyes, dim: 4}", "no encoder named 'eyes'"),
+        ("{type: eye}", "the option 'dim' is missing"),
+        ("{type: eye, dim: 4, trainable: false}", "there is no such option"),
+        ("4", "expected str | dict[str, Any], received 4"),
+    ],
+)
+def test_what_is_wrong_inside_is_said_at_its_place(frame, text):
+    assert text in said(nested(frame))

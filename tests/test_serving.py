@@ -44,8 +44,12 @@ class Real(Processor):
 def served_by(processors=None, **signatures: Signature) -> Served:
     """Serves signatures whose streams are the features themselves."""
     head = SimpleNamespace(gallery=None)
-    task = SimpleNamespace(variables=[], signatures=lambda: signatures, streams=dict, head=head)
+    task = SimpleNamespace(variables=[], signatures=lambda: signatures, streams=without_masks, head=head)
     return Served(task, processors or {"first": Digit(), "second": Digit()})
+
+
+def without_masks(features):
+    return {name: value for name, value in features.items() if "@" not in name}
 
 
 def numpy(outputs) -> dict[str, np.ndarray]:
@@ -116,10 +120,36 @@ def test_an_answer_does_not_depend_on_the_batch_and_there_may_be_none(served_toy
 
 def test_every_fault_of_a_row_is_said_with_its_input():
     served = served_by(say=Signature(lambda streams: {"sum": streams["first"] + streams["second"]}, inputs=("first", "second")))
-    answers = numpy(served.functions["say"](tf.constant(["1", "x", "y"]), tf.constant(["2", "1", ""])))
+    answers = numpy(served.functions["say"](tf.constant(["1", "x", "y"]), tf.constant(["2", "1", "z"])))
     assert answers["sum"].tolist() == [3, 1, 0]
     assert answers["ok"].tolist() == [True, False, False]
-    assert answers["reason"].tolist() == [b"", b"first: no digit: 'x'", b"first: no digit: 'y' second: no digit: ''"]
+    assert answers["reason"].tolist() == [b"", b"first: no digit: 'x'", b"first: no digit: 'y' second: no digit: 'z'"]
+
+
+def test_an_absent_input_is_no_fault_as_long_as_another_is_there():
+    both = Signature(lambda streams: {"first": streams["first"]}, inputs=("first", "second"))
+    needing = Signature(lambda streams: {"first": streams["first"]}, inputs=("first", "second"), needs=("second",))
+    served = served_by(both=both, needing=needing)
+    raw = tf.constant(["1", "", ""]), tf.constant(["", "2", ""])
+    nothing = b"first: no digit: '' second: no digit: ''"
+    assert numpy(served.functions["both"](*raw))["reason"].tolist() == [b"", b"", nothing]
+    second, first = b"second: no digit: ''", b"first: no digit: ''"
+    assert numpy(served.functions["needing"](*raw))["reason"].tolist() == [second, first, nothing]
+
+
+def test_a_task_is_told_what_is_there():
+    seen = {}
+
+    def streams(features):
+        seen.update(features)
+        return without_masks(features)
+
+    say = Signature(lambda streams: {"one": streams["first"]}, inputs=("first", "second"))
+    head = SimpleNamespace(gallery=None)
+    task = SimpleNamespace(variables=[], head=head, streams=streams, signatures=lambda: {"say": say})
+    Served(task, {"first": Digit(), "second": Digit()}).outputs("say")
+    assert {name for name in seen if "@" in name} == {"first@mask", "second@mask"}
+    assert seen["first@mask"].dtype == tf.bool
 
 
 def test_each_signature_takes_its_own_inputs_in_their_order_and_the_first_is_the_default():

@@ -228,3 +228,53 @@ def test_two_devices_learn_what_one_learns_from_the_whole_batch():
         [sys.executable, "-c", REPLICAS, str(Path(__file__).parent)], capture_output=True, text=True, check=False
     )
     assert done.stdout.endswith("the same\n"), done.stderr[-3000:]
+
+
+# What is there
+
+
+class Watch(Look):
+    """Is told what is there of each of two columns, and answers nothing of what is not."""
+
+    def call(self, pixels, there=None, training=False):
+        return super().call(pixels * ops.cast(ops.any(there, axis=1, keepdims=True), pixels.dtype), training=training)
+
+
+def test_of_an_example_that_is_not_there_the_whole_stream_is_masked():
+    task = make_task(GAP)
+    there = np.array([True, False, True, True, False, True])
+    streams = task.streams(FEATURES | {"image@mask": there})
+    assert np.asarray(streams["image"]["mask"])[:, 0].tolist() == there.tolist()
+    assert np.asarray(task.streams(FEATURES)["image"]["mask"]).all()
+
+
+def test_an_encoder_that_asks_is_told_what_is_there_of_each_part():
+    task = Task({"image": Watch()}, None, Guess(), [GAP])
+    parts = np.array([[True, True], [True, False], [False, False]] * 2)
+    stream = task.streams(FEATURES | {"image@mask": parts})["image"]
+    assert np.asarray(stream["mask"])[:, 0].tolist() == [True, True, False] * 2
+    assert (np.abs(np.asarray(stream["tokens"])).sum(axis=(1, 2)) > 0).tolist() == [True, True, False] * 2
+
+
+def two_streams(rate: float) -> Task:
+    return Task({"image": Look(), "other": Look()}, None, Guess(), [GAP], stream_dropout=rate)
+
+
+def test_streams_are_dropped_in_training_as_often_as_asked_and_never_all_of_an_example():
+    keras.utils.set_random_seed(1)
+    pixels, lone = np.ones((4000, 5), "float32"), np.arange(4000) % 4 > 0
+    batch = {"image": pixels, "other": pixels, "other@mask": lone}
+    streams = two_streams(0.3).streams(batch, training=True)
+    image, other = (np.asarray(streams[name]["mask"])[:, 0] for name in ("image", "other"))
+    assert (image | other).all()
+    assert image[~lone].all()  # what is an example's only one
+    assert not other[~lone].any()
+    gone = 0.3 * 0.7 + 0.3 * 0.3 / 2  # it alone is drawn, or both are and the other stays
+    assert (~image[lone]).mean() == pytest.approx(gone, abs=0.03)
+    assert (~other[lone]).mean() == pytest.approx(gone, abs=0.03)
+
+
+def test_no_stream_is_dropped_in_answering_or_unless_asked():
+    batch = {"image": FEATURES["image"], "other": FEATURES["image"]}
+    for task, training in ((two_streams(0.9), False), (two_streams(0.0), True)):
+        assert all(np.asarray(stream["mask"]).all() for stream in task.streams(batch, training=training).values())

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mmzoo.processing import Processed, Processor
+from mmzoo.processing import Processed, Processor, process
 from mmzoo.streams import describe
 from mmzoo.testing.subject import Subject, require
 from mmzoo.testing.tensors import same
@@ -17,7 +17,7 @@ def check_features(subject: Subject) -> None:
     """What it gives is what `features` says, and good values have no fault."""
     processor, raw = _adapted(subject)
     known = processor.features
-    values, fault = processor(raw)
+    values, fault, mask = process(processor, raw)
     count = len(subject.case.good)
     shape = (count, *known["shape"])
     text = f"`features` says {known['shape']} {known['dtype']} for one example, the batch is {describe(values)}."
@@ -25,6 +25,9 @@ def check_features(subject: Subject) -> None:
     require(
         fault.dtype == tf.string and tuple(fault.shape) == (count,), f"`fault` must be (batch,) strings, is {describe(fault)}."
     )
+    parts = (count, *known.get("mask", []))
+    text = f"the mask must be {parts} bool, as `features` says, is {describe(mask)}."
+    require(mask.dtype == tf.bool and tuple(mask.shape) == parts, text)
     require(not any(fault.numpy()), f"it finds fault with good values: {[reason.decode() for reason in fault.numpy()]}.")
     if known["vocabulary"] is not None:
         low, high = int(tf.reduce_min(values)), int(tf.reduce_max(values))
@@ -34,13 +37,13 @@ def check_features(subject: Subject) -> None:
 def check_paths(subject: Subject) -> None:
     """Gives the same called eagerly, in tf.data, in a tf.function, and row by row."""
     processor, raw = _adapted(subject)
-    eager = processor(raw)._asdict()
-    data = next(iter(tf.data.Dataset.from_tensors(raw).map(lambda batch: processor(batch)._asdict())))
+    eager = process(processor, raw)._asdict()
+    data = next(iter(tf.data.Dataset.from_tensors(raw).map(lambda batch: process(processor, batch)._asdict())))
     same(eager, data, "{name} is another in tf.data. Use TensorFlow ops alone.", tolerance=0)
     spec = tf.TensorSpec((None, *processor.raw.shape), processor.raw.dtype)
-    graph = tf.function(lambda batch: processor(batch)._asdict(), input_signature=[spec], autograph=False)(raw)
+    graph = tf.function(lambda batch: process(processor, batch)._asdict(), input_signature=[spec], autograph=False)(raw)
     same(eager, graph, "{name} is another in a tf.function. Use TensorFlow ops alone.", tolerance=0)
-    alone = [processor(raw[row : row + 1])._asdict() for row in range(len(subject.case.good))]
+    alone = [process(processor, raw[row : row + 1])._asdict() for row in range(len(subject.case.good))]
     joined = {name: tf.concat([one[name] for one in alone], 0) for name in eager}
     same(eager, joined, "{name} of a row depends on the other rows of its batch.", tolerance=0)
 
@@ -53,18 +56,19 @@ def check_saved(subject: Subject) -> None:
         processor.save(Path(folder))
         again.load(Path(folder))
     require(again.features == processor.features, f"`features` is {again.features} after load, was {processor.features}.")
-    same(processor(raw)._asdict(), again(raw)._asdict(), "{name} is another after save and load.", tolerance=0)
+    before, after = process(processor, raw)._asdict(), process(again, raw)._asdict()
+    same(before, after, "{name} is another after save and load.", tolerance=0)
 
 
 def check_faults(subject: Subject) -> None:
     """A value that cannot be read fails its own row alone."""
     processor, raw = _adapted(subject)
-    good = processor(raw)
+    good = process(processor, raw)
     for number, bad in enumerate(subject.case.bad):
-        values, fault = processor(_raw(processor, [*subject.case.good, bad]))
+        values, fault, mask = process(processor, _raw(processor, [*subject.case.good, bad]))
         require(fault[-1] != "", f"bad[{number}] has no fault. Say in `fault` why it cannot be read.")
         text = f"{{name}} of good rows changes when bad[{number}] is among them."
-        same(good._asdict(), Processed(values[:-1], fault[:-1])._asdict(), text, tolerance=0)
+        same(good._asdict(), Processed(values[:-1], fault[:-1], mask[:-1])._asdict(), text, tolerance=0)
 
 
 def check_decoded(subject: Subject) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mmzoo.catalog import Catalog
 from mmzoo.errors import RecipeError
-from mmzoo.options import SUPPLIED, bind, options_of, supplied_of, tensors_of
+from mmzoo.options import PARTS, SUPPLIED, bind, options_of, supplied_of, tensors_of
 from mmzoo.plan import Bound
 from mmzoo.recipe import place
 from mmzoo.testing.cases import Case, DatasetCase
@@ -59,9 +59,14 @@ def bind_component(catalog: Catalog, kind: str, written: dict[str, Any], leave: 
     """Binds a component that is written as in a recipe; `leave` are keys that are no options."""
     component = catalog.get(kind, written["type"])
     node = place(written, "the case", written["type"])
-    options, faults = bind(options_of(component.load()), node, leave=("type", *leave))
+    known = options_of(component.load())
+    options, faults = bind(known, node, leave=("type", *leave))
     if faults:
         raise RecipeError(replace(fault, where="the case") for fault in faults)
+    for option in known:
+        if option.refers_to in PARTS and (inside := options[option.name]) is not None:
+            inside = {"type": inside} if isinstance(inside, str) else inside
+            options[option.name] = bind_component(catalog, option.refers_to, inside)
     return Bound(component, options, node)
 
 

@@ -220,7 +220,7 @@ def test_random_bytes_behind_each_magic_number_are_faults():
     random = np.random.default_rng(3)
     magic = [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a", b"BM"]
     raw = [magic[index % 4] + random.bytes(index) for index in range(120)]
-    features, fault = Image(size=8)(tf.constant(raw))
+    features, fault, _ = Image(size=8)(tf.constant(raw))
     assert all(fault.numpy())
     assert (features.numpy() == 255).all()
 
@@ -230,7 +230,7 @@ def test_random_bytes_behind_each_magic_number_are_faults():
 
 @pytest.mark.parametrize("rows", [[], [PNG], [b"x"], [b"", b"x"]])
 def test_batches_of_none_of_one_and_of_faults_alone(rows):
-    features, fault = Image(size=16)(tf.constant(rows, tf.string, shape=[len(rows)]))
+    features, fault, _ = Image(size=16)(tf.constant(rows, tf.string, shape=[len(rows)]))
     assert features.shape == (len(rows), 16, 16, 3)
     assert features.dtype == tf.uint8
     assert [not reason for reason in fault.numpy()] == [row == PNG for row in rows]

@@ -114,7 +114,9 @@ class Match(Head):
         embedding = {
             "embed_image": Signature(self._embed_image, inputs=(self.image,)),
             "embed_text": Signature(self._embed_text, inputs=(self.text,)),
-            "zero_shot": Signature(self._zero_shot, inputs=(self.image, "labels"), reads={"labels": self.text}),
+            "zero_shot": Signature(
+                self._zero_shot, inputs=(self.image, "labels"), reads={"labels": self.text}, needs=(self.image,)
+            ),
         }
         return (self._searches() if self.searched is not None else {}) | embedding
 

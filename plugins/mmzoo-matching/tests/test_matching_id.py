@@ -8,7 +8,7 @@ from mmzoo_matching.id import Id
 
 def test_texts_are_told_apart_and_equal_ones_are_not():
     ids = [f"COCO_train2014_{number:012d}" for number in range(20_000)]
-    numbers, fault = Id()(tf.constant(ids + ids))
+    numbers, fault, _ = Id()(tf.constant(ids + ids))
     numbers = numbers.numpy()
     assert numbers.dtype == "int32"
     assert numbers.min() >= 0
@@ -29,7 +29,7 @@ def test_hashes_use_the_whole_range():
     [(0, 0), (391895, 391895), (2**31 - 1, 2**31 - 1), (2**31, 0), (2**31 + 5, 5), (-1, 2**31 - 1), (2**63 - 1, 2**31 - 1)],
 )
 def test_numbers_stay_as_they_are_where_they_can(number, expected):
-    numbers, fault = Id(of="number")(tf.constant([number], tf.int64))
+    numbers, fault, _ = Id(of="number")(tf.constant([number], tf.int64))
     assert (numbers.dtype, numbers.numpy().tolist(), fault.numpy().tolist()) == (tf.int32, [expected], [b""])
 
 

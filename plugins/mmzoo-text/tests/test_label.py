@@ -61,7 +61,7 @@ def test_those_that_are_left_out_are_counted():
 def test_bad_labels_are_faults_of_their_rows_and_are_not_learned():
     raw = ["cat", "", b"\xff\xfe", "dog"]
     processor = adapted(raw)
-    values, fault = processor(tf.constant(raw))
+    values, fault, _ = processor(tf.constant(raw))
     assert processor.labels == ["cat", "dog"]
     assert fault.numpy().tolist() == [b"", b"this label is empty", b"this is no UTF-8 text", b""]
     np.testing.assert_array_equal(values, [0, -1, -1, 1])

@@ -65,7 +65,7 @@ def vocabulary_file(folder: Path, pieces: list[str] = GIVEN) -> str:
 
 
 def ids(processor: WordPiece, texts: list[str]) -> list[list[int]]:
-    features, fault = processor(tf.constant(texts, tf.string, shape=[len(texts)]))
+    features, fault, _ = processor(tf.constant(texts, tf.string, shape=[len(texts)]))
     assert not any(fault.numpy())
     return features.numpy().tolist()
 
@@ -249,7 +249,7 @@ def test_nothing_to_learn_from(texts, tmp_path):
 def test_bytes_that_are_no_text_fail_their_own_row_alone():
     processor = adapted(["a b"], length=4)
     a, b = (processor.vocabulary.index(letter) for letter in "ab")
-    features, fault = processor(tf.constant([b"a", b"a\xff b", b"b"]))
+    features, fault, _ = processor(tf.constant([b"a", b"a\xff b", b"b"]))
     assert fault.numpy().tolist() == [b"", b"this is no UTF-8 text", b""]
     assert features.numpy().tolist() == [[START, a, END, PAD], [START, END, PAD, PAD], [START, b, END, PAD]]
 
