@@ -23,6 +23,7 @@ FIRST_PARTY = (
     "mmzoo-answering",
     "mmzoo-captioning",
     "mmzoo-datasets",
+    "mmzoo-fusion",
     "mmzoo-image",
     "mmzoo-matching",
     "mmzoo-text",

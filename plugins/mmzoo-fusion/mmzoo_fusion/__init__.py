@@ -1,0 +1,1 @@
+"""Fusions for mmzoo: early, late and hybrid, by concatenation, gates, attention, bottlenecks and modulation."""

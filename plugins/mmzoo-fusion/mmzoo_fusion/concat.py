@@ -1,0 +1,38 @@
+"""Joint representation by concatenation."""
+
+from typing import Any
+
+import keras
+
+from mmzoo import Positive, Rate, Stream, make_stream
+from mmzoo_fusion.blocks import side_by_side, there
+
+
+class Concat(keras.layers.Layer):
+    """Joins the streams' mean tokens, side by side, in two dense layers.
+
+    `W2 gelu(W1 [mean(x_1), ..., mean(x_n)] + b1) + b2`, in the recipe's order; zeros stand for a stream that is absent. Gives
+    one stream, `joint`, of one token. One stream, too, is taken.
+
+    Source: the joint representation of Baltrusaitis et al. 2019, arXiv 1705.09406, section 3.1.
+
+    Args:
+        dim: Of the token that is given.
+        mlp: Numbers between the two dense layers; `4 * dim` if not given.
+        dropout: Share of those numbers that is zeroed in training.
+    """
+
+    def __init__(self, *, dim: Positive = 256, mlp: Positive | None = None, dropout: Rate = 0.0, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.inner = keras.layers.Dense(mlp or 4 * dim, activation="gelu", dtype=self.dtype_policy, name="inner")
+        self.outer = keras.layers.Dense(dim, dtype=self.dtype_policy, name="outer")
+        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+
+    def build(self, streams: Any) -> None:
+        self.dims = {name: shapes["tokens"][-1] for name, shapes in streams.items()}
+        self.inner.build((None, sum(self.dims.values())))
+        self.outer.build((None, self.inner.units))
+
+    def call(self, streams: dict[str, Stream], training: bool = False) -> dict[str, Stream]:
+        hidden = self.dropout(self.inner(side_by_side(streams, self.dims)), training=training)
+        return {"joint": make_stream(self.outer(hidden), there(*streams.values()))}
