@@ -1,7 +1,8 @@
 """Split -> answers as one would give without learning: what every score is read beside."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,14 @@ WORDS = 4096
 
 
 def answers(served: Served, data: Data, split: str, screen: Screen) -> dict[str, list[Found]]:
-    """Answers as one would without learning: the most frequent answer, and that of the nearest training example.
+    """Answers as one would without learning.
 
     Returns:
-        Baseline -> what it answers for each readable example; none for a model that predicts no input.
+        Baseline -> what it answers for each readable example; none for a model that predicts no input. `most_frequent` is the
+        training split's most frequent answer; `<text>_only` the most frequent one to the same text; `nearest` that of the
+        nearest training example, and `single_frame` that of the nearest by the middle frame of clips, each among those with the
+        same text, if a text is read too. To a text that training has not, the most frequent of all is answered, and the nearest
+        of all.
     """
     signature = served.answers[served.default]
     if len(signature.answers) != 1:
@@ -33,9 +38,43 @@ def answers(served: Served, data: Data, split: str, screen: Screen) -> dict[str,
     train = zip(data.references("train", target), data.readable["train"], strict=True)
     readable = [references for references, good in train if good]
     found: dict[str, list[Found]] = {"most_frequent": [{output: most_common(iter(readable))}] * data.sizes[split]}
+    texts = [name for name in signature.inputs if data.processors[name].features["vocabulary"] is not None]
+    alike = _alike(data, split, texts) if texts else None
+    if alike is not None:
+        said = [most_common(readable[index] for index in same) if len(same) else "" for same in map(alike.among, alike.own)]
+        found["_".join(texts) + "_only"] = [{output: one} if one else found["most_frequent"][0] for one in said]
     if (dense := _dense_input(data, signature.inputs)) is not None:
-        found["nearest"] = [{output: readable[index][0]} for index in _nearest(data, dense, split, screen)]
+        if len(data.processors[dense].features["shape"]) == 4:
+            near = _nearest(data, dense, split, screen, alike, _middle)
+            found["single_frame"] = [{output: readable[index][0]} for index in near]
+        found["nearest"] = [{output: readable[index][0]} for index in _nearest(data, dense, split, screen, alike)]
     return found
+
+
+@dataclass(frozen=True)
+class _Alike:
+    """Which texts are the same: a number for each example of the training split and of another one, -1 for one of its own."""
+
+    train: np.ndarray
+    own: np.ndarray
+
+    def among(self, number: int) -> np.ndarray:
+        """Gives the training examples with a text."""
+        return np.flatnonzero(self.train == number)
+
+
+def _alike(data: Data, split: str, texts: Sequence[str]) -> _Alike:
+    numbers: dict[Any, int] = {}
+    train = [numbers.setdefault(one, len(numbers)) for one in _read(data, "train", texts)]
+    return _Alike(np.array(train), np.array([numbers.get(one, -1) for one in _read(data, split, texts)]))
+
+
+def _read(data: Data, split: str, texts: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Gives the first of each text of the readable examples."""
+    columns = zip(*(data.references(split, name) for name in texts), strict=True)
+    for values, good in zip(columns, data.readable[split], strict=True):
+        if good:
+            yield tuple(value[0] for value in values)
 
 
 def embeddings(served: Served, data: Data, split: str, wanted: Mapping[str, str], screen: Screen) -> dict[str, list[Found]]:
@@ -87,17 +126,41 @@ def _dense_input(data: Data, inputs: Iterable[str]) -> str | None:
     return dense[0] if len(dense) == 1 and len(data.processors[dense[0]].features["shape"]) >= 2 else None
 
 
-def _nearest(data: Data, name: str, split: str, screen: Screen) -> Iterator[int]:
-    """Finds, for each example, the training example whose features are nearest (Euclidean), among as many as fit."""
+def _whole(features: Any) -> Any:
+    return features
+
+
+def _middle(clip: Any) -> Any:
+    return clip[clip.shape[0] // 2]
+
+
+def _nearest(
+    data: Data, name: str, split: str, screen: Screen, alike: _Alike | None = None, part: Callable[[Any], Any] = _whole
+) -> Iterator[int]:
+    """Finds, for each example, the training example whose features are nearest (Euclidean), among as many as fit.
+
+    Args:
+        data: Scanned.
+        name: Whose features.
+        split: Which examples.
+        screen: Where progress goes.
+        alike: Look among those with the same text, if there are any.
+        part: What is compared of an example's features.
+    """
     step = _step(data, name)
     if step > 1:
         screen.say(f"evaluate  the nearest example is looked for among {-(-data.sizes['train'] // step):,} of 'train'")
-    chosen = data.examples("train").shard(step, 0).map(lambda example: example[name]).batch(256)
+    chosen = data.examples("train").shard(step, 0).map(lambda example: part(example[name])).batch(256)
     train = np.concatenate([_flat(batch.numpy()) for batch in chosen])
-    squares = np.einsum("nd,nd->n", train, train)
-    for batch in data.examples(split).map(lambda example: example[name]).batch(256):
+    squares, start = np.einsum("nd,nd->n", train, train), 0
+    for batch in data.examples(split).map(lambda example: part(example[name])).batch(256):
         queries = _flat(batch.numpy())
-        yield from (step * np.argmin(squares[None] - 2 * queries @ train.T, axis=1)).tolist()
+        distances = squares[None] - 2 * queries @ train.T
+        if alike is not None:
+            same = alike.own[start : start + len(queries), None] == alike.train[None, ::step]
+            distances = np.where(same | ~same.any(axis=1, keepdims=True), distances, np.inf)
+        start += len(queries)
+        yield from (step * np.argmin(distances, axis=1)).tolist()
 
 
 def _step(data: Data, name: str) -> int:

@@ -24,9 +24,12 @@ SCORERS = {
     "model": "this model",
     "most_frequent": "the most frequent answer of the training split, whatever is asked",
     "nearest": "the answer of the nearest training example, by the distance of {what}",
+    "single_frame": "the answer of the nearest training example, by the pixels of the middle frame alone",
     "chance": "what any answer reaches",
 }
 """What each scorer is, in words."""
+NEAREST = ("nearest", "single_frame")
+"""Scorers that look for the nearest training example."""
 
 
 def report(plan: Plan, run: Run, served: Served, data: Data, scores: Scores) -> None:
@@ -160,8 +163,12 @@ def _scorer(scorer: str, served: Served) -> str:
     signature = served.answers[served.default]
     if scorer == "nearest" and not signature.answers:
         return "a picture is embedded as the words beside the training picture with the nearest pixels, a text as its own words"
+    texts = [name for name in signature.inputs if served.processors[name].features["vocabulary"] is not None]
+    if scorer == "_".join(texts) + "_only":
+        return f"the most frequent answer of the training split to the same {' and '.join(texts)}"
     pixels = any(samples.is_picture(served.processors[name]) for name in signature.inputs)
-    return SCORERS.get(scorer, scorer.replace("_", " ")).format(what="their pixels" if pixels else "their features")
+    what = SCORERS.get(scorer, scorer.replace("_", " ")).format(what="their pixels" if pixels else "their features")
+    return f"{what}, among those with the same {' and '.join(texts)}" if texts and scorer in NEAREST else what
 
 
 def _parts(plan: Plan) -> Iterator[tuple[str, Any]]:

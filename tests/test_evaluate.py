@@ -93,6 +93,8 @@ def make_plan(*metrics: type) -> Any:
             for m in metrics
         ],
         train=SimpleNamespace(cache="auto"),
+        inputs={name: SimpleNamespace(optional=False) for name in ("image", "colour")},
+        encoders={"image": None},
         on_error="skip",
     )
 
