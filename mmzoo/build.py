@@ -113,14 +113,26 @@ def finish(run: "Run", screen: "Screen", catalog: Catalog | None = None, data: "
     export(model, screen, data)
 
 
-def evaluate(model: Model, screen: "Screen", data: "Data | None" = None) -> dict[str, Any]:
-    """Scores a trained run on its held-out split, writes its report, and gives the flat scores."""
+def evaluate(model: Model, screen: "Screen", data: "Data | None" = None, missing: float | None = None) -> dict[str, Any]:
+    """Scores a trained run on its held-out split, writes its report, and gives the flat scores.
+
+    Args:
+        model: What is scored.
+        screen: Where progress goes.
+        data: Saves opening it again.
+        missing: Score it also without each of its inputs, in this share of the examples, and keep that in the run.
+    """
     from mmzoo.evaluate import evaluate as score
+    from mmzoo.evaluate import evaluate_missing
     from mmzoo.report import report
+    from mmzoo.run import write_json
 
     data = data or model.open_data(screen)
     if model.served.searched is None:
         model = fill_gallery(model, screen, data)
+    if missing is not None:
+        numbers = evaluate_missing(model.plan, model.served, data, screen, missing)
+        write_json(model.run.missing, {"split": data.held_out(), "share": missing, "scores": numbers})
     scores = score(model.plan, model.served, data, screen)
     report(model.plan, model.run, model.served, data, scores)
     return scores.flat()

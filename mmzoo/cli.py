@@ -110,16 +110,26 @@ def plugins() -> None:
 
 @main.command()
 @RUN
-def evaluate(run: Path) -> None:
+@click.option(
+    "--missing",
+    metavar="SHARE",
+    type=click.FloatRange(0, 1, min_open=True),
+    is_flag=False,
+    flag_value=1.0,
+    help="Also score it without each of its inputs, in this share of the examples; in all of them if no share is given.",
+)
+def evaluate(run: Path, missing: float | None) -> None:
     """Score RUN on its held-out split again and rewrite its report."""
     from mmzoo.build import evaluate as score
     from mmzoo.model import load
     from mmzoo.progress import Screen
-    from mmzoo.tables import scored
+    from mmzoo.tables import missed, scored
 
     model = load(run)
-    score(model, Screen())
+    score(model, Screen(), missing=missing)
     _show(scored(model.run))
+    if missing is not None:
+        _show(missed(model.run))
 
 
 @main.command()

@@ -9,7 +9,7 @@ import tensorflow as tf
 from mmzoo import baselines
 from mmzoo.data import Data, one_each, plain_values
 from mmzoo.dataset import ROW
-from mmzoo.errors import RecipeError, suggest
+from mmzoo.errors import RecipeError, RunError, suggest
 from mmzoo.options import supplied_of
 from mmzoo.plan import Metric, Plan
 from mmzoo.processing import as_text
@@ -19,6 +19,8 @@ from mmzoo.serving import Served
 
 BATCH = 64
 """Examples that are answered at a time."""
+MISSING_SEED = 0
+"""What draws the examples in which an input is missing."""
 
 
 def evaluate(plan: Plan, served: Served, data: Data, screen: Screen) -> Scores:
@@ -39,6 +41,42 @@ def evaluate(plan: Plan, served: Served, data: Data, screen: Screen) -> Scores:
         scores.numbers["model"] = scoring.result()
         _score_baselines(plan, served, data, scores, _embedding(scoring), screen)
     return scores
+
+
+def evaluate_missing(plan: Plan, served: Served, data: Data, screen: Screen, share: float = 1.0) -> dict[str, dict[str, float]]:
+    """Scores the held-out split as often as an input may be missing.
+
+    Args:
+        plan: Whose metrics.
+        served: What answers.
+        data: Scanned.
+        screen: Where progress goes.
+        share: Of the examples in which inputs are missing; which ones is drawn by a fixed seed, the same for every condition.
+
+    Returns:
+        Condition -> metric -> number: `all`; `without <input>` for each input of the default signature; and, for more than two,
+        `<input> alone`.
+
+    Raises:
+        RunError: The answer is made from one input.
+    """
+    inputs, split = served.answers[served.default].inputs, data.held_out()
+    if len(inputs) < 2:
+        raise RunError(f"the answer is made from '{inputs[0]}' alone, so no input can be missing; expected two inputs or more.")
+    conditions: dict[str, tuple[str, ...]] = {"all": ()} | {f"without {name}": (name,) for name in inputs}
+    if len(inputs) > 2:
+        conditions |= {f"{name} alone": tuple(other for other in inputs if other != name) for name in inputs}
+    readable = data.readable[split]
+    drawn = np.random.default_rng(MISSING_SEED).random(len(readable)) < share
+    numbers = {}
+    for condition, missing in conditions.items():
+        scoring = _Scoring(plan, served)
+        asked = screen.track(_asked(scoring, data, split, dict.fromkeys(missing, drawn)), condition, len(readable))
+        for one, good in zip(asked, readable, strict=True):
+            if good:
+                scoring.update(one.found)
+        numbers[condition] = scoring.result()
+    return numbers
 
 
 def rehearse(plan: Plan, served: Served, data: Data) -> None:
@@ -118,15 +156,23 @@ def _embedding(scoring: _Scoring) -> dict[str, str]:
     return {output: served.default for output in own if output in scoring.named} | scoring.wanted
 
 
-def _asked(scoring: _Scoring, data: Data, split: str) -> Iterator[_Asked]:
-    for batch in data.raw_batches(split, BATCH):
-        yield from _batch(scoring, data, batch)
+def _asked(scoring: _Scoring, data: Data, split: str, missing: Mapping[str, np.ndarray] | None = None) -> Iterator[_Asked]:
+    """Answers every example of a split; `missing` says of an input in which ones it is taken away."""
+    for number, batch in enumerate(data.raw_batches(split, BATCH)):
+        rows = slice(number * BATCH, (number + 1) * BATCH)
+        yield from _batch(scoring, data, batch, {name: drawn[rows] for name, drawn in (missing or {}).items()})
 
 
-def _batch(scoring: _Scoring, data: Data, batch: Mapping[str, Any]) -> Iterator[_Asked]:
+def _batch(
+    scoring: _Scoring, data: Data, batch: Mapping[str, Any], missing: Mapping[str, np.ndarray] | None = None
+) -> Iterator[_Asked]:
     served = scoring.served
     signature = served.answers[served.default]
     raw = [one_each(batch[name], len(served.spec(name).shape)) for name in signature.inputs]
+    for place, name in enumerate(signature.inputs):
+        if missing and name in missing:
+            gone = missing[name].reshape([-1] + [1] * (len(raw[place].shape) - 1))
+            raw[place] = tf.where(gone, tf.zeros_like(raw[place]), raw[place])  # zeros of strings are empty ones
     answers = _each(served.ask(served.default, *raw))
     more = [_several(served, name, batch) for name in dict.fromkeys(scoring.wanted.values())]
     shown = served.gallery.shows if signature.gallery and served.gallery else ()

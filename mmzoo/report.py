@@ -111,6 +111,8 @@ def _facts(plan: Plan, run: Run, served: Served, data: Data, scores: Scores) -> 
         "scores": scores,
         "scorers": {scorer: _scorer(scorer, served) for scorer in numbers},
         "rows": rows,
+        "heads": ["this model" if scorer == "model" else scorer.replace("_", " ") for scorer in numbers],
+        "missing": _missing(plan, run),
         "spanned": bool(spans),
         "beaten": [metric for metric, cells in rows.items() if any(cell.best for cell in cells) and not cells[0].best],
         "parts": list(_parts(plan)),
@@ -122,6 +124,20 @@ def _facts(plan: Plan, run: Run, served: Served, data: Data, scores: Scores) -> 
         "body": _body(served),
         "folder": str(run.folder),
     } | _training(plan, run, served)
+
+
+def _missing(plan: Plan, run: Run) -> dict[str, Any]:
+    """Lays out the scores with inputs missing, if they are known: conditions side by side."""
+    if not run.missing.exists():
+        return {}
+    found = run.load_json(run.missing)
+    numbers = {name: side_by_side({"model": one})[0]["model"] for name, one in found["scores"].items()}
+    share = "every example" if found["share"] == 1 else f"{found['share']:.0%} of the examples"
+    return {
+        "conditions": list(numbers),
+        "rows": score_rows(numbers, _falling(plan)),
+        "caption": f"Scores of this model on the split “{found['split']}” with an input missing in {share}.",
+    }
 
 
 def _training(plan: Plan, run: Run, served: Served) -> dict[str, Any]:

@@ -78,6 +78,11 @@ class Run:
         return self.folder / "scores.json"
 
     @property
+    def missing(self) -> Path:
+        """The scores with inputs missing, if somebody asked for them."""
+        return self.folder / "missing.json"
+
+    @property
     def answers(self) -> Path:
         """Each held-out example with its references and answers, a JSON object per line."""
         return self.folder / "answers.jsonl"

@@ -134,6 +134,18 @@ def scored(run: "Run") -> RenderableType:
     return table
 
 
+def missed(run: "Run") -> RenderableType:
+    """Shows the scores with inputs missing, a row for each condition."""
+    found = run.load_json(run.missing)
+    conditions = found["scores"]
+    plain = {condition: side_by_side({"model": numbers})[0]["model"] for condition, numbers in conditions.items()}
+    where = "missing in every example" if found["share"] == 1 else f"missing in {found['share']:.0%} of the examples"
+    table = _table("given", *next(iter(plain.values())), title=f"\nScores on '{found['split']}' with inputs {where}")
+    for condition, numbers in plain.items():
+        table.add_row(condition, *map(_scalar, numbers.values()))
+    return table
+
+
 def _samples(run: "Run") -> Iterator[RenderableType]:
     """Shows a few held-out examples, spread over the split: what was expected, what was answered or found first."""
     lines = run.answers.read_text("utf-8").split("\n")[:-1]  # str.splitlines parts at characters that JSON strings may hold

@@ -128,6 +128,7 @@ def _finish(task: Task, run: Run, state: "_State", options: Train) -> None:
     if options.patience is not None and best.exists():
         task.load_weights(best)
     shutil.rmtree(run.gallery, ignore_errors=True)  # other weights embedded it
+    run.missing.unlink(missing_ok=True)  # other weights reached it
     with replacing(run.weights) as beside:
         task.save_weights(beside)
     write_json(run.history, state.history)

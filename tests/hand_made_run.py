@@ -143,12 +143,15 @@ class World:
             self.scores.rows.append(found | {"answers": {"model": {"said": answer, "ok": True, "reason": ""}}})
         self.sizes, self.faults = {"train": 3, "test": 2}, {"test": [f"row 9: {EVIL}"], "train": []}
         self.history = {"loss": [4.0, 2.0, 1.0], "val_loss": [3.0, 2.0, 2.5]}
+        self.missing = None
 
     def write(self) -> tuple[Page, str]:
         """Writes the report and reads the page and the card."""
         self.run.folder.mkdir()
         if self.history is not None:
             write_json(self.run.history, self.history)
+        if self.missing is not None:
+            write_json(self.run.missing, self.missing)
         spec = [tf.TensorSpec([None], tf.string, name="image")]
         served = SimpleNamespace(
             answers=self.signatures,

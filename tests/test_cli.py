@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from mmzoo.cli import main
 from mmzoo.errors import MmzooError, RunError
 from mmzoo.hookspecs import KINDS, plural
+from mmzoo.options import SUPPLIED
 from mmzoo.plugins import discover
 from mmzoo.predict import Answer, Exported, open_export, typed
 from mmzoo.run import Run
@@ -83,7 +84,7 @@ def test_show_tells_a_components_options_and_source(path):
     assert "Reads a picture with a residual network and gives its last map as tokens." in printed
     options = {row[0]: row[1:] for row in rows(printed.partition("what it does\n")[2]) if len(row) > 2}
     parameters = [p for p in inspect.signature(loaded.__init__).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    expected = {p.name: str(p.default) for p in parameters if p.name != "features"} | {"trainable": "True"}
+    expected = {p.name: str(p.default) for p in parameters if p.name not in SUPPLIED} | {"trainable": "True"}
     assert expected == {name: option[1] for name, option in options.items()}
     assert options["block"] == ["'basic' | 'bottleneck'", "basic", options["block"][2]]
 
@@ -235,6 +236,12 @@ def test_evaluate_and_export_do_again_what_the_build_did(built):
     assert "Scores on 12 examples of 'test'" in printed
     assert run("export", RUN).splitlines()[-1] == f"{RUN}/export/1"
     assert exported.exists()
+
+
+def test_what_is_made_from_one_input_can_miss_none(built):
+    result = CliRunner().invoke(main, ["evaluate", RUN, "--missing"])
+    assert result.exit_code == 2
+    assert "so no input can be missing; expected two inputs or more." in result.output
 
 
 # Asking a model of another shape: the sum of numbers per row, and the lengths of two texts and of a list of files

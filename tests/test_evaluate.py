@@ -12,8 +12,8 @@ from mmzoo import Card, Features, Processed, Processor, Signature
 from mmzoo.catalog import Component, Plugin
 from mmzoo.data import Data
 from mmzoo.dataset import FAULT, ROW
-from mmzoo.errors import RecipeError
-from mmzoo.evaluate import evaluate, plain, rehearse
+from mmzoo.errors import RecipeError, RunError
+from mmzoo.evaluate import evaluate, evaluate_missing, plain, rehearse
 from mmzoo.options import tensors_of
 from mmzoo.plan import Bound, Metric
 from mmzoo.progress import Screen
@@ -120,7 +120,7 @@ def make_served(**options: Any) -> Any:
         numbers = tf.strings.to_number(tf.strings.regex_replace(image, r"\D.*", "") + ".0")
         return {"said": tf.where(numbers >= 100, "red", "blue"), "score": numbers, "ok": tf.ones_like(image, tf.bool)}
 
-    signature = Signature(dict, inputs=("image",), **{"answers": {"said": "colour"}} | options)
+    signature = Signature(dict, **{"inputs": ("image",), "answers": {"said": "colour"}} | options)
     served = SimpleNamespace(answers={"say": signature}, default="say", gallery=None, functions={"say": say})
     served.spec = lambda name: tf.TensorSpec([None], tf.string)
     served.outputs = lambda name: dict.fromkeys(("said", "score", "ok"))
@@ -312,3 +312,69 @@ def test_answers_are_plain_values(value, expected):
 
 def test_arrays_stay_arrays():
     assert plain(np.ones((2, 3), "float32")).shape == (2, 3)
+
+
+# Missing inputs
+
+
+def asked_about(share: float) -> dict[str, dict[str, float]]:
+    """Scores, without each of its inputs, what says 'red' to a bright picture and to the word 'red', else 'blue'."""
+    plan = make_plan(Hits)
+    served = make_served(inputs=("image", "hint"))
+
+    def say(image, hint):
+        bright = tf.strings.regex_full_match(image, r"\d\d\d .*")
+        return {"said": tf.where(bright | (hint == "red"), "red", "blue"), "ok": tf.ones_like(image, tf.bool)}
+
+    served.functions["say"] = say
+    rows = [("120 0 0 0", "red", "")] * 30 + [("1 0 0 0", "red", "")] * 10 + [("1 0 0 0", "blue", "")] * 20
+    data = make_data(plan, train=TRAIN, test=rows)
+    data.raw["test"] = data.raw["test"].map(lambda row: row | {"hint": row["colour"][0]})
+    data.processors["hint"] = Colour()
+    return evaluate_missing(plan, served, data, QUIET, share)
+
+
+def test_an_input_is_taken_away_and_the_answers_scored():
+    numbers = asked_about(1.0)
+    assert {name: one["hits"] for name, one in numbers.items()} == {
+        "all": 1.0,
+        "without image": 1.0,  # the hint says it all
+        "without hint": pytest.approx(50 / 60),
+    }
+
+
+def test_in_a_share_of_the_examples_an_input_is_taken_away_and_always_in_the_same():
+    drawn = np.random.default_rng(0).random(60) < 0.5
+    lost = drawn[30:40].sum()  # dark pictures of something red
+    assert 0 < lost < 10
+    for _ in range(2):
+        numbers = asked_about(0.5)
+        assert numbers["without hint"]["hits"] == pytest.approx(1 - lost / 60)
+
+
+def test_of_three_inputs_each_is_tried_alone_too():
+    plan = make_plan(Hits)
+    served = make_served(inputs=("image", "hint", "other"))
+    given = []
+
+    def say(*raw):
+        given.append([bool(tf.reduce_any(one != "")) for one in raw])
+        return {"said": tf.fill(tf.shape(raw[0]), "red"), "ok": tf.ones_like(raw[0], tf.bool)}
+
+    served.functions["say"] = say
+    data = make_data(plan, train=TRAIN, test=[("1 0 0 0", "red", "")])
+    data.raw["test"] = data.raw["test"].map(lambda row: row | {"hint": row["image"], "other": row["image"]})
+    inputs = ("image", "hint", "other")
+    names = list(evaluate_missing(plan, served, data, QUIET))
+    assert names == ["all", *(f"without {name}" for name in inputs), *(f"{name} alone" for name in inputs)]
+    yes, no = True, False
+    assert given == [[yes] * 3, [no, yes, yes], [yes, no, yes], [yes, yes, no], [yes, no, no], [no, yes, no], [no, no, yes]]
+
+
+def test_of_one_input_none_can_be_missing():
+    plan = make_plan(Hits)
+    with pytest.raises(RunError) as raised:
+        evaluate_missing(plan, make_served(), make_data(plan, train=TRAIN, test=TEST), QUIET)
+    assert str(raised.value) == (
+        "the answer is made from 'image' alone, so no input can be missing; expected two inputs or more."
+    )

@@ -212,3 +212,13 @@ def test_a_metric_says_that_less_is_better(world):
 @pytest.mark.parametrize(("value", "text"), [(0.5, "0.500"), (56.9437, "56.94"), (123.456, "123.5"), (None, "–")])
 def test_numbers_can_be_read(value, text):
     assert number(value) == text
+
+
+def test_the_scores_with_inputs_missing_stand_in_a_table_of_their_own(tmp_path):
+    world = World(tmp_path / "run")
+    scores = {"all": {"hits": 0.75, "hits_low": 0.7, "hits_high": 0.8}, "without sound": {"hits": 0.5}}
+    world.missing = {"split": "test", "share": 0.5, "scores": scores}
+    page, _ = world.write()
+    said = " ".join(page.text.split())
+    assert "Scores of this model on the split “test” with an input missing in 50% of the examples." in said
+    assert "metric all without sound hits 0.750 0.500" in said
