@@ -10,8 +10,11 @@ import keras
 import keras_hub
 from keras import ops
 
-from mmzoo import Rate, Stream, StreamError, make_stream, suggest
+from mmzoo import Rate, Stream, StreamError, make_stream, reason_of, suggest
 from mmzoo_image.augment import Augmentations, make_augmentation
+
+HUBS = "(hf|kaggle|modelscope)://"
+"""How the name of a preset begins that is none of KerasHub's own."""
 
 
 class Scale(NamedTuple):
@@ -104,7 +107,7 @@ def load_backbone(preset: str, kind: Any = keras_hub.models.Backbone, **options:
     Raises:
         StreamError: There is none, it cannot be fetched, it is of another kind, or its weights do not fit `options`.
     """
-    if "://" not in preset and preset not in kind.presets and not Path(preset).exists():
+    if not re.match(HUBS, preset) and preset not in kind.presets and not Path(preset).exists():
         advice = suggest(preset, kind.presets) or "Give a preset's name, 'hf://...', 'kaggle://...' or a folder."
         raise StreamError(f"KerasHub has no preset '{preset}' for this encoder, and there is no such folder. {advice}")
     with _said(preset):
@@ -141,10 +144,10 @@ def _said(preset: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        what = f"the preset '{preset}' cannot be fetched or read: {_line(error)}"
+        what = f"the preset '{preset}' cannot be fetched or read: {reason_of(error)}"
         raise StreamError(f"{what} Check the network, or give a folder that holds it.") from error
     except Exception as error:  # hubs and file formats have errors of their own
-        raise StreamError(f"the preset '{preset}' cannot be used here: {_line(error)}") from error
+        raise StreamError(f"the preset '{preset}' cannot be used here: {reason_of(error)}") from error
 
 
 def check_divides(features: Mapping[str, Any], patch: int) -> None:
@@ -159,13 +162,3 @@ def check_divides(features: Mapping[str, Any], patch: int) -> None:
             f"pictures of {height} x {width} pixels cannot be cut into patches of {patch} x {patch}. "
             "Choose a patch, or a size of the pictures, so that one divides the other."
         )
-
-
-def _line(error: Exception) -> str:
-    """Says in one line what KerasHub or Keras raised."""
-    shapes = re.search(r"variable\.shape=(\(.*?\)), Received: value\.shape=(\(.*?\))\..*?path=(\S+),", str(error), re.DOTALL)
-    if shapes:
-        here, there, path = shapes.groups()
-        return f"its weights do not fit the shape of the pictures: '{path}' is {there} in the preset and {here} here."
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return first if first.endswith(".") else f"{first}."

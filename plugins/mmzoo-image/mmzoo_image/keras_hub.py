@@ -7,7 +7,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from mmzoo import PAD, Features, Rate, Stream, StreamError, make_stream
+from mmzoo import Features, Rate, Stream, StreamError, given_ids, make_stream
 from mmzoo_image.augment import Augmentations
 from mmzoo_image.backbone import SIGNED, Kept, PictureEncoder, load_backbone
 
@@ -20,8 +20,8 @@ class KerasHub(PictureEncoder):
 
     Pixels `(batch, height, width, 3)`, 0 to 255, or ids `(batch, length)`, whichever the input's processor gives, -> tokens
     `(batch, tokens, dim)`. A picture's tokens are all real: the places of a map row by row, or what a transformer gives. A
-    text's are real where its ids are not PAD; the ids are those of the preset's own vocabulary. Of a pair of encoders, such as
-    CLIP's, the one is taken that reads the input, without its projection.
+    text's are real where its ids are not PAD; the ids are those of the preset's own vocabulary, as the processor `preset_tokens`
+    gives them. Of a pair of encoders, such as CLIP's, the one is taken that reads the input, without its projection.
 
     Args:
         features: What is known of the input.
@@ -47,7 +47,7 @@ class KerasHub(PictureEncoder):
         **kwargs: Any,
     ):
         super().__init__(dropout, augment, **kwargs)
-        self.holds = tokens
+        self.features, self.holds = features, tokens
         self.reads_text = features["vocabulary"] is not None
         part = self.start_from(preset, kept, partial(_load_part, preset, features), SIGNED)
         # Without what the stream does not hold, whose weights nothing would use.
@@ -57,8 +57,7 @@ class KerasHub(PictureEncoder):
     def call(self, values: Any, training: bool = False) -> Stream:
         if not self.reads_text:
             return super().call(values, training=training)
-        ids = ops.cast(values, "int32")
-        mask = ops.not_equal(ids, PAD)
+        ids, mask = given_ids(values, self.features)
         made = {"token_ids": ids, "padding_mask": ops.cast(mask, "int32"), "segment_ids": ops.zeros_like(ids)}
         seen = self.backbone({name: made[name] for name in self.backbone.input}, training=training)
         return self._kept(seen, mask, training)
@@ -98,9 +97,11 @@ def _text_part(whole: Any, preset: str, features: Features) -> Any:
         others = ", ".join(sorted(reads - TEXT_INPUTS))
         raise StreamError(f"the preset '{preset}' reads {others}, received text. Choose one that reads text alone.")
     known, length = getattr(part, "vocabulary_size", None), getattr(part, "max_sequence_length", None)
-    if known is not None and features["vocabulary"] > known:
-        found = features["vocabulary"]
-        raise StreamError(f"the preset '{preset}' knows {known} ids, received {found}. Give its vocabulary to the processor.")
+    found = (features["vocabulary"] or 0) - ("pad" in features)
+    if known is not None and found > known:
+        raise StreamError(
+            f"the preset '{preset}' knows {known} ids, received {found}. Read the text with {{type: preset_tokens, preset: {preset}}}."
+        )
     if length is not None and features["shape"][0] > length:
         raise StreamError(f"the preset '{preset}' reads texts of at most {length} ids, received {features['shape'][0]}.")
     return part

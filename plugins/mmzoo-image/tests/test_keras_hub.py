@@ -107,7 +107,7 @@ def test_it_holds_what_every_encoder_must(presets, name, reads):
         (
             "bert",
             {"features": known(6, dtype="int32", vocabulary=21)},
-            "the preset '{}' knows 20 ids, received 21. Give its vocabulary to the processor.",
+            "the preset '{0}' knows 20 ids, received 21. Read the text with {{type: preset_tokens, preset: {0}}}.",
         ),
         (
             "bert",

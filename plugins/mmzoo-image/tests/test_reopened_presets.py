@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import keras
 import keras_hub
@@ -23,12 +22,15 @@ WIDTH = {"num_heads": 2, "hidden_dim": 8, "intermediate_dim": 16}
 
 def clip() -> keras.Model:
     tower = keras_hub.models.CLIPVisionEncoder(8, 8, 1, 2, 16, image_shape=(16, 16, 3))
-    return keras_hub.models.CLIPBackbone(tower, keras_hub.models.CLIPTextEncoder(20, 8, 8, 1, 2, 16, max_sequence_length=6), projection_dim=4)
-
+    return keras_hub.models.CLIPBackbone(
+        tower, keras_hub.models.CLIPTextEncoder(20, 8, 8, 1, 2, 16, max_sequence_length=6), projection_dim=4
+    )
 
 
 PRESETS = {
-    "resnet": lambda: keras_hub.models.ResNetBackbone([64], [3], [64, 128], [1, 1], [1, 2], "basic_block", image_shape=(16, 16, 3)),
+    "resnet": lambda: keras_hub.models.ResNetBackbone(
+        [64], [3], [64, 128], [1, 1], [1, 2], "basic_block", image_shape=(16, 16, 3)
+    ),
     "vit": lambda: keras_hub.models.ViTBackbone((16, 16, 3), (8, 8), 1, 2, 8, 16),
     "clip": clip,
     "efficientnet": lambda: keras_hub.models.EfficientNetBackbone(

@@ -175,6 +175,6 @@ def test_weights_that_do_not_fit_are_said(tmp_path):
     with pytest.raises(StreamError) as raised:
         ViT(features=features(8, 12, 3), weights=str(tmp_path))
     assert str(raised.value) == (
-        f"the preset '{tmp_path}' cannot be used here: its weights do not fit the shape of the pictures: "
-        "'vit_patching_and_embedding/position_embedding/embeddings' is (5, 8) in the preset and (7, 8) here."
+        f"the preset '{tmp_path}' cannot be used here: its weights do not fit the shape asked for: "
+        "'vit_patching_and_embedding/position_embedding/embeddings' is (5, 8) among the weights and (7, 8) in the model."
     )

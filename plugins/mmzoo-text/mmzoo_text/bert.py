@@ -6,7 +6,7 @@ import keras
 import keras_hub
 from keras import ops
 
-from mmzoo import PAD, Features, Positive, Rate, Stream, StreamError, make_stream
+from mmzoo import Features, Positive, Rate, Stream, StreamError, given_ids, make_stream
 from mmzoo import pool as mean
 from mmzoo_text.presets import load_preset
 
@@ -51,7 +51,7 @@ class Bert(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.pool = pool
+        self.features, self.pool = features, pool
         if kept is not None:
             backbone = keras.saving.deserialize_keras_object(kept)
         elif weights is not None:
@@ -66,7 +66,7 @@ class Bert(keras.layers.Layer):
         self.built = True  # the backbone is built when it is made
 
     def call(self, ids: Any, training: bool = False) -> Stream:
-        mask = ids != PAD
+        ids, mask = given_ids(ids, self.features)
         known = {"token_ids": ids, "segment_ids": ops.zeros_like(ids), "padding_mask": ops.cast(mask, "int32")}
         states = self.backbone(known, training=training)  # (batch, length, dim)
         if self.pool == "none":
@@ -90,7 +90,7 @@ def _backbone(features: Features, dim: int, depth: int, heads: int, mlp: int, dr
 
 
 def _check_fits(features: Features, backbone: Any, weights: str) -> None:
-    vocabulary, known = features["vocabulary"] or 0, backbone.vocabulary_size
+    vocabulary, known = (features["vocabulary"] or 0) - ("pad" in features), backbone.vocabulary_size
     if vocabulary > known:
         raise StreamError(
             f"the text has ids of {vocabulary:,} pieces, the preset '{weights}' knows {known:,}. "

@@ -7,6 +7,7 @@ from mmzoo import hookimpl
 def mmzoo_processors() -> dict[str, str]:
     return {
         "label": "mmzoo_text.label:Label",
+        "preset_tokens": "mmzoo_text.preset_tokens:PresetTokens",
         "wordpiece": "mmzoo_text.wordpiece:WordPiece",
         "words": "mmzoo_text.words:Words",
     }

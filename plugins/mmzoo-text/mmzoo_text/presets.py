@@ -4,7 +4,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mmzoo import StreamError, suggest
+from mmzoo import StreamError, reason_of, suggest
+
+HUBS = "(hf|kaggle|modelscope)://"
+"""How the name of a preset begins that is none of KerasHub's own."""
 
 
 def load_preset(kind: Any, preset: str, **options: Any) -> Any:
@@ -18,7 +21,7 @@ def load_preset(kind: Any, preset: str, **options: Any) -> Any:
     Raises:
         StreamError: There is none, it cannot be fetched or read, it is of another kind, or it does not fit `options`.
     """
-    if "://" not in preset and preset not in kind.presets and not Path(preset).exists():
+    if not re.match(HUBS, preset) and preset not in kind.presets and not Path(preset).exists():
         advice = suggest(preset, kind.presets) or "Give a preset's name, 'hf://...', 'kaggle://...' or a folder."
         raise StreamError(f"there is no preset and no folder '{preset}'. {advice}")
     try:
@@ -34,9 +37,4 @@ def _reason(error: Exception) -> str:
         return f"{host[1]} cannot be reached. Check the network, or give a folder that holds it."
     if "has no config.json" in text:
         return "there is no config.json. Check its name and the network, or give a folder that holds it whole."
-    if shapes := re.search(r"variable\.shape=(\(.*?\)), Received: value\.shape=(\(.*?\))\..*?path=(\S+),", text, re.DOTALL):
-        here, there, path = shapes.groups()
-        return f"its weights do not fit its shape: '{path}' is {there} among the weights and {here} in the model."
-    first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
-    first = f"it lacks {first}" if isinstance(error, KeyError) else first
-    return first if first.endswith(".") else f"{first}."
+    return reason_of(error)

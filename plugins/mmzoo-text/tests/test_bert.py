@@ -186,7 +186,7 @@ def test_a_folder_that_holds_no_model(tmp_path):
 def test_weights_that_do_not_fit(tmp_path):
     weights = folder_of(tmp_path, CONFIG | {"intermediate_size": 2 * MLP})
     assert said(weights=weights) == (
-        f"the preset '{weights}' cannot be loaded: its weights do not fit its shape: "
+        f"the preset '{weights}' cannot be loaded: its weights do not fit the shape asked for: "
         "'transformer_layer_0/feedforward_intermediate_dense/kernel' is (8, 12) among the weights and (8, 24) in the model."
     )
 
