@@ -33,6 +33,7 @@ class Features(TypedDict):
     None for features that are no ids. `mask` is the shape of one example's mask, which says what of it is there: `[time]`
     for the frames of a clip; one value for the whole example if left out. `pad` is there if the
     ids are those of a given vocabulary plus one, so that PAD is none of them: the id that the vocabulary itself pads with.
+    `labels` and `counts` are there if the ids number labels: what each is called, and how often it was seen.
     """
 
     shape: list[int]
@@ -40,6 +41,8 @@ class Features(TypedDict):
     vocabulary: int | None
     mask: NotRequired[list[int]]
     pad: NotRequired[int]
+    labels: NotRequired[list[str]]
+    counts: NotRequired[list[int]]
 
 
 def mask_of(name: str) -> str:

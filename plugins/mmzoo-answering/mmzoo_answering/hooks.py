@@ -10,7 +10,10 @@ def mmzoo_heads() -> dict[str, str]:
 
 @hookimpl
 def mmzoo_losses() -> dict[str, str]:
-    return {"cross_entropy": "mmzoo_answering.cross_entropy:cross_entropy"}
+    return {
+        "cross_entropy": "mmzoo_answering.cross_entropy:cross_entropy",
+        "focal": "mmzoo_answering.focal:focal",
+    }
 
 
 @hookimpl

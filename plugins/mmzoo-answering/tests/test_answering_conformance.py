@@ -4,13 +4,16 @@ import numpy as np
 
 from mmzoo.testing import HeadCase, LossCase, MetricCase, conformance, features
 
-INPUTS = {"image": features(8, 8, 3, dtype="uint8"), "kind": features(dtype="int32", vocabulary=6)}
-LOSSES = ["cross_entropy", {"type": "cross_entropy", "label_smoothing": 0.1}]
+KIND = features(dtype="int32", vocabulary=6) | {"labels": list("abcdef"), "counts": [9, 5, 3, 3, 2, 1]}
+INPUTS = {"image": features(8, 8, 3, dtype="uint8"), "kind": KIND}
+LOSSES = ["cross_entropy", {"type": "cross_entropy", "label_smoothing": 0.1}, "focal"]
 
 LABELS = np.array([2, 0])
 RIGHT = 9.0 * np.eye(4)[LABELS]
 BEST = {"logits": RIGHT, "label": LABELS}
 WORSE = {"logits": -RIGHT, "label": LABELS}
+SOFT = {"logits": RIGHT, "label": np.array([[0.0, 0.1, 0.9, 0.0], [0.8, 0.0, 0.1, 0.0]])}
+WEIGHED = {"class_weight": np.array([0.5, 2.0])}
 
 PERFECT = [{"answer": "cat", "references": ["cat", "kitten"]}, {"answer": "dog", "references": ["dog"]}]
 WRONG = [row | {"answer": "Cat"} for row in PERFECT]
@@ -27,8 +30,19 @@ test_conformance = conformance(
         losses=LOSSES,
         label="pooled",
     ),
+    HeadCase(
+        "classify",
+        {"image": (4, 6), "question": (3, 5), "joint": (1, 7)},
+        inputs=INPUTS,
+        options={"target": "kind", "class_weights": "balanced"},
+        losses=LOSSES,
+        label="late",
+    ),
     LossCase("cross_entropy", BEST, WORSE, same=[{"logits": RIGHT + 3.0, "label": LABELS}]),
     LossCase("cross_entropy", BEST, WORSE, options={"label_smoothing": 0.1}, label="smoothed"),
+    LossCase("cross_entropy", SOFT, SOFT | {"logits": -RIGHT}, label="shares"),
+    LossCase("focal", BEST, WORSE, same=[{"logits": RIGHT + 3.0, "label": LABELS}]),
+    LossCase("focal", SOFT | WEIGHED, SOFT | WEIGHED | {"logits": -RIGHT}, options={"gamma": 0.5}, label="shares"),
     MetricCase("accuracy", PERFECT, WRONG),
     MetricCase("top_accuracy", PERFECT_TOP, WRONG_TOP, options={"top": 2}),
 )

@@ -28,7 +28,7 @@ def ids(processor, raw):
 def test_numbers_go_from_the_most_frequent_label_up():
     processor = adapted(RAW)
     assert processor.labels == ORDER
-    assert processor.features == {"shape": [], "dtype": "int32", "vocabulary": 6}
+    assert processor.features == {"shape": [], "dtype": "int32", "vocabulary": 6, "labels": ORDER, "counts": [3, 2, 2, 1, 1, 1]}
     assert ids(processor, ORDER) == [0, 1, 2, 3, 4, 5]
     assert processor.note == ""
 
@@ -47,7 +47,7 @@ def test_numbers_are_those_of_a_count(raw, largest):
 
 
 def test_a_label_that_is_not_known_belongs_to_no_class_and_is_no_fault():
-    values, fault = adapted(RAW)(tf.constant(["cat", "Cat", "cow", " cat"]))
+    values, fault, _ = adapted(RAW)(tf.constant(["cat", "Cat", "cow", " cat"]))
     np.testing.assert_array_equal(values, [0, -1, -1, -1])
     assert set(fault.numpy()) == {b""}
 
@@ -76,13 +76,60 @@ def test_decoding_keeps_the_shape(shape):
         np.testing.assert_array_equal(turn(tf.constant(numbers)).numpy(), wanted)
 
 
-def test_what_is_saved_is_a_list_of_labels(tmp_path):
+def test_what_is_saved_is_how_often_each_label_is_there(tmp_path):
     processor = adapted(RAW)
     processor.save(tmp_path)
-    assert json.loads((tmp_path / "labels.json").read_text("utf-8")) == ORDER
+    saved = json.loads((tmp_path / "labels.json").read_text("utf-8"))
+    assert list(saved.items()) == [(label, RAW.count(label)) for label in ORDER]
     again = Label()
     again.load(tmp_path)
     assert ids(again, RAW) == ids(processor, RAW)
+    assert again.features == processor.features
+
+
+def test_a_run_that_saved_a_list_of_labels_is_read(tmp_path):
+    (tmp_path / "labels.json").write_text(json.dumps(ORDER), "utf-8")
+    again = Label()
+    again.load(tmp_path)
+    assert ids(again, RAW) == ids(adapted(RAW), RAW)
+    assert again.features == {"shape": [], "dtype": "int32", "vocabulary": 6}
+    again.save(tmp_path)
+    assert json.loads((tmp_path / "labels.json").read_text("utf-8")) == ORDER
+
+
+SEVERAL = [["yes", "yes", "no"], ["no"], ["yes", "maybe", "", ""]]
+
+
+def shares_of(raw, **options):
+    processor = Label(gives="shares", **options)
+    processor.adapt(tf.data.Dataset.from_tensor_slices(tf.ragged.constant(raw)))
+    return processor
+
+
+@pytest.mark.parametrize("largest", [None, 2])
+def test_shares_are_how_many_of_the_values_are_each_label(largest):
+    processor = shares_of(SEVERAL, largest=largest)
+    labels = ["yes", "no", "maybe"][:largest]
+    assert processor.labels == labels
+    assert processor.features == {
+        "shape": [len(labels)],
+        "dtype": "float32",
+        "vocabulary": len(labels),
+        "labels": labels,
+        "counts": [3, 2, 1][:largest],
+    }
+    values, fault, _ = processor(tf.ragged.constant(SEVERAL).to_tensor())
+    wanted = [[row.count(label) / sum(map(bool, row)) for label in labels] for row in SEVERAL]
+    np.testing.assert_allclose(values, wanted, rtol=1e-6)
+    assert set(fault.numpy()) == {b""}
+    assert processor.decode(values).numpy().tolist() == [b"yes", b"no", b"yes"]
+    assert processor.decode(tf.constant([1, -1])).numpy().tolist() == [b"no", b""]
+
+
+def test_bad_values_among_several_are_a_fault_of_their_row():
+    values, fault, _ = shares_of(SEVERAL)(tf.constant([["yes", ""], ["", ""], ["yes", b"\xff"], ["cow", "cow"]]))
+    assert fault.numpy().tolist() == [b"", b"there is no label", b"this is no UTF-8 text", b""]
+    np.testing.assert_array_equal(values, [[1, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]])
 
 
 def test_before_it_has_learned_there_is_one_class():

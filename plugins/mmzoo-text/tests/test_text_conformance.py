@@ -16,6 +16,9 @@ test_conformance = conformance(
     ProcessorCase(
         "label", LABELS, exact=False, options={"largest": 1}, skip={"features": "rare labels have no number"}, label="largest"
     ),
+    ProcessorCase(
+        "label", [["cat", "dog"], ["dog"]], bad=[[""], [b"\xff"]], exact=False, options={"gives": "shares"}, label="shares"
+    ),
     ProcessorCase("wordpiece", TEXTS, options={"length": 20, "size": 200}),
     ProcessorCase("wordpiece", TEXTS, options={"length": 20, "size": 60, "start": False}, exact=False, label="rare"),
     EncoderCase("bert", IDS, options=BLOCKS),
