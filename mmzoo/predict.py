@@ -1,5 +1,6 @@
 """Run, raw values -> answers of its exported model: what a server would answer. Assembles no task."""
 
+import re
 import shlex
 from base64 import b64encode
 from collections.abc import Container, Iterable, Mapping
@@ -50,18 +51,21 @@ class Exported:
         folder: Of the version.
         signatures: Signature -> input -> batched spec.
         files: The inputs whose values are files.
+        encoded: The inputs that an example may lack, as long as it has another.
     """
 
     folder: Path
     signatures: Mapping[str, Mapping[str, tf.TensorSpec]]
     files: frozenset[str]
+    encoded: frozenset[str] = frozenset()
 
     def ask(self, values: Values, signature: str | None = None) -> list[Answer]:
         """Asks the model about a batch.
 
         Args:
             values: For each input of the signature one or more examples: files, or else texts or numbers. For an input that is
-                a list, such as the frames of a clip, each group of values is one example.
+                a list, such as the frames of a clip, each group of values is one example; a folder stands for its files in the
+                order of their names, numbers in them as numbers. An input may be left out if another is there.
             signature: Which one; the default one if not given.
 
         Raises:
@@ -69,18 +73,21 @@ class Exported:
         """
         name = signature or DEFAULT
         specs = self._specs(name)
-        _check(values, specs, "the exported model" if name == DEFAULT else f"the signature '{name}'")
-        examples = {one: self._examples(one, spec, values[one]) for one, spec in specs.items()}
+        who = "the exported model" if name == DEFAULT else f"the signature '{name}'"
+        _check(values, specs, who, self.encoded)
+        examples = {one: self._examples(one, spec, values[one]) for one, spec in specs.items() if one in values}
         counts = {one: len(typed) for one, (typed, _) in examples.items()}
         if len(set(counts.values())) != 1:
             found = ", ".join(f"--{one} has {count}" for one, count in counts.items())
             raise MmzooError(f"expected as many values after each input, received others: {found}.")
-        loaded = tf.saved_model.load(str(self.folder))
-        outputs = loaded.signatures[name](**{one: tensor for one, (_, tensor) in examples.items()})
+        count = next(iter(counts.values()))
+        given = {one: tensor for one, (_, tensor) in examples.items()}
+        absent = {one: tf.fill([count] + [1] * (spec.shape.rank - 1), "") for one, spec in specs.items() if one not in values}
+        outputs = tf.saved_model.load(str(self.folder)).signatures[name](**given, **absent)
         read = {output: value.numpy() for output, value in sorted(outputs.items())}
         return [
             Answer({one: typed[row] for one, (typed, _) in examples.items()}, {o: _value(v[row]) for o, v in read.items()})
-            for row in range(next(iter(counts.values())))
+            for row in range(count)
         ]
 
     def _specs(self, signature: str) -> Mapping[str, tf.TensorSpec]:
@@ -91,10 +98,16 @@ class Exported:
 
     def _examples(self, name: str, spec: tf.TensorSpec, groups: list[list[str]]) -> tuple[list[Any], tf.Tensor]:
         """Gives what was typed and what the model is asked, an entry for each example."""
+        groups = [self._opened(group) for group in groups] if name in self.files and spec.shape.rank == 2 else groups
         read = [[self._read(name, value, spec.dtype) for value in group] for group in groups]
         if spec.shape.rank == 1:
             return list(chain(*groups)), tf.constant(list(chain(*read)), spec.dtype)
         return groups, tf.ragged.constant(read, spec.dtype).to_tensor()
+
+    def _opened(self, group: list[str]) -> list[str]:
+        """Puts a folder's files in the place of the folder."""
+        opened = (sorted(map(str, Path(one).iterdir()), key=_numbered) if Path(one).is_dir() else [one] for one in group)
+        return list(chain(*opened))
 
     def _read(self, name: str, value: str, dtype: tf.DType) -> Any:
         try:
@@ -153,7 +166,8 @@ def open_export(run: Run, catalog: Catalog | None = None) -> Exported:
     if not versions:
         raise RunError(f"{run.folder}: the run has no exported model. `mmzoo export {run.folder}` makes it.")
     folder = max(versions, key=lambda path: int(path.name))
-    return Exported(folder, _signatures(folder), _files(run, catalog or discover()))
+    encoders = run.load_json(run.plan)["recipe"]["encoders"]
+    return Exported(folder, _signatures(folder), _files(run, catalog or discover()), frozenset(encoders))
 
 
 def _signatures(folder: Path) -> dict[str, dict[str, tf.TensorSpec]]:
@@ -180,14 +194,20 @@ def _files(run: Run, catalog: Catalog) -> frozenset[str]:
     return frozenset(name for name, column in inputs.items() if catalog.get("processor", column["type"]).load().from_file)
 
 
-def _check(values: Values, specs: Mapping[str, Any], who: str) -> None:
+def _numbered(name: str) -> list[tuple[bool, int, str]]:
+    """Makes what sorts `frame10` behind `frame9`."""
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name)]
+
+
+def _check(values: Values, specs: Mapping[str, Any], who: str, encoded: Container[str]) -> None:
     """Holds what was typed against the inputs of a signature."""
     for name, groups in values.items():
         if name not in specs:
             raise MmzooError(f"--{name}: {who} takes no such input. {suggest(name, specs)}")
         if not all(groups):
             raise MmzooError(f"--{name}: expected one or more values after it.")
-    if missing := [f"--{name}" for name in specs if name not in values]:
+    missing = [f"--{name}" for name in specs if name not in values and (not values or name not in encoded)]
+    if missing:
         raise MmzooError(f"{who} needs {' and '.join(missing)}, each with one or more values after it.")
 
 

@@ -16,7 +16,7 @@ from mmzoo.errors import MmzooError, RunError
 from mmzoo.hookspecs import KINDS, plural
 from mmzoo.options import SUPPLIED
 from mmzoo.plugins import discover
-from mmzoo.predict import Answer, Exported, open_export, typed
+from mmzoo.predict import Answer, Exported, _signatures, open_export, typed
 from mmzoo.run import Run
 from mmzoo.tables import _samples, answered
 
@@ -275,7 +275,7 @@ def measure(tmp_path_factory):
         signatures = {"serving_default": module.text, "text": module.text, "clip": module.clip}
         tf.saved_model.save(module, str(folder / "export" / version), signatures=signatures)
     (folder / "export" / ".11.half").mkdir()
-    (folder / "plan.json").write_text(json.dumps({"recipe": {"inputs": {}}}), "utf-8")
+    (folder / "plan.json").write_text(json.dumps({"recipe": {"inputs": {}, "encoders": {}}}), "utf-8")
     found = open_export(Run(folder))
     assert found.folder.name == "10"
     return Exported(found.folder, found.signatures, frozenset(["clip"]))
@@ -297,6 +297,33 @@ def test_a_list_of_files_is_one_example_each_time_it_stands(measure, tmp_path, m
     assert [answer.outputs["lengths"] for answer in answers] == [[1, 2], [3, 0]]
     assert answers[0].outputs["png"] == b"\x89PNGa"
     assert answers[0].plain()["outputs"]["png"] == {"b64": "iVBOR2E="}
+
+
+def test_a_folder_stands_for_its_files_in_the_order_of_their_numbers(measure, tmp_path):
+    for name in ("frame10", "frame9", "frame1"):
+        (tmp_path / name).write_text("x" * int(name[5:]), "utf-8")
+    (answer,) = measure.ask(typed(["--clip", str(tmp_path)]), "clip")
+    assert answer.outputs["lengths"] == [1, 9, 10]
+    assert answer.inputs["clip"] == [str(tmp_path / name) for name in ("frame1", "frame9", "frame10")]
+
+
+def test_an_input_that_is_encoded_may_be_left_out(measure, tmp_path):
+    class Both(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, None], tf.string), tf.TensorSpec([None], tf.string)])
+        def say(self, clip, text):
+            there = tf.reduce_any(clip != "", axis=1)
+            return {"there": there, "text": text, "ok": there, "reason": text}
+
+    module = Both()
+    tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": module.say})
+    exported = Exported(tmp_path, _signatures(tmp_path), frozenset(["clip"]), frozenset(["clip"]))
+    answers = exported.ask(typed(["--text", "a", "b"]))
+    assert [(one.inputs, one.outputs["there"], one.outputs["text"]) for one in answers] == [
+        ({"text": "a"}, False, "a"),
+        ({"text": "b"}, False, "b"),
+    ]
+    with pytest.raises(MmzooError, match="the exported model needs --text, each with one or more values after it"):
+        exported.ask(typed(["--clip", __file__]))
 
 
 def test_what_a_search_finds_is_printed_one_below_the_other():
@@ -344,7 +371,7 @@ def test_inputs_that_do_not_fit(measure, words, message):
 def test_a_broken_export_is_named(measure, tmp_path):
     run_ = Run(tmp_path)
     (tmp_path / "export" / "1").mkdir(parents=True)
-    (tmp_path / "plan.json").write_text('{"recipe": {"inputs": {}}}', "utf-8")
+    (tmp_path / "plan.json").write_text('{"recipe": {"inputs": {}, "encoders": {}}}', "utf-8")
     (tmp_path / "export" / "1" / "saved_model.pb").write_bytes(b"no model")
     with pytest.raises(
         RunError, match=f"^{tmp_path}/export/1: the exported model is incomplete: .* `mmzoo export` makes it anew.$"
