@@ -20,7 +20,7 @@ class KerasHub(PictureEncoder):
 
     Pixels `(batch, height, width, 3)`, 0 to 255, or ids `(batch, length)`, whichever the input's processor gives, -> tokens
     `(batch, tokens, dim)`. A picture's tokens are all real: the places of a map row by row, or what a transformer gives. A
-    text's are real where its ids are not PAD; the ids are those of the preset's own vocabulary, as the processor `preset_tokens`
+    text's are real where its ids are not PAD; the ids are those of the preset's own vocabulary: the processor `preset_tokens`
     gives them. Of a pair of encoders, such as CLIP's, the one is taken that reads the input, without its projection.
 
     Args:
@@ -99,9 +99,8 @@ def _text_part(whole: Any, preset: str, features: Features) -> Any:
     known, length = getattr(part, "vocabulary_size", None), getattr(part, "max_sequence_length", None)
     found = (features["vocabulary"] or 0) - ("pad" in features)
     if known is not None and found > known:
-        raise StreamError(
-            f"the preset '{preset}' knows {known} ids, received {found}. Read the text with {{type: preset_tokens, preset: {preset}}}."
-        )
+        advice = f"Read the text with {{type: preset_tokens, preset: {preset}}}."
+        raise StreamError(f"the preset '{preset}' knows {known} ids, received {found}. {advice}")
     if length is not None and features["shape"][0] > length:
         raise StreamError(f"the preset '{preset}' reads texts of at most {length} ids, received {features['shape'][0]}.")
     return part

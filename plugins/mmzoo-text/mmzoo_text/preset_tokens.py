@@ -23,7 +23,7 @@ class PresetTokens(Processor):
     """Turns text into the ids that a KerasHub preset was trained on, by its own tokenizer.
 
     Byte pairs (GPT-2, RoBERTa, CLIP), SentencePiece (ALBERT, T5, XLM-RoBERTa, SigLIP) or word pieces (BERT): whatever the
-    preset has. Text is prepared, and ids get a start and an end, as the preset's own preprocessor does. Gives `(batch, length)`,
+    preset has. Text is prepared, and gets a start and an end, as the preset's own preprocessor does. Gives `(batch, length)`,
     int32.
 
     The ids are the vocabulary's plus one, so that PAD is none of them, for many a vocabulary has a piece at 0; the encoders
