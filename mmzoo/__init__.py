@@ -25,7 +25,9 @@ from mmzoo.options import (
 )
 
 if TYPE_CHECKING:
+    from mmzoo.bootstrap import interval
     from mmzoo.processing import Processed, Processor, fine
+    from mmzoo.projections import plain_products
     from mmzoo.streams import (
         END,
         PAD,
@@ -45,9 +47,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LAZY = {
+    "interval": "bootstrap",
     "Processed": "processing",
     "Processor": "processing",
     "fine": "processing",
+    "plain_products": "projections",
     "END": "streams",
     "PAD": "streams",
     "START": "streams",
@@ -102,10 +106,12 @@ __all__ = [
     "fine",
     "given_ids",
     "hookimpl",
+    "interval",
     "load",
     "make_stream",
     "only_stream",
     "pick_stream",
+    "plain_products",
     "pool",
     "reason_of",
     "same_dim",

@@ -1,6 +1,7 @@
 """Run, split -> scores: the served answer of every held-out example, scored; and of baselines, the same way."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,10 +11,11 @@ from mmzoo import baselines
 from mmzoo.data import Data, one_each, plain_values
 from mmzoo.dataset import ROW
 from mmzoo.errors import RecipeError, RunError, suggest
-from mmzoo.options import supplied_of
+from mmzoo.options import supplied_of, tensors_of
 from mmzoo.plan import Metric, Plan
 from mmzoo.processing import as_text
 from mmzoo.progress import Screen
+from mmzoo.resolve import wired_function
 from mmzoo.scores import Row, Scores
 from mmzoo.serving import Served
 
@@ -120,20 +122,30 @@ class _Scoring:
 
     def update(self, found: Row) -> None:
         if self.baseline:
-            self.metrics = [(metric, made) for metric, made in self.metrics if set(metric.values.values()) <= set(found)]
+            self.metrics = [(one, made) for one, made in self.metrics if set(_seen(one, found).values()) <= set(found)]
         for metric, made in self.metrics:
-            for name in metric.values.values():
+            seen = _seen(metric, found)
+            for name in seen.values():
                 if name not in found:
                     who = f"the metric '{metric.bound.component.name}'"
                     what = f"{who} needs '{name}', which neither the answers nor the inputs give."
                     raise RecipeError([metric.bound.node.fault(what, suggest(name, found))])
-            made.update(**{parameter: found[name] for parameter, name in metric.values.items()})
+            made.update(**{parameter: found[name] for parameter, name in seen.items()})
 
     def result(self) -> dict[str, float]:
         numbers: dict[str, float] = {}
         for _, made in self.metrics:
             numbers |= made.result()
         return numbers
+
+
+_needed = cache(tensors_of)  # asked for every example
+
+
+def _seen(metric: Metric, found: Row) -> dict[str, str]:
+    """Gives what a metric sees of an example: all that it names but what it can do without and is not there."""
+    needed = _needed(wired_function(metric.bound.component))
+    return {one: name for one, name in metric.values.items() if needed[one] or name != one or name in found}
 
 
 def _asks(metric: Metric) -> bool:

@@ -21,4 +21,5 @@ def mmzoo_metrics() -> dict[str, str]:
     return {
         "accuracy": "mmzoo_answering.accuracy:Accuracy",
         "top_accuracy": "mmzoo_answering.accuracy:TopAccuracy",
+        "vqa_accuracy": "mmzoo_answering.vqa_accuracy:VqaAccuracy",
     }

@@ -1,10 +1,12 @@
 """Metrics of answers against counts by hand and by ranks."""
 
+import itertools
 import re
 
 import numpy as np
 import pytest
 from mmzoo_answering.accuracy import Accuracy, TopAccuracy
+from mmzoo_answering.vqa_accuracy import VqaAccuracy, agreement, plain_answer
 
 from mmzoo import DataError
 
@@ -13,7 +15,7 @@ def test_accuracy_counts_exact_answers():
     metric = Accuracy()
     for answer, references in [("yes", ["yes"]), ("Yes", ["yes"]), ("2", ["two", "2"]), ("", ["no"])]:
         metric.update(answer, references)
-    assert metric.result() == {"accuracy": 0.5}
+    assert metric.result()["accuracy"] == 0.5
 
 
 @pytest.mark.parametrize("top", [1, 2, 5])
@@ -24,13 +26,13 @@ def test_top_accuracy_is_the_share_of_ranks_below_top(top):
     for order, label in zip(orders, wanted, strict=True):
         metric.update([str(one) for one in order], [str(label)])
     ranks = np.argmax(orders == wanted[:, None], axis=1)
-    assert metric.result() == {f"top_{top}": pytest.approx(np.mean(ranks < top))}
+    assert metric.result()[f"top_{top}"] == pytest.approx(np.mean(ranks < top))
 
 
 def test_a_label_that_cannot_be_answered_is_wrong():
     metric = TopAccuracy(top=2)
     metric.update(["a", "b"], ["never seen"])
-    assert metric.result() == {"top_2": 0.0}
+    assert metric.result() == {"top_2": 0.0, "top_2_low": 0.0, "top_2_high": 0.0}
 
 
 def test_fewer_answers_than_the_metric_looks_at():
@@ -40,3 +42,98 @@ def test_fewer_answers_than_the_metric_looks_at():
     )
     with pytest.raises(DataError, match="^" + re.escape(text) + "$"):
         TopAccuracy().update(["a", "b", "c"], ["a"])
+
+
+# By kind
+
+
+def updated(metric, rows):
+    for row in rows:
+        metric.update(*row)
+    return metric.result()
+
+
+def test_kinds_stand_beside_the_mean_over_all_examples():
+    rows = [("1", ["1"], ["count"])] * 3 + [("2", ["1"], ["count"])] + [("left", ["up"], ["direction"])] * 6
+    found = updated(Accuracy(), rows)
+    assert {name: value for name, value in found.items() if not name.endswith(("_low", "_high"))} == {
+        "accuracy": 0.3,  # and not the mean of the kinds, 0.375
+        "accuracy[count]": 0.75,
+        "accuracy[direction]": 0.0,
+    }
+    assert list(found)[:4] == ["accuracy", "accuracy_low", "accuracy_high", "accuracy[count]"]
+
+
+def test_a_kind_has_the_interval_of_its_own_examples():
+    rows = [("a", ["a"] if index % 3 else ["b"], ["x"] if index < 60 else ["y"]) for index in range(300)]
+    found = updated(Accuracy(), rows)
+    alone = updated(Accuracy(), rows[:60])
+    assert [found[f"accuracy[x]{part}"] for part in ("_low", "_high")] == [alone["accuracy_low"], alone["accuracy_high"]]
+    assert found["accuracy[x]_low"] < found["accuracy_low"] < 2 / 3 < found["accuracy_high"] < found["accuracy[x]_high"]
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.3, 100), (0.9, 500)])
+def test_the_interval_is_that_of_a_binomial_share(share, count):
+    found = updated(Accuracy(), [("a", ["a"] if index < share * count else ["b"]) for index in range(count)])
+    draws = np.random.default_rng(1).binomial(count, share, 100_000) / count
+    bounds = [found["accuracy_low"], found["accuracy_high"]]
+    np.testing.assert_allclose(bounds, np.percentile(draws, [2.5, 97.5]), atol=0.012)
+
+
+@pytest.mark.parametrize(("metric", "answer"), [(TopAccuracy(top=1), ["a", "b"]), (VqaAccuracy(), "a")])
+def test_every_metric_knows_kinds(metric, answer):
+    found = updated(metric, [(answer, ["a"], ["x"]), (answer, ["b"], ["y", "z"]), (answer, ["b"], None)])
+    (name,) = [key for key in found if key.endswith("_low") and "[" not in key]
+    name = name.removesuffix("_low")
+    assert [found[name], found[f"{name}[x]"], found[f"{name}[y]"], found[f"{name}[z]"]] == [pytest.approx(1 / 3), 1, 0, 0]
+
+
+# Agreement with people
+
+
+@pytest.mark.parametrize("people", [4, 7, 10])
+def test_agreement_is_the_mean_over_those_who_are_left_out(people):
+    for same in range(people + 1):
+        answers = ["yes"] * same + ["no"] * (people - same)
+        others = list(itertools.combinations(answers, people - 1))
+        assert len(others) == people
+        assert agreement(same, people) == pytest.approx(np.mean([min(1, one.count("yes") / 3) for one in others]))
+
+
+def test_agreement_of_ten_as_published():
+    assert [agreement(same, 10) for same in range(6)] == pytest.approx([0, 0.3, 0.6, 0.9, 1, 1])
+
+
+@pytest.mark.parametrize(("same", "people", "wanted"), [(0, 0, 0), (1, 1, 1), (0, 1, 0), (2, 2, 1), (1, 2, 0.5), (3, 3, 1)])
+def test_agreement_of_few(same, people, wanted):
+    assert agreement(same, people) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("The Two dogs!", "2 dogs"),
+        ("an apple", "apple"),
+        ("none", "0"),
+        ("Don't know.", "dont know"),
+        ("1,000", "1000"),
+        ("2.5 m", "2.5 m"),
+        ("T-shirt", "t shirt"),
+        ('"red", (and) blue?', "red and blue"),
+        ("St. Paul", "st paul"),
+        ("a.m.", "am"),
+        ("ten thousand", "10 thousand"),
+        ("theatre", "theatre"),
+        ("rot und gr\u00fcn", "rot und gr\u00fcn"),
+    ],
+)
+def test_plain_answers(text, plain):
+    assert plain_answer(text) == plain
+
+
+def test_vqa_accuracy_is_the_mean_of_agreements():
+    first = ["two"] * 3 + ["2"] + ["three"] * 6
+    rows = [("2", first), ("The cat", ["cat", "cats", "a cat"] + ["dog"] * 7), ("cow", ["dog"] * 10)]
+    found = updated(VqaAccuracy(), rows)
+    assert found["vqa_accuracy"] == pytest.approx((1 + 0.6 + 0) / 3)
+    assert found["vqa_accuracy_low"] <= found["vqa_accuracy"] <= found["vqa_accuracy_high"]

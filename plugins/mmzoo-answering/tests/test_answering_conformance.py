@@ -17,6 +17,7 @@ WEIGHED = {"class_weight": np.array([0.5, 2.0])}
 
 PERFECT = [{"answer": "cat", "references": ["cat", "kitten"]}, {"answer": "dog", "references": ["dog"]}]
 WRONG = [row | {"answer": "Cat"} for row in PERFECT]
+KINDS = [row | {"kind": [kind]} for row, kind in zip(PERFECT, ["pet", "guard"], strict=True)]
 PERFECT_TOP = [{"label": ["cow", "cat", "dog"], "references": ["cat"]}, {"label": ["dog", "cow", "cat"], "references": ["dog"]}]
 WRONG_TOP = [row | {"references": ["cats"]} for row in PERFECT_TOP]
 
@@ -45,4 +46,6 @@ test_conformance = conformance(
     LossCase("focal", SOFT | WEIGHED, SOFT | WEIGHED | {"logits": -RIGHT}, options={"gamma": 0.5}, label="shares"),
     MetricCase("accuracy", PERFECT, WRONG),
     MetricCase("top_accuracy", PERFECT_TOP, WRONG_TOP, options={"top": 2}),
+    MetricCase("vqa_accuracy", PERFECT, [row | {"answer": "cow"} for row in PERFECT]),
+    MetricCase("accuracy", KINDS, KINDS, label="kinds", skip={"empty": "without examples there are no kinds"}),
 )

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmzoo import DataError
+from mmzoo import DataError, interval
 
 BLOCK = 64 << 20
 """Bytes of the scores that are held at a time."""
@@ -13,8 +13,6 @@ TIE = 1e-6
 """Scores of vectors of length 1 that differ by no more are equal: float32 sums are no surer."""
 PARTS = ("", "_low", "_high", "_chance")
 """What is reported of a share, as the end of its name: itself, its bounds, and what any order gives."""
-RESAMPLES, SEED, BOUNDS = 1000, 0, (2.5, 97.5)
-"""How often the bootstrap draws, what it draws with, and the percentiles between which 95 % of its draws lie."""
 
 
 def vectors(value: Any, who: str) -> np.ndarray:
@@ -115,26 +113,5 @@ def shares(found: Places, chance: Places, asked: np.ndarray, tops: Sequence[int]
     hits = np.stack([found.hits(top) for top in tops], axis=1)
     totals = np.zeros((len(asked), hits.shape[1]))
     np.add.at(totals, np.repeat(np.arange(len(asked)), asked), hits)
-    low, high = _interval(totals, np.asarray(asked))
+    low, high = interval(totals, np.asarray(asked))
     return np.stack([hits.mean(axis=0), low, high, [chance.hits(top).mean() for top in tops]], axis=1)
-
-
-def _interval(totals: np.ndarray, counts: np.ndarray) -> Any:
-    """Bounds shares by the bootstrap: draws examples with replacement, as many as there are, 1,000 times.
-
-    An example brings all its queries, so that captions of one picture are not taken for independent. Shares of 0 or 1 have
-    bounds without width: the bootstrap knows nothing of what it has not seen.
-
-    Args:
-        totals: What each example adds to each share's numerator, `(examples, shares)`.
-        counts: What it adds to the denominator, `(examples,)`.
-
-    Returns:
-        The 2.5 and the 97.5 percentile, `(2, shares)`.
-
-    Source: Efron 1979, "Bootstrap methods: another look at the jackknife"; percentile intervals.
-    """
-    kinds, number = np.unique(np.column_stack([totals, counts]), axis=0, return_counts=True)  # equal ones are drawn together
-    draw = np.random.default_rng(SEED)
-    drawn = np.stack([draw.multinomial(len(totals), number / len(totals)) @ kinds for _ in range(RESAMPLES)])
-    return np.percentile(drawn[:, :-1] / np.maximum(drawn[:, -1:], 1), BOUNDS, axis=0)
