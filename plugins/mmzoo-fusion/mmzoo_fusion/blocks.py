@@ -131,10 +131,13 @@ class CrossBlock(keras.layers.Layer):
 
 
 def join(streams: Iterable[Stream]) -> Stream:
-    """Puts the tokens of streams of one dim one after another."""
+    """Puts the tokens of streams of one dim one after another; a token that is alone gets a masked one beside it."""
     streams = list(streams)
     tokens = ops.concatenate([stream["tokens"] for stream in streams], axis=1)
-    return make_stream(tokens, ops.concatenate([stream["mask"] for stream in streams], axis=1))
+    mask = ops.concatenate([stream["mask"] for stream in streams], axis=1)
+    if tokens.shape[1] == 1:  # Keras warns of attention to one token
+        tokens, mask = ops.pad(tokens, ((0, 0), (0, 1), (0, 0))), ops.pad(mask, ((0, 0), (0, 1)))
+    return make_stream(tokens, mask)
 
 
 def repeated(tokens: Any, stream: Stream) -> Stream:

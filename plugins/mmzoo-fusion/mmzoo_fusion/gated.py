@@ -8,6 +8,9 @@ from keras import ops
 from mmzoo import Positive, Stream, make_stream, pool
 from mmzoo_fusion.blocks import side_by_side, there
 
+NEVER = -1e9
+"""Logit of the gate of a stream that is not there."""
+
 
 class Gated(keras.layers.Layer):
     """Weighs the streams number by number, by gates that see all of them.
@@ -26,7 +29,6 @@ class Gated(keras.layers.Layer):
     def __init__(self, *, dim: Positive = 256, gate: Literal["softmax", "sigmoid"] = "softmax", **kwargs: Any):
         super().__init__(**kwargs)
         self.dim, self.gate = dim, gate
-        self.softmax = keras.layers.Softmax(axis=1, dtype=self.dtype_policy)
 
     def build(self, streams: Any) -> None:
         self.dims = {name: shapes["tokens"][-1] for name, shapes in streams.items()}
@@ -44,5 +46,12 @@ class Gated(keras.layers.Layer):
         hidden = ops.stack([self.hidden[name](pool(stream)) for name, stream in streams.items()], axis=1)
         logits = ops.stack([self.gates[name](every) for name in streams], axis=1)  # (batch, streams, dim)
         mask = ops.stack([there(stream) for stream in streams.values()], axis=1)  # (batch, streams, 1)
-        gates = self.softmax(logits, mask=mask) if self.gate == "softmax" else ops.where(mask, ops.sigmoid(logits), 0)
-        return {"joint": make_stream(ops.sum(gates * hidden, axis=1), there(*streams.values()))}
+        gates = _softmax(logits, mask) if self.gate == "softmax" else ops.sigmoid(logits)
+        joint = ops.sum(ops.where(mask, gates, 0) * hidden, axis=1)
+        return {"joint": make_stream(joint, there(*streams.values()))}
+
+
+def _softmax(logits: Any, mask: Any) -> Any:
+    """Makes gates that sum to 1 over the streams that are there; Keras' own softmax warns of one stream."""
+    wide = ops.where(mask, ops.cast(logits, "float32"), NEVER)
+    return ops.cast(ops.exp(wide - ops.logsumexp(wide, axis=1, keepdims=True)), logits.dtype)

@@ -47,9 +47,8 @@ class Hybrid(keras.layers.Layer):
     def build(self, streams: Any) -> None:
         check_several(streams, "the fusion 'hybrid'")
         if "joint" in streams:
-            raise StreamError(
-                "the fusion 'hybrid' gives a stream 'joint', so no input can be called that. Choose another name."
-            )
+            text = "the fusion 'hybrid' gives a stream 'joint' of its own, so no input can be called that."
+            raise StreamError(f"{text} Rename the input.")
         shape = (None, None, self.dim)
         self.projections.build(streams)
         self.joint.build({name: {"tokens": shape} for name in streams})
