@@ -6,7 +6,7 @@ from typing import Any, Literal
 import keras_hub
 from keras import ops
 
-from mmzoo import Features, Positive, Rate, StreamError
+from mmzoo import Features, Positive, Rate, StreamError, plain_products
 from mmzoo_image.augment import Augmentations
 from mmzoo_image.backbone import SIGNED, Kept, PictureEncoder, check_divides, load_backbone, standard_scale
 
@@ -65,6 +65,7 @@ class ViT(PictureEncoder):
         if weights is not None:
             load = partial(_load, weights, features, flavour, dropout)
             self.backbone = self.start_from(weights, kept, load, default)
+            plain_products(self.backbone)
             return
         self.scale = default
         check_divides(features, patch)
@@ -73,6 +74,7 @@ class ViT(PictureEncoder):
         common = {"image_shape": tuple(features["shape"]), "patch_size": patch, "hidden_dim": dim, "num_layers": depth}
         common |= {"num_heads": heads, "intermediate_dim" if flavour == "clip" else "mlp_dim": mlp or 4 * dim}
         self.backbone = _clip(common) if flavour == "clip" else _vit(common, tokens, dropout)
+        plain_products(self.backbone)
 
     def tokens(self, seen: Any) -> Any:
         height, width = self.backbone.image_shape[:2]

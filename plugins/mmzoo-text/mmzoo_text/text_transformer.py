@@ -6,7 +6,7 @@ import keras
 import keras_hub
 from keras import ops
 
-from mmzoo import PAD, Features, Positive, Rate, Stream, StreamError, make_stream
+from mmzoo import PAD, Features, Positive, Rate, Stream, StreamError, make_stream, plain_products
 
 EPSILON = 1e-5
 """CLIP's in every layer normalisation; KerasHub's last one has another."""
@@ -62,6 +62,7 @@ class TextTransformer(keras.layers.Layer):
         )
         self.transformer.layer_norm.epsilon = EPSILON
         _initialize(self.transformer)
+        plain_products(self.transformer)
         self.dropout = keras.layers.Dropout(dropout)
 
     def build(self, shape: Any) -> None:
