@@ -73,12 +73,12 @@ class Classify(Head):
         self.target, self.top = target, min(top, classes)
         self.count = classes
         self.dropout = keras.layers.Dropout(dropout)
+        self.decisions: dict[str, keras.layers.Dense] = {}  # of several streams
         self.class_weights = _class_weights(found, target, class_weights) if class_weights is not None else None
 
     def build(self, streams: Any) -> None:
-        """Makes one linear layer if there is one stream, else one for each and the numbers that weigh them."""
-        self.decisions = {name: self._linear(name, shape) for name, shape in streams.items()} if len(streams) > 1 else {}
-        if self.decisions:
+        if len(streams) > 1:
+            self.decisions = {name: self._linear(name, shape) for name, shape in streams.items()}
             self.shares = self.add_weight(shape=(len(streams),), initializer="zeros", name="shares")
         else:
             self.classes = self._linear("classes", next(iter(streams.values())))

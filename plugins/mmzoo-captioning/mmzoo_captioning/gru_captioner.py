@@ -28,18 +28,22 @@ NEVER = -1e9
 
 
 class GRUCaptioner(Head):
-    """Says what a stream shows, word by word, with attention over its tokens.
+    """Says what streams show, word by word, with attention over their tokens.
 
     At step t, with state h_t-1 and the embedding x of the previous word:
     `a = softmax_i(v . tanh(W_k token_i + W_q h_t-1))` over the real tokens, `z = sigmoid(W_g h_t-1) * sum_i a_i token_i`,
     `h_t = GRU([x; z], h_t-1)`, `logits = W_o tanh(x + W_h h_t + W_z z)`. The first state is `tanh(W_s mean of the tokens)`.
 
+    The tokens are a stream's, projected to `units` numbers and normalised; those of several streams, each projected by its own
+    weights, stand one after the other, in the streams' order. An absent stream, or one that is not given, changes nothing.
+
     Outputs in training: `logits` `(batch, length, vocabulary)`, `tokens` `(batch, length)` (the target's ids, so END is
     learned and START is not) and `attention` `(batch, length, tokens)`.
 
     Answers: `caption` gives the caption and its `score`, the natural logarithm of its probability; `explain` gives the caption,
-    its `words` `(batch, length)`, and `attention` `(batch, length, tokens)`, how much each word looked at each token. The best
-    hypothesis has the largest `log p / ((5 + words) / 6) ** length_penalty`; a finished one is frozen. UNKNOWN is never said.
+    its `words` `(batch, length)`, and `attention` `(batch, length, tokens)`, how much each word looked at each token, which the
+    report draws where there is one stream. The best hypothesis has the largest `log p / ((5 + words) / 6) ** length_penalty`; a
+    finished one is frozen. UNKNOWN is never said.
 
     Source: Xu et al. 2015, arXiv 1502.03044, sections 3.1.2 and 4.2, with a GRU (Cho et al. 2014) for the LSTM and one gate
     per dimension for the scalar one; length penalty of Wu et al. 2016, arXiv 1609.08144, equation 14, without coverage.
@@ -72,6 +76,7 @@ class GRUCaptioner(Head):
         self.length, self.vocabulary = inputs[target]["shape"][0], vocabulary
         dense = keras.layers.Dense
         self.project, self.norm = dense(units, name="project"), keras.layers.LayerNormalization(name="norm")
+        self.projections: dict[str, keras.layers.Dense] = {}  # of several streams, which `project` has no part in
         self.first = dense(units, activation="tanh", name="first")
         self.key, self.query = dense(units, name="key"), dense(units, use_bias=False, name="query")
         self.energy = dense(1, use_bias=False, name="energy")
@@ -81,6 +86,14 @@ class GRUCaptioner(Head):
         self.from_state, self.from_context = dense(units, name="from_state"), dense(units, name="from_context")
         self.words = dense(self.vocabulary, dtype="float32", name="words")
         self.dropout = keras.layers.Dropout(dropout)
+
+    def build(self, streams: Any) -> None:
+        if len(streams) > 1:
+            self.projections = {
+                name: keras.layers.Dense(self.project.units, dtype=self.dtype_policy, name=name) for name in streams
+            }
+            for name, projection in self.projections.items():
+                projection.build((None, None, streams[name]["tokens"][-1]))
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -102,17 +115,29 @@ class GRUCaptioner(Head):
 
     def signatures(self) -> dict[str, Signature]:
         text = {self.target: self.target}
+        drawn = "" if self.projections else "attention"  # over the tokens of one picture
         caption = Signature(self._caption, decode=text, answers=text)
-        explain = Signature(self._explain, decode=text, answers=text, pieces={"words": self.target}, attention="attention")
+        explain = Signature(self._explain, decode=text, answers=text, pieces={"words": self.target}, attention=drawn)
         return {"caption": caption, "explain": explain}
 
     # One step, for several hypotheses of each example at once: n is 1 in training and the beam in the search.
 
     def _look(self, streams: dict[str, Stream]) -> tuple[Stream, Any, Any]:
         """Prepares what stays the same over all steps: the tokens in the head's own dim, their keys, the first state."""
-        stream = only_stream(streams, "the head 'gru_captioner'")
-        stream = Stream(tokens=self.norm(self.project(stream["tokens"])), mask=stream["mask"])
+        projected = self._projected(streams)
+        tokens, mask = (ops.concatenate([one[part] for one in projected], axis=1) for part in ("tokens", "mask"))
+        stream = Stream(tokens=self.norm(tokens), mask=mask)
         return stream, self.key(stream["tokens"]), self.first(pool(stream))[:, None]
+
+    def _projected(self, streams: dict[str, Stream]) -> list[Stream]:
+        if not self.projections:
+            stream = only_stream(streams, "the head 'gru_captioner'")
+            return [Stream(tokens=self.project(stream["tokens"]), mask=stream["mask"])]
+        known = {name: layer for name, layer in self.projections.items() if name in streams}
+        if len(known) < max(len(streams), 1):
+            names = f"{', '.join(self.projections)}; received {', '.join(streams) or 'none'}"
+            raise StreamError(f"the head 'gru_captioner' looks at the streams that it was made with, {names}.")
+        return [Stream(tokens=layer(streams[name]["tokens"]), mask=streams[name]["mask"]) for name, layer in known.items()]
 
     def _step(self, words: Any, state: Any, stream: Stream, keys: Any) -> tuple[Any, Any, Any]:
         attention = self._attention(state, keys, stream["mask"])  # (batch, n, tokens)

@@ -22,6 +22,9 @@ WRONG = [{"answer": "nothing of it", "references": row["references"]} for row in
 
 test_conformance = conformance(
     HeadCase("gru_captioner", {"image": (4, 6)}, inputs=INPUTS, options=OPTIONS, losses=LOSSES),
+    HeadCase(
+        "gru_captioner", {"image": (4, 6), "text": (3, 5)}, inputs=INPUTS, options=OPTIONS, losses=LOSSES, label="several"
+    ),
     LossCase(
         "token_cross_entropy",
         best={"logits": RIGHT, "tokens": TOKENS},

@@ -298,10 +298,91 @@ def test_target_without_ids():
     assert str(caught.value) == "the target 'photo' must be token ids; give it a text processor such as 'words'."
 
 
-def test_several_streams():
-    stream = make_streams(1)["image"]
-    with pytest.raises(StreamError) as caught:
-        make_head()({"left": stream, "right": stream}, targets={"caption": np.zeros((1, LENGTH), "int32")})
-    assert "the head 'gru_captioner' takes one stream, received 2 (left, right). Add a fusion that joins them." in str(
-        caught.value
+# Several streams
+
+
+def several(batch, absent=(), seed=4):
+    """Makes streams of several dims; those of `absent` are masked as a whole."""
+    rng = np.random.default_rng(seed)
+    streams = {}
+    for name, tokens, dim in [("video", 3, 4), ("text", 2, 6)]:
+        mask = (np.arange(tokens) < rng.integers(1, tokens + 1, (batch, 1))) & (name not in absent)
+        streams[name] = {"tokens": tf.constant(rng.normal(size=(batch, tokens, dim)), "float32"), "mask": tf.constant(mask)}
+    return streams
+
+
+def make_joining(seed=3):
+    keras.utils.set_random_seed(0)
+    inputs = {"caption": {"shape": [LENGTH], "dtype": "int32", "vocabulary": VOCABULARY}}
+    head = GRUCaptioner(inputs=inputs, target="caption", units=8, dropout=0.0, beam=2)
+    head(several(1), targets={"caption": np.zeros((1, LENGTH), "int32")})
+    rng = np.random.default_rng(seed)
+    head.set_weights([weight + rng.normal(0, 1 if weight.ndim > 1 else 0.1, weight.shape) for weight in head.get_weights()])
+    return head
+
+
+def test_several_streams_are_one_whose_tokens_are_each_projected_by_their_own_weights():
+    head, streams = make_joining(), several(3)
+    tokens = [np.array(head.projections[name](streams[name]["tokens"])) for name in head.projections]
+    masks = [streams[name]["mask"] for name in head.projections]
+    joined = {"tokens": tf.constant(np.concatenate(tokens, axis=1)), "mask": tf.concat(masks, axis=1)}
+    alike = GRUCaptioner(
+        inputs={"caption": {"shape": [LENGTH], "dtype": "int32", "vocabulary": VOCABULARY}},
+        target="caption",
+        units=8,
+        dropout=0.0,
+        beam=2,
     )
+    alike({"image": joined}, targets={"caption": np.zeros((3, LENGTH), "int32")})
+    for layer in (
+        "norm",
+        "first",
+        "key",
+        "query",
+        "energy",
+        "gate",
+        "cell",
+        "embedding",
+        "from_state",
+        "from_context",
+        "words",
+    ):
+        getattr(alike, layer).set_weights(getattr(head, layer).get_weights())
+    alike.project.set_weights([np.eye(8), np.zeros(8)])
+    captions = np.array([[4, 5, END, PAD], [6, 6, 4, END], [END, PAD, PAD, PAD]])
+    found, wanted = (head(streams, targets={"caption": captions}), alike({"image": joined}, targets={"caption": captions}))
+    for name, value in wanted.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5)
+    assert found["attention"].shape == (3, LENGTH, 5)
+
+
+def test_a_stream_that_is_absent_or_not_given_changes_nothing():
+    head = make_joining()
+    streams = several(3, absent=["video"])
+    other = streams | {"video": streams["video"] | {"tokens": streams["video"]["tokens"] + 50}}
+    answers = [answer(head, given) for given in (streams, other, {"text": streams["text"]})]
+    for found in answers[1:]:
+        np.testing.assert_array_equal(found["caption"], answers[0]["caption"])
+        np.testing.assert_allclose(found["score"], answers[0]["score"], rtol=1e-4)
+
+
+def test_all_streams_absent():
+    found = answer(make_joining(), several(2, absent=["video", "text"]), "explain")
+    assert np.isfinite(found["score"]).all()
+    assert not found["attention"].any()
+
+
+def test_attention_over_several_streams_is_not_for_drawing():
+    assert make_joining().signatures()["explain"].attention == ""
+    assert make_head().signatures()["explain"].attention == "attention"
+
+
+@pytest.mark.parametrize("names", [[], ["text", "audio"]])
+def test_streams_that_it_was_not_made_with(names):
+    head, streams = make_joining(), several(1)
+    streams["audio"] = streams["text"]
+    with pytest.raises(StreamError) as caught:
+        answer(head, {name: streams[name] for name in names})
+    made, given = ", ".join(head.projections), ", ".join(names) or "none"
+    text = f"the head 'gru_captioner' looks at the streams that it was made with, {made}; received {given}."
+    assert str(caught.value) == text
