@@ -147,6 +147,8 @@ def _class_weights(found: Features, target: str, wanted: str | Mapping[str, floa
         text = f"the head 'classify' weighs labels, '{target}' does not tell which it has."
         raise StreamError(f"{text} Read it with the processor 'label'.")
     labels, counts = found["labels"], found["counts"]
+    if not labels:  # none is learned yet
+        return [1.0] * (found["vocabulary"] or 0)
     if isinstance(wanted, str):
         return [sum(counts) / (len(counts) * max(count, 1)) for count in counts]
     for name in wanted:

@@ -220,6 +220,14 @@ def test_the_loss_of_weighed_shares_is_the_mean_over_labels_drawn_by_them():
     np.testing.assert_allclose(cross_entropy(**outputs), wanted, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("wanted", ["balanced", {"maybe": 4.0}])
+def test_before_labels_are_learned_all_weigh_one(wanted):
+    known = {"shape": [], "dtype": "int32", "vocabulary": 1, "labels": [], "counts": []}
+    head = Classify(inputs={"kind": known}, target="kind", class_weights=wanted)
+    outputs = head(make_streams(), targets={"kind": tf.constant([0, -1, -1])})
+    np.testing.assert_array_equal(outputs["class_weight"], [1, 1, 1])
+
+
 def test_weights_of_labels_that_there_are_not():
     with pytest.raises(StreamError) as caught:
         make_weighed({"mayb": 2.0})

@@ -40,11 +40,13 @@ class Label(Processor):
 
     @property
     def features(self) -> Features:
-        classes, known = len(self.labels), [self.counts[label] for label in self.labels] if self.counts else []
-        found = Features(shape=[], dtype="int32", vocabulary=classes)
+        classes, labels = len(self.labels), [label for label in self.labels if label]
+        found = Features(shape=[], dtype="int32", vocabulary=classes, labels=labels)
         if self.gives == "shares":
             found |= {"shape": [classes], "dtype": "float32"}
-        return found | ({"labels": list(self.labels), "counts": known} if known else {})
+        if len(self.counts) == len(labels):
+            found["counts"] = [self.counts[label] for label in labels]
+        return found
 
     def adapt(self, values: tf.data.Dataset) -> None:
         counts: Counter[bytes] = Counter()

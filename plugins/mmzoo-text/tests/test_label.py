@@ -92,7 +92,7 @@ def test_a_run_that_saved_a_list_of_labels_is_read(tmp_path):
     again = Label()
     again.load(tmp_path)
     assert ids(again, RAW) == ids(adapted(RAW), RAW)
-    assert again.features == {"shape": [], "dtype": "int32", "vocabulary": 6}
+    assert again.features == {"shape": [], "dtype": "int32", "vocabulary": 6, "labels": ORDER}
     again.save(tmp_path)
     assert json.loads((tmp_path / "labels.json").read_text("utf-8")) == ORDER
 
@@ -133,5 +133,5 @@ def test_bad_values_among_several_are_a_fault_of_their_row():
 
 
 def test_before_it_has_learned_there_is_one_class():
-    assert Label().features["vocabulary"] == 1
+    assert Label().features == {"shape": [], "dtype": "int32", "vocabulary": 1, "labels": [], "counts": []}
     assert ids(Label(), ["cat"]) == [-1]
