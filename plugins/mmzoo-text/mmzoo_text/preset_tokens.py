@@ -160,5 +160,5 @@ def _packing(reader: Any, tokenizer: Any) -> tuple[list[int], list[int], int]:
     start, end = (getattr(tokenizer, f"{name}_token_id", None) for name in ("start", "end"))
     if end is None and "</s>" in tokenizer.get_vocabulary():
         end = tokenizer.token_to_id("</s>")
-    given = ([one] if one is not None else [] for one in (start if start != end else None, end))
-    return (*given, getattr(tokenizer, "pad_token_id", None) or 0)
+    first, last = ([one] if one is not None else [] for one in (start if start != end else None, end))
+    return first, last, getattr(tokenizer, "pad_token_id", None) or 0
