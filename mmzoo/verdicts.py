@@ -64,7 +64,8 @@ def confusions(judged: Sequence[Judged], most: int = 10) -> list[tuple[str, str,
 def _as_answered(processor: Processor, references: list[list[Any]]) -> list[list[Any]]:
     """Gives each row's references as an answer would say them: in lower case, say, and cut to the longest answer."""
     values = [value for several in references for value in several]
-    if not values or not all(isinstance(value, str) for value in values) or processor.raw.dtype != tf.string:
+    texts = all(isinstance(value, str) for value in values) and processor.raw.dtype == tf.string
+    if not values or not texts or processor.raw.shape.rank:  # a list is read as one
         return references
     try:
         decoded = processor.decode(processor(tf.constant(values)).features).numpy()
