@@ -82,6 +82,19 @@ class Lost:
         return {}
 
 
+class Spare:
+    """Looks at an input if there is one, and at another that there is not."""
+
+    def __init__(self) -> None:
+        self.seen: list[bool] = []
+
+    def update(self, answer: str, colour: Any = None, shape: Any = None) -> None:
+        self.seen.append(colour is not None and shape is None)
+
+    def result(self) -> dict[str, float]:
+        return {"seen": float(np.mean(self.seen))}
+
+
 def make_plan(*metrics: type) -> Any:
     plugin = Plugin("p", "1", "m")
     return SimpleNamespace(
@@ -247,6 +260,20 @@ def test_a_metric_must_find_what_it_asks_for(how):
     with pytest.raises(RecipeError) as raised:
         how(plan, make_served(), data)
     assert str(raised.value) == LOST
+
+
+def test_a_metric_may_do_without_an_input_that_there_is_not():
+    plan = make_plan(Spare)
+    numbers = evaluate(plan, make_served(), make_data(plan, train=TRAIN, test=TEST), QUIET).numbers
+    assert all(found == {"seen": 1.0} for found in numbers.values())
+    assert numbers
+
+
+def test_what_a_recipe_names_for_it_must_be_there():
+    plan = make_plan(Spare)
+    plan.metrics[0].values["shape"] = "form"
+    with pytest.raises(RecipeError, match="the metric 'spare' needs 'form', which neither the answers nor the inputs give"):
+        evaluate(plan, make_served(), make_data(plan, train=TRAIN, test=TEST), QUIET)
 
 
 def test_a_rehearsal_answers_two_examples():
