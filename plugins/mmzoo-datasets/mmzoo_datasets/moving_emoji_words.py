@@ -1,0 +1,133 @@
+"""What is said of the clips of `moving_emoji`, in several languages.
+
+The names of the emoji are those of the PyPI package `emoji`; their gender is not among them, so a
+language that would need it speaks without an article.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import emoji
+
+from mmzoo_datasets.openmoji_pairs import name_of
+
+DIRECTIONS = ("left", "right", "up", "down")
+COLOURS = ("blue", "green", "yellow", "pink")
+NUMBERS = (2, 3, 4)
+KINDS = ("direction", "what_moves", "order", "count", "colour")
+
+
+class Words(NamedTuple):
+    """What one language says.
+
+    Args:
+        direction: Which way something goes.
+        what_moves: What goes some way.
+        first: What moves first.
+        last: What moves last.
+        how_many: How many things there are.
+        colour: What colour the background has.
+        caption: What happens in a clip.
+        directions: Answers, in the order of `DIRECTIONS`.
+        numbers: Answers, in the order of `NUMBERS`.
+        colours: Answers, in the order of `COLOURS`.
+    """
+
+    direction: str
+    what_moves: str
+    first: str
+    last: str
+    how_many: str
+    colour: str
+    caption: str
+    directions: tuple[str, ...]
+    numbers: tuple[str, ...]
+    colours: tuple[str, ...]
+
+
+LANGUAGES: Mapping[str, Words] = {
+    "de": Words(
+        direction="wohin bewegt sich das Emoji {name}?",
+        what_moves="was bewegt sich {direction}?",
+        first="was bewegt sich zuerst?",
+        last="was bewegt sich zuletzt?",
+        how_many="wie viele Dinge sind da?",
+        colour="welche Farbe hat der Hintergrund?",
+        caption="zuerst bewegt sich {first} {first_way}, dann {last} {last_way}",
+        directions=("nach links", "nach rechts", "nach oben", "nach unten"),
+        numbers=("zwei", "drei", "vier"),
+        colours=("blau", "grün", "gelb", "rosa"),
+    ),
+    "en": Words(
+        direction="which way does the {name} go?",
+        what_moves="what goes {direction}?",
+        first="what moves first?",
+        last="what moves last?",
+        how_many="how many things are there?",
+        colour="what colour is the background?",
+        caption="the {first} goes {first_way}, then the {last} goes {last_way}",
+        directions=("left", "right", "up", "down"),
+        numbers=("two", "three", "four"),
+        colours=COLOURS,
+    ),
+    "es": Words(
+        direction="¿hacia dónde va el emoji {name}?",
+        what_moves="¿qué va {direction}?",
+        first="¿qué se mueve primero?",
+        last="¿qué se mueve al final?",
+        how_many="¿cuántas cosas hay?",
+        colour="¿de qué color es el fondo?",
+        caption="primero {first} va {first_way}, luego {last} va {last_way}",
+        directions=("hacia la izquierda", "hacia la derecha", "hacia arriba", "hacia abajo"),
+        numbers=("dos", "tres", "cuatro"),
+        colours=("azul", "verde", "amarillo", "rosa"),
+    ),
+    "fr": Words(
+        direction="dans quelle direction va l'emoji {name} ?",
+        what_moves="qu'est-ce qui va {direction} ?",
+        first="qu'est-ce qui bouge en premier ?",
+        last="qu'est-ce qui bouge en dernier ?",
+        how_many="combien de choses y a-t-il ?",
+        colour="de quelle couleur est le fond ?",
+        caption="d'abord {first} va {first_way}, puis {last} va {last_way}",
+        directions=("vers la gauche", "vers la droite", "vers le haut", "vers le bas"),
+        numbers=("deux", "trois", "quatre"),
+        colours=("bleu", "vert", "jaune", "rose"),
+    ),
+}
+
+
+def check_language(language: str) -> None:
+    """Raise ValueError where there are no words in `language`."""
+    if language not in LANGUAGES:
+        raise ValueError(f"language: received {language!r}, expected one of {', '.join(LANGUAGES)}")
+
+
+class Speaker:
+    """Speak one language: names, answers, questions and captions.
+
+    Args:
+        language: One of `LANGUAGES`.
+    """
+
+    def __init__(self, language: str):
+        check_language(language)
+        emoji.config.load_language(language)
+        self.language, self.words = language, LANGUAGES[language]
+        self._directions = dict(zip(DIRECTIONS, self.words.directions, strict=True))
+        self._numbers = dict(zip(NUMBERS, self.words.numbers, strict=True))
+        self._colours = dict(zip(COLOURS, self.words.colours, strict=True))
+
+    def name(self, text: str) -> str:
+        return name_of(text, self.language)
+
+    def way(self, direction: str) -> str:
+        return self._directions[direction]
+
+    def number(self, count: int) -> str:
+        return self._numbers[count]
+
+    def colour(self, colour: str) -> str:
+        return self._colours[colour]
