@@ -75,7 +75,7 @@ class Served(tf.Module):
             given = dict(zip(signature.inputs, raw, strict=True))
             features, reason = _process(processors, signature, given)
             with tf.name_scope("task"):
-                answered = outputs(task.streams(features))
+                answered = outputs(task.streams(features, apart=signature.reads.values()))
             with tf.name_scope("answer"):
                 return _decoded(answered, signature, processors) | {"ok": reason == "", "reason": reason}
 

@@ -158,17 +158,23 @@ class Task(Steps):
         self.held: frozenset[str] = frozenset()
         self.trackers = [keras.metrics.Mean(name=name) for name in _names(self.weighted_losses)]
 
-    def streams(self, features: Mapping[str, Any], training: bool = False) -> dict[str, Stream]:
+    def streams(self, features: Mapping[str, Any], training: bool = False, apart: Iterable[str] = ()) -> dict[str, Stream]:
         """Encodes the inputs that have an encoder and fuses them; inputs that are not given are left out.
 
         Args:
             features: By input, and what is there of each by `mask_of` the input; all of it is, if nothing is said.
             training: Whether streams may be dropped, and layers do what they do in training.
+            apart: Inputs of which there are several values for an example: their rows are others, so they are fused without
+                the rest.
         """
         streams = {name: self._encode(name, features, training) for name in self.encoders if name in features}
         if training and self.stream_dropout:
             streams = self._some(streams)
-        return self.fusion(streams, training=training) if self.fusion is not None else streams
+        if self.fusion is None:
+            return streams
+        alone = {name: streams.pop(name) for name in frozenset(apart) & streams.keys()}
+        groups = [group for group in (streams, alone) if group]
+        return {name: stream for group in groups for name, stream in self.fusion(group, training=training).items()}
 
     def _encode(self, name: str, features: Mapping[str, Any], training: bool) -> Stream:
         encoder, mask = self.encoders[name], features.get(mask_of(name))

@@ -48,7 +48,7 @@ def served_by(processors=None, **signatures: Signature) -> Served:
     return Served(task, processors or {"first": Digit(), "second": Digit()})
 
 
-def without_masks(features):
+def without_masks(features, apart):
     return {name: value for name, value in features.items() if "@" not in name}
 
 
@@ -140,9 +140,9 @@ def test_an_absent_input_is_no_fault_as_long_as_another_is_there():
 def test_a_task_is_told_what_is_there():
     seen = {}
 
-    def streams(features):
+    def streams(features, apart):
         seen.update(features)
-        return without_masks(features)
+        return without_masks(features, apart)
 
     say = Signature(lambda streams: {"one": streams["first"]}, inputs=("first", "second"))
     head = SimpleNamespace(gallery=None)

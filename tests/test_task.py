@@ -278,3 +278,19 @@ def test_no_stream_is_dropped_in_answering_or_unless_asked():
     batch = {"image": FEATURES["image"], "other": FEATURES["image"]}
     for task, training in ((two_streams(0.9), False), (two_streams(0.0), True)):
         assert all(np.asarray(stream["mask"]).all() for stream in task.streams(batch, training=training).values())
+
+
+class Total(keras.layers.Layer):
+    """Gives each stream what all of them add up to."""
+
+    def call(self, streams, training=False):
+        total = sum(stream["tokens"] for stream in streams.values())
+        return {name: stream | {"tokens": total} for name, stream in streams.items()}
+
+
+def test_an_input_of_several_values_for_an_example_is_fused_apart():
+    task = Task({"image": Look(), "other": Look()}, Total(), Guess(), [GAP])
+    batch = {"image": FEATURES["image"], "other": np.repeat(FEATURES["image"], 3, axis=0)}
+    streams = task.streams(batch, apart=["other"])
+    for name in batch:
+        np.testing.assert_array_equal(streams[name]["tokens"], task.streams({name: batch[name]})[name]["tokens"])

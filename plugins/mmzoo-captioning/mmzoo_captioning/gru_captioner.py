@@ -151,7 +151,9 @@ class GRUCaptioner(Head):
         mixed = ops.tanh(keys[:, None] + self.query(state)[:, :, None])  # (batch, n, tokens, units)
         energy = ops.cast(ops.squeeze(self.energy(mixed), -1), "float32")
         real = ops.cast(mask, "float32")[:, None]
-        return ops.softmax(energy + (1 - real) * NEVER) * real  # nothing at all for an absent stream
+        energy = energy + (1 - real) * NEVER
+        # Nothing at all for an absent stream; Keras' softmax warns of one token.
+        return ops.exp(energy - ops.logsumexp(energy, axis=-1, keepdims=True)) * real
 
     def _logits(self, words: Any, states: Any, contexts: Any, training: bool = False) -> Any:
         states = self.dropout(states, training=training)
