@@ -21,9 +21,9 @@ from mmzoo.recipe import Node
 MISSING: Any = inspect.Parameter.empty
 """Stands for a default or an annotation that is not there."""
 
-SUPPLIED = ("features", "inputs", "kept", "ask")
+SUPPLIED = ("features", "inputs", "kept", "ask", "known")
 """Parameters that the core fills in and a recipe cannot: what is known of the data once it is read, what a run has kept of an
-encoder, and the served model."""
+encoder, the served model, and the labels that it can answer."""
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,19 @@ class Sure:
         return {"sure": float(np.mean(self.values))}
 
 
+class Told:
+    """Keeps what can be answered."""
+
+    def __init__(self, *, known: frozenset[str] | None) -> None:
+        self.known = known
+
+    def update(self, answer: str) -> None:
+        """Takes nothing."""
+
+    def result(self) -> dict[str, Any]:
+        return {"known": self.known}
+
+
 class Lost:
     """Asks for what is not there."""
 
@@ -274,6 +287,23 @@ def test_what_a_recipe_names_for_it_must_be_there():
     plan.metrics[0].values["shape"] = "form"
     with pytest.raises(RecipeError, match="the metric 'spare' needs 'form', which neither the answers nor the inputs give"):
         evaluate(plan, make_served(), make_data(plan, train=TRAIN, test=TEST), QUIET)
+
+
+@pytest.mark.parametrize(
+    ("labels", "answers", "known"),
+    [
+        ({"labels": ["red", "blue"]}, {"said": "colour"}, {"red", "blue"}),
+        ({}, {"said": "colour"}, None),
+        ({"labels": ["red"]}, {"said": "colour", "score": "colour"}, None),
+        ({"labels": ["red"]}, {}, None),
+    ],
+)
+def test_a_metric_is_told_which_labels_a_classifier_has(labels, answers, known):
+    served, plan = make_served(answers=answers), make_plan(Told)
+    plan.metrics[0].values["answer"] = "said"
+    served.processors = {"colour": SimpleNamespace(features=Colour.features | labels)}
+    numbers = evaluate(plan, served, make_data(plan, train=TRAIN, test=TEST), QUIET).numbers
+    assert numbers["model"] == {"known": known}
 
 
 def test_a_rehearsal_answers_two_examples():

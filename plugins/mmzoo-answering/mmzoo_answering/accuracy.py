@@ -4,42 +4,64 @@ from mmzoo import DataError, Positive
 from mmzoo_answering.by_kind import ByKind
 
 
+class Unknown:
+    """Counts the examples none of whose references is known; without a list of what is known it gives nothing."""
+
+    def __init__(self, known: frozenset[str] | None):
+        self.known = known
+        self.unknown = self.count = 0
+
+    def add(self, references: list[str]) -> None:
+        """Takes in the references of an example."""
+        self.unknown += self.known is not None and self.known.isdisjoint(references)
+        self.count += 1
+
+    def result(self) -> dict[str, float]:
+        """Gives `unknown`, a share from 0 to 1; 0 of nothing."""
+        return {} if self.known is None else {"unknown": self.unknown / max(self.count, 1)}
+
+
 class Accuracy:
     """Counts the answers that are one of their references, letter for letter.
 
-    `accuracy` is the share of such answers, from 0 to 1. A label that training has not seen cannot be answered, so it counts
-    as wrong. Nothing answered gives 0. Beside it: `accuracy_low` and `accuracy_high`, its 95 % interval (bootstrap over the
-    examples, 1,000 draws, seeded).
+    `accuracy` is the share of such answers, from 0 to 1. Nothing answered gives 0. Beside it: `accuracy_low` and
+    `accuracy_high`, its 95 % interval (bootstrap over the examples, 1,000 draws, seeded). Of a classifier also `unknown`, the
+    share of examples none of whose references is one of its labels, as those that training has not seen; they count as wrong.
 
     Where the recipe has an input named `kind`, or names one (`{type: accuracy, kind: question_kind}`), the same is given of the
     examples of each kind: `accuracy[count]`. `accuracy` itself is over all examples, whatever their kinds.
+
+    Args:
+        known: The labels of a classifier.
     """
 
-    def __init__(self) -> None:
-        self.scores = ByKind()
+    def __init__(self, *, known: frozenset[str] | None = None):
+        self.scores, self.unknown = ByKind(), Unknown(known)
 
     def update(self, answer: str, references: list[str], kind: list[str] | None = None) -> None:
         """Takes in an answer, its references and the kinds of question that it answers."""
         self.scores.add(answer in references, kind)
+        self.unknown.add(references)
 
     def result(self) -> dict[str, float]:
-        """Gives `accuracy` with its bounds, over all and by kind."""
-        return self.scores.result("accuracy")
+        """Gives `accuracy` with its bounds, over all and by kind, and `unknown` of a classifier."""
+        return self.scores.result("accuracy") | self.unknown.result()
 
 
 class TopAccuracy:
     """Counts the examples of which a reference is among the best answers, letter for letter.
 
-    `top_5`, if `top` is 5, is the share of such examples, from 0 to 1; bounds and kinds are as those of `accuracy`. Nothing
-    answered gives 0.
+    `top_5`, if `top` is 5, is the share of such examples, from 0 to 1; bounds, kinds and `unknown` are as those of
+    `accuracy`. Nothing answered gives 0.
 
     Args:
+        known: The labels of a classifier.
         top: How many answers, best first, count; at least so many must be answered.
     """
 
-    def __init__(self, *, top: Positive = 5):
+    def __init__(self, *, known: frozenset[str] | None = None, top: Positive = 5):
         self.top = top
-        self.scores = ByKind()
+        self.scores, self.unknown = ByKind(), Unknown(known)
 
     def update(self, label: list[str], references: list[str], kind: list[str] | None = None) -> None:
         """Takes in the answers, best first, their references and the kinds of question that they answer.
@@ -51,7 +73,8 @@ class TopAccuracy:
             advice = f"Give the head `top: {self.top}`, or, if there are no more labels, the metric `top: {len(label)}`."
             raise DataError(f"the metric 'top_accuracy' looks at {self.top} answers, the model gives {len(label)}. {advice}")
         self.scores.add(any(one in references for one in label[: self.top]), kind)
+        self.unknown.add(references)
 
     def result(self) -> dict[str, float]:
-        """Gives `top_5`, if `top` is 5, with its bounds, over all and by kind."""
-        return self.scores.result(f"top_{self.top}")
+        """Gives `top_5`, if `top` is 5, with its bounds, over all and by kind, and `unknown` of a classifier."""
+        return self.scores.result(f"top_{self.top}") | self.unknown.result()

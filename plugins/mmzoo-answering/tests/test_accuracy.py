@@ -35,6 +35,15 @@ def test_a_label_that_cannot_be_answered_is_wrong():
     assert metric.result() == {"top_2": 0.0, "top_2_low": 0.0, "top_2_high": 0.0}
 
 
+@pytest.mark.parametrize("make", [Accuracy, lambda known: TopAccuracy(known=known, top=1)])
+def test_examples_that_no_label_can_answer_are_counted(make):
+    metric = make(known=frozenset("abc"))
+    assert metric.result()["unknown"] == 0
+    for references in [["never seen"], ["b"], ["never seen", "c"], ["neither", "nor"], ["A"]]:
+        metric.update("a", references)
+    assert metric.result()["unknown"] == 3 / 5
+
+
 def test_fewer_answers_than_the_metric_looks_at():
     text = (
         "the metric 'top_accuracy' looks at 5 answers, the model gives 3. "
