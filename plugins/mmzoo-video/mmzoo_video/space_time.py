@@ -11,7 +11,7 @@ EPSILON = 1e-6
 
 SPREAD = 0.2
 """Of positions in time before training. The papers' 0.02 and zeros go with an image transformer's weights; from random weights
-the order of a few small frames is learned five times sooner with this."""
+the order of a few small frames is learned three to six times sooner with this."""
 
 
 class Seen(NamedTuple):
@@ -107,7 +107,8 @@ class Divided(SpaceTime):
         copies = ops.repeat(first[:, None], self.times, axis=1)
         tokens = ops.reshape(ops.concatenate([copies, rest], axis=2), (-1, 1 + rest.shape[2], self.dim))
         new = attention(block.layer_norm_1, block.mha, tokens, None, training)
-        new = ops.reshape(drop(block.dropout(new, training=training), training=training), (-1, self.times, *tokens.shape[1:]))
+        new = ops.reshape(block.dropout(new, training=training), (-1, self.times * tokens.shape[1], self.dim))
+        new = ops.reshape(drop(new, training=training), (-1, self.times, *tokens.shape[1:]))
         return Seen(first + mean(new[:, :, 0], there), rest + new[:, :, 1:])
 
 
@@ -116,37 +117,36 @@ class OverTime(keras.layers.Layer):
 
     Args:
         vit: Options of KerasHub's `ViTBackbone`.
-        depth_drop: Share of rows for which it is left out in training.
+        depth_drop: Share of examples for which it is left out in training.
     """
 
     def __init__(self, vit: dict[str, Any], depth_drop: float = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
-        heads, self.dim, policy = vit["num_heads"], vit["hidden_dim"], self.dtype_policy
+        heads, dim, policy = vit["num_heads"], vit["hidden_dim"], self.dtype_policy
         self.norm = keras.layers.LayerNormalization(epsilon=vit.get("layer_norm_epsilon", EPSILON), dtype=policy)
         self.mha = keras.layers.MultiHeadAttention(
             heads,
-            self.dim // heads,
+            dim // heads,
             use_bias=vit.get("use_mha_bias", True),
             dropout=vit.get("attention_dropout", 0.0),
+            attention_axes=(1,),  # three times as fast as times laid out beside each other in small rows
             dtype=policy,
         )
-        self.dense = keras.layers.Dense(self.dim, kernel_initializer="zeros", dtype=policy)
+        self.dense = keras.layers.Dense(dim, kernel_initializer="zeros", dtype=policy)
         self.dropout = keras.layers.Dropout(vit["dropout_rate"], dtype=policy)
-        self.drop = left_out(depth_drop, policy)
+        self.drop = keras.layers.Dropout(depth_drop, noise_shape=(None, 1, 1, 1), dtype=policy)
+        shape = (None, None, None, dim)
         for part in (self.norm, self.dense):
-            part.build((None, None, self.dim))
-        self.mha.build((None, None, self.dim), (None, None, self.dim))
+            part.build(shape)
+        self.mha.build(shape, shape)
 
     def build(self, *shapes: Any) -> None:
         self.built = True  # its parts are built when it is made, so that an image transformer's weights can be put in
 
     def call(self, rest: Any, there: Any = None, training: bool = False) -> Any:
-        times, places = rest.shape[1:3]
-        rows = ops.reshape(ops.transpose(rest, (0, 2, 1, 3)), (-1, times, self.dim))
-        mask = None if there is None else ops.repeat(there[:, None], places, axis=0)
-        new = self.dense(attention(self.norm, self.mha, rows, mask, training))
-        new = self.drop(self.dropout(new, training=training), training=training)
-        return ops.transpose(ops.reshape(new, (-1, places, times, self.dim)), (0, 2, 1, 3))
+        mask = None if there is None else there[:, None]
+        new = self.dense(attention(self.norm, self.mha, rest, mask, training))
+        return self.drop(self.dropout(new, training=training), training=training)
 
 
 class Factorised(SpaceTime):
@@ -196,13 +196,9 @@ def mean(values: Any, there: Any) -> Any:
 
 
 def drops(rate: float, depth: int, policy: Any) -> list[keras.layers.Dropout]:
-    """Makes the stochastic depth of each block (Huang et al. 2016): 0 for the first one, `rate` for the last."""
-    return [left_out(rate * number / max(depth - 1, 1), policy) for number in range(depth)]
-
-
-def left_out(rate: float, policy: Any) -> keras.layers.Dropout:
-    """Makes what leaves out a branch for a share of its rows, as a whole."""
-    return keras.layers.Dropout(rate, noise_shape=(None, 1, 1), dtype=policy)
+    """Makes each block's stochastic depth (Huang et al. 2016), for whole rows: 0 for the first block, `rate` for the last."""
+    rates = [rate * number / max(depth - 1, 1) for number in range(depth)]
+    return [keras.layers.Dropout(one, noise_shape=(None, 1, 1), dtype=policy) for one in rates]
 
 
 def through(encoder: Any, tokens: Any, mask: Any, dropped: list[keras.layers.Dropout], training: bool) -> Any:

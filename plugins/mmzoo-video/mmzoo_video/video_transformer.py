@@ -16,7 +16,7 @@ WAYS = {"joint": Joint, "divided": Divided, "factorised": Factorised}
 
 
 class VideoTransformer(keras.layers.Layer):
-    """Reads the frames of a clip with a vision transformer that attends over space and time.
+    """Reads a clip with a vision transformer, over space and time.
 
     Pixels `(batch, time, height, width, 3)`, 0 to 255, and a mask `(batch, time)` of the frames that are there -> tokens
     `(batch, tokens, dim)`. A clip is cut into tubelets of `tubelet` frames and `patch` x `patch` pixels, each a token. Tokens
@@ -51,8 +51,8 @@ class VideoTransformer(keras.layers.Layer):
             to -1 to 1. The middle frame of a tubelet starts with its patches, the others with zeros; positions are repeated
             over time; attention over time starts as a copy of that over places. None starts from random weights.
         dropout: Share of numbers that is zeroed in training, in every block.
-        depth_drop: Share of examples for which the last block's branches are left out in training; that of earlier blocks is
-            in proportion to their depth.
+        depth_drop: Share of examples for which a branch of the last block is left out in training; that of earlier blocks is in
+            proportion to their depth. To the first transformer of `factorised` a time is an example.
     """
 
     def __init__(

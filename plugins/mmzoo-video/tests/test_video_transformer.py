@@ -140,9 +140,8 @@ def test_stochastic_depth_leaves_out_whole_branches_of_an_example_in_training(at
     trained = numbers(encoder(same, training=True)["tokens"])[:, 0]
     assert np.ptp(numbers(encoder(same)["tokens"])[:, 0], axis=0).max() < 1e-5
     kinds = np.unique(trained.round(3), axis=0)
-    assert len(kinds) > 1
-    if attention != "divided":  # there each row of places, times or tokens is left out by itself
-        assert len(kinds) <= 4  # attention and MLP of the last block, each there or not
+    branches = 3 if attention == "divided" else 2  # of the last block, each there or not
+    assert 1 < len(kinds) <= 2**branches
 
 
 def moving(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -158,16 +157,16 @@ def moving(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray
     return frames, right
 
 
-@pytest.mark.parametrize(("attention", "depth"), [("joint", 1), ("divided", 1), ("factorised", 2)])
-def test_learns_which_way_something_moves(attention, depth):
+@pytest.mark.parametrize(("attention", "epochs"), [("joint", 5), ("divided", 5), ("factorised", 10)])
+def test_learns_which_way_something_moves(attention, epochs):
     rng = np.random.default_rng(0)
-    encoder = transformer(attention, (3, 8, 16, 3), patch=8, dim=32, depth=depth, mlp=128)
+    encoder = transformer(attention, (3, 8, 16, 3), patch=8, dim=32, depth=1, mlp=128)
     frames = keras.Input((3, 8, 16, 3), dtype="uint8")
     model = keras.Model(frames, keras.layers.Dense(2)(encoder(frames)["tokens"][:, 0]))
     model.compile(
         keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"]
     )
-    model.fit(*moving(512, rng), batch_size=32, epochs=5 if attention != "factorised" else 9, verbose=0)
+    model.fit(*moving(512, rng), batch_size=32, epochs=epochs, verbose=0)
     assert model.evaluate(*moving(256, rng), verbose=0, return_dict=True)["accuracy"] > 0.9
 
 
