@@ -105,7 +105,8 @@ def check_config(subject: Subject) -> None:
         json.dumps(config)
     except TypeError as error:
         raise ConformanceError(f"get_config gives what JSON cannot hold: {error}.") from error
-    again = type(layer).from_config(config).get_config()
+    with _known(layer):
+        again = type(layer).from_config(config).get_config()
     require(again == config, f"from_config(get_config()) makes another layer: {again}, not {config}.")
 
 
@@ -212,8 +213,7 @@ def check_keras_file(subject: Subject) -> None:
     trial = Trial(subject)
     inputs = _symbols(trial.batch)
     model = keras.Model(inputs, trial.call(inputs))
-    classes = {type(trial.layer).__name__: type(trial.layer)}
-    with tempfile.TemporaryDirectory() as folder, keras.saving.custom_object_scope(classes):
+    with tempfile.TemporaryDirectory() as folder, _known(trial.layer):
         model.save(Path(folder) / "model.keras")
         again = keras.models.load_model(Path(folder) / "model.keras")
     before = trial.everything(trial.batch)["call"]
@@ -222,6 +222,11 @@ def check_keras_file(subject: Subject) -> None:
     same(
         before, again(trial.batch), "{name} is another after reloading from a .keras file. Make every weight in build or call."
     )
+
+
+def _known(layer: Any) -> Any:
+    """Makes Keras know the class of a layer and of each inside it, as whoever loads a file has to."""
+    return keras.saving.custom_object_scope({type(one).__name__: type(one) for one in layer._flatten_layers()})
 
 
 def check_saved_model(subject: Subject) -> None:

@@ -5,9 +5,16 @@ from mmzoo import hookimpl
 
 @hookimpl
 def mmzoo_processors() -> dict[str, str]:
-    return {}
+    return {
+        "frames": "mmzoo_video.frames:Frames",
+        "vectors": "mmzoo_video.vectors:Vectors",
+    }
 
 
 @hookimpl
 def mmzoo_encoders() -> dict[str, str]:
-    return {"video_transformer": "mmzoo_video.video_transformer:VideoTransformer"}
+    return {
+        "features": "mmzoo_video.given_features:GivenFeatures",
+        "frame_mean": "mmzoo_video.frame_mean:FrameMean",
+        "video_transformer": "mmzoo_video.video_transformer:VideoTransformer",
+    }

@@ -1,0 +1,38 @@
+"""Given features, such as those of a video's frames, as tokens."""
+
+from typing import Any
+
+import keras
+
+from mmzoo import Features, Positive, Rate, Stream, StreamError, make_stream
+
+
+class GivenFeatures(keras.layers.Layer):
+    """Makes tokens of given features by one linear layer: `W x + b`.
+
+    Numbers `(batch, time, given)` and a mask `(batch, time)` -> tokens `(batch, time, dim)` with that mask; `(batch, given)` ->
+    one token.
+
+    Args:
+        features: What is known of the numbers.
+        dim: Numbers of a token.
+        dropout: Share of the given numbers that is zeroed in training.
+    """
+
+    def __init__(self, *, features: Features, dim: Positive = 256, dropout: Rate = 0.0, **kwargs: Any):
+        super().__init__(**kwargs)
+        if features["vocabulary"] is not None or len(features["shape"]) not in (1, 2):
+            raise StreamError(
+                f"features takes vectors, one or several, received {features['shape']} {features['dtype']}. "
+                "Read them by `vectors`, or take an encoder of what the input holds."
+            )
+        self.dropout = keras.layers.Dropout(dropout)
+        self.dense = keras.layers.Dense(dim)
+
+    def build(self, shape: Any) -> None:
+        self.dense.build(shape)
+        self.built = True
+
+    def call(self, vectors: Any, there: Any = None, training: bool = False) -> Stream:
+        tokens = self.dense(self.dropout(vectors, training=training))
+        return make_stream(tokens, there if len(tokens.shape) == 3 else None)
