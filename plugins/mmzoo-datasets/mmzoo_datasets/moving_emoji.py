@@ -7,7 +7,7 @@ from annotated_types import Ge, Le
 
 from mmzoo import Count, DataError, Positive
 from mmzoo_datasets.built import Built
-from mmzoo_datasets.moving_emoji_builder import CLIPS, FRAMES, MOST_FRAMES, SIZE, moving_emoji
+from mmzoo_datasets.moving_emoji_builder import CLIPS, FRAMES, MOST_FRAMES, QUESTIONS, SIZE, moving_emoji
 
 
 class MovingEmoji(Built):
@@ -61,5 +61,6 @@ class MovingEmoji(Built):
     def cost(self) -> str:
         config = self.builder.builder_config
         clips = round(1.3 * config.clips)
-        seconds, megabytes = 0.012 * clips * config.frames / FRAMES, 0.04 * clips * config.frames / FRAMES
+        frames = clips * config.frames
+        seconds, megabytes = frames / 3000, frames * (800 + 0.15 * config.size**2) * QUESTIONS / 1e6
         return f"painting {clips:,} clips once, about {seconds:.0f} s and {megabytes:.0f} MB"

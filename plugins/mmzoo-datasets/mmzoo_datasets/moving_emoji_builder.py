@@ -26,6 +26,8 @@ FRAMES, MOST_FRAMES = 8, 16
 SIZE = 64
 CLIPS = 50 * BLOCK
 """Training clips: whole blocks, in which answers are balanced."""
+QUESTIONS = 4
+"""Asked about each clip."""
 SHARES = {"train": 1.0, "validation": 0.1, "test": 0.2}
 """Clips of each split beside those of training."""
 PAPER = {"blue": (190, 215, 255), "green": (190, 235, 190), "yellow": (255, 240, 170), "pink": (255, 200, 215)}

@@ -1,7 +1,7 @@
 """What happens in the clips of `moving_emoji`: which drawings there are, which two move, where, when and over what.
 
 In each scene two things move, one after the other, in different directions; up to two others stand still. The clip is a torus:
-what leaves it at the left comes back at the right. So where things are in a single frame tells neither direction nor order.
+what leaves it at the left comes back at the right. So a single frame tells nearly nothing of what moves where.
 
 Scenes come in blocks in which every thing goes every way equally often, once as the first and once as the last to move.
 """

@@ -112,7 +112,7 @@ def test_questions_and_captions_say_what_happens():
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     data = MovingEmoji(clips=10, size=16, language="de", data_dir=str(tmp_path_factory.mktemp("clips")))
-    assert data.card.needs.startswith("painting 13 clips once, about 0 s and 1 MB in ")
+    assert data.card.needs.startswith("painting 13 clips once, about 0 s and 0 MB in ")
     data.prepare()
     return data
 
