@@ -102,16 +102,13 @@ class VideoTransformer(keras.layers.Layer):
     def build(self, shape: Any) -> None:
         self.built = True  # the transformer is built when it is made
 
-    def call(self, pixels: Any, mask: Any = None, training: bool = False) -> Stream:
+    def call(self, pixels: Any, there: Any = None, training: bool = False) -> Stream:
         factor, offset = (ops.convert_to_tensor(value, self.compute_dtype) for value in self.scale)
         frames = ops.cast(pixels, self.compute_dtype) * factor + offset
-        if mask is not None:
-            frames = ops.where(mask[..., None, None, None], frames, ops.zeros_like(frames[:1, :1, :1, :1, :1]))
-            mask = ops.any(ops.reshape(mask, (-1, mask.shape[1] // self.tubelet, self.tubelet)), axis=2)
-        return self._stream(self.transformer(self._tubelets(frames), mask, training=training), mask)
-
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
-        """Attaches no mask to the tensors, as Keras would: the stream holds it."""
+        if there is not None:
+            frames = ops.where(there[..., None, None, None], frames, ops.zeros_like(frames[:1, :1, :1, :1, :1]))
+            there = ops.any(ops.reshape(there, (-1, there.shape[1] // self.tubelet, self.tubelet)), axis=2)
+        return self._stream(self.transformer(self._tubelets(frames), there, training=training), there)
 
     def _tubelets(self, frames: Any) -> Any:
         """Makes one picture of a tubelet's frames, `(batch, times, height, width, tubelet * 3)`."""

@@ -36,7 +36,7 @@ def compiled(encoder):
         return encoder
     import jax
 
-    return jax.jit(lambda pixels, mask: encoder(pixels, mask=mask))
+    return jax.jit(lambda pixels, there: encoder(pixels, there=there))
 
 
 @pytest.mark.parametrize("tubelet", [1, 2])
@@ -44,7 +44,7 @@ def compiled(encoder):
 def test_agrees_with_its_formula(attention, tubelet):
     encoder = transformer(attention, tubelet=tubelet, tokens="all")
     formulas.disturb(encoder)
-    stream = compiled(encoder)(CLIPS, mask=THERE)
+    stream = compiled(encoder)(CLIPS, there=THERE)
     tokens, mask = numbers(stream["tokens"]), numbers(stream["mask"])
     for clip, there, found, real in zip(CLIPS, THERE, tokens, mask, strict=True):
         first, rest = formulas.see(clip, there, encoder.transformer, tubelet)
@@ -73,7 +73,7 @@ def test_frames_that_are_not_there_change_nothing(attention):
     encoder = transformer(attention, tokens="all")
     formulas.disturb(encoder)
     changed = np.where(THERE[..., None, None, None], CLIPS, 255 - CLIPS)
-    before, after = encoder(CLIPS, mask=THERE), encoder(changed, mask=THERE)
+    before, after = encoder(CLIPS, there=THERE), encoder(changed, there=THERE)
     np.testing.assert_array_equal(numbers(before["tokens"]), numbers(after["tokens"]))
 
 
@@ -81,7 +81,7 @@ def test_frames_that_are_not_there_change_nothing(attention):
 def test_all_frames_are_there_if_nothing_is_said(attention):
     encoder = transformer(attention, tokens="all")
     formulas.disturb(encoder)
-    said, unsaid = encoder(CLIPS, mask=np.ones((3, 4), bool)), encoder(CLIPS)
+    said, unsaid = encoder(CLIPS, there=np.ones((3, 4), bool)), encoder(CLIPS)
     np.testing.assert_allclose(numbers(said["tokens"]), numbers(unsaid["tokens"]), atol=1e-5)
     assert numbers(unsaid["mask"]).all()
 
@@ -89,7 +89,7 @@ def test_all_frames_are_there_if_nothing_is_said(attention):
 @pytest.mark.parametrize("tokens", ["class", "frames", "all"])
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_a_clip_without_a_frame_is_an_absent_stream(attention, tokens):
-    stream = transformer(attention, tokens=tokens, tubelet=2)(CLIPS, mask=np.zeros((3, 4), bool))
+    stream = transformer(attention, tokens=tokens, tubelet=2)(CLIPS, there=np.zeros((3, 4), bool))
     assert not numbers(stream["mask"]).any()
     assert np.isfinite(numbers(stream["tokens"])).all()
 
@@ -101,7 +101,7 @@ def test_the_stream_holds_the_tokens_that_are_asked_for(attention):
     places = 1 if attention == "factorised" else 6
     found = {}
     for encoder.tokens in ("class", "frames", "all"):
-        stream = encoder(CLIPS, mask=THERE)
+        stream = encoder(CLIPS, there=THERE)
         found[encoder.tokens] = numbers(stream["tokens"])
         assert stream["mask"].shape == stream["tokens"].shape[:2]
     assert {name: one.shape[1] for name, one in found.items()} == {"class": 1, "frames": 2, "all": 1 + 2 * places}
