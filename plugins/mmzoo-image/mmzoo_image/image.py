@@ -83,6 +83,10 @@ class Image(Processor):
         return tf.cast(tf.round(tf.clip_by_value(picture, 0, 255)), tf.uint8), tf.where(large, TOO_LARGE, "")
 
     def _square(self, picture: tf.Tensor) -> tf.Tensor:
+        ready = tf.reduce_all(tf.shape(picture)[:2] == self.size)
+        return tf.cond(ready, lambda: tf.ensure_shape(picture, [self.size, self.size, 3]), lambda: self._fitted(picture))
+
+    def _fitted(self, picture: tf.Tensor) -> tf.Tensor:
         height, width = tf.shape(picture)[0], tf.shape(picture)[1]
         if self.fit == "crop":
             side = tf.minimum(height, width)

@@ -45,7 +45,7 @@ def reader(size: int, fit: str = "pad") -> tf.types.experimental.PolymorphicFunc
 
 def pixels(data: bytes, **options) -> np.ndarray:
     """Reads one picture, which must be a good one."""
-    features, fault = reader(**options)(tf.constant([data]))
+    features, fault, _ = reader(**options)(tf.constant([data]))
     assert fault.numpy().tolist() == [b""]
     return features.numpy()[0]
 
@@ -209,7 +209,7 @@ FAULTY = [
 
 @pytest.mark.parametrize(("data", "reason"), FAULTY)
 def test_a_picture_that_cannot_be_read_fails_its_own_row_alone(data, reason):
-    features, fault = reader(40)(tf.constant([PNG, data, JPEG]))
+    features, fault, _ = reader(40)(tf.constant([PNG, data, JPEG]))
     assert fault.numpy().tolist() == [b"", reason, b""]
     np.testing.assert_array_equal(features[0], scene())
     np.testing.assert_array_equal(features[1], np.full((40, 40, 3), 255))

@@ -26,7 +26,8 @@ CLEARED, RESTORED = 2, 3
 """The frame's place becomes transparent, or what it was, before the next one is drawn; else the frame stays."""
 NO_CONTROL = [-1, 0]
 """Nothing is transparent, and the frame stays."""
-OPAQUE = 255
+OPAQUE = -(1 << 24)
+"""The upper byte, 255, of a number of 32 bits."""
 IDENTITY = bytes(level for colour in range(256) for level in (colour,) * 3)
 """Colours by which a decoder gives their numbers."""
 
@@ -140,40 +141,47 @@ def _pixels(data: tf.Tensor, found: Frame) -> tf.Tensor:
 
 
 def _paint(data: tf.Tensor, numbers: tf.Tensor, found: Frame, places: tf.Tensor) -> tf.Tensor:
-    """Paints the frames up to the last that is wanted; gives those that are as PNG, `(frames,)`."""
-    shape = tf.stack([_two(numbers, 8), _two(numbers, 6), 4])
+    """Paints the frames up to the last that is wanted; gives those that are as PNG, `(frames,)`.
+
+    A pixel is one number of 32 bits, its bytes red, green, blue and opaque; 0 is transparent.
+    """
+    shape = tf.stack([_two(numbers, 8), _two(numbers, 6)])
 
     def step(place: Any, canvas: Any, pictures: Any) -> Any:
         one = Frame(*(part[place] for part in found))
-        colours, drawn, inside = _drawn(data, numbers, one, shape[:2])
-        shown = tf.where(drawn, colours, canvas)
-        png = tf.cond(tf.reduce_any(places == place), lambda: tf.io.encode_png(shown, compression=1), lambda: "")
-        after = tf.where(inside & (one.disposal == CLEARED), tf.zeros_like(shown), shown)
+        drawn = _on_canvas(_colours(data, numbers, one), numbers, one, shape)
+        shown = tf.where(drawn == 0, canvas, drawn)
+        png = tf.cond(tf.reduce_any(places == place), lambda: _png(shown), lambda: "")
+        after = tf.cond(one.disposal == CLEARED, lambda: _cleared(shown, numbers, one), lambda: shown)
         return place + 1, tf.where(one.disposal == RESTORED, canvas, after), tf.where(places == place, png, pictures)
 
-    state = 0, tf.zeros(shape, tf.uint8), tf.fill(tf.shape(places), "")
+    state = 0, tf.zeros(shape, tf.int32), tf.fill(tf.shape(places), "")
     return tf.while_loop(lambda place, *_: place <= tf.reduce_max(places), step, state, parallel_iterations=1)[2]
 
 
-def _drawn(data: tf.Tensor, numbers: tf.Tensor, one: Frame, canvas: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Gives a frame's colours on the canvas, which pixels it draws, `(height, width, 1)`, and which are its place."""
+def _colours(data: tf.Tensor, numbers: tf.Tensor, one: Frame) -> tf.Tensor:
+    """Decodes one frame as an animation of its own, `(height, width)`."""
     flags, own = numbers[one.start + 9], _table(numbers, one.start + 9)
-    start = tf.where(own > 0, one.start + 10, 13)
-    palette = tf.reshape(numbers[start : start + tf.where(own > 0, own, _table(numbers, 10))], [-1, 3])
+    start, size = tf.where(own > 0, one.start + 10, 13), tf.where(own > 0, own, _table(numbers, 10))
+    table = tf.reduce_sum(tf.reshape(numbers[start : start + size], [-1, 3]) * [1, 1 << 8, 1 << 16], axis=1) + OPAQUE
+    table = tf.where(tf.range(size // 3) == one.transparent, 0, table)
     sides, interlaced = tf.strings.substr(data, one.start + 5, 4), tf.where(flags // 64 % 2 == 1, b"\x40", b"\0")
     pieces = tf.strings.substr(data, one.start + 10 + own, one.end - one.start - 10 - own)
     alone = [b"GIF89a", sides, b"\xf7\0\0", IDENTITY, b",\0\0\0\0", sides, interlaced, pieces, b";"]
-    colours = tf.cast(tf.io.decode_gif(tf.strings.join(alone))[0, :, :, :1], tf.int32)
-    rgb = tf.cast(tf.gather(palette, colours[..., 0]), tf.uint8)
-    rgba = tf.concat([rgb, tf.fill(tf.shape(colours), tf.constant(OPAQUE, tf.uint8))], axis=2)
-    left, top = _two(numbers, one.start + 1), _two(numbers, one.start + 3)
-    return tuple(_placed(what, top, left, canvas) for what in (rgba, colours != one.transparent, colours >= 0))
+    return tf.gather(table, tf.cast(tf.io.decode_gif(tf.strings.join(alone))[0, :, :, 0], tf.int32))
 
 
-def _placed(values: tf.Tensor, top: tf.Tensor, left: tf.Tensor, canvas: tf.Tensor) -> tf.Tensor:
-    """Puts values on a canvas of zeros; what is beyond its edges is cut off."""
-    height, width = canvas[0], canvas[1]
-    values = values[: tf.maximum(height - top, 0), : tf.maximum(width - left, 0)]
-    rows, columns = tf.shape(values)[0], tf.shape(values)[1]
-    top, left = tf.minimum(top, height), tf.minimum(left, width)
-    return tf.pad(values, [[top, height - top - rows], [left, width - left - columns], [0, 0]])
+def _on_canvas(values: tf.Tensor, numbers: tf.Tensor, one: Frame, canvas: tf.Tensor) -> tf.Tensor:
+    """Puts values in a frame's place on a canvas of zeros; what is beyond its edges is cut off."""
+    corner = tf.minimum(tf.stack([_two(numbers, one.start + 3), _two(numbers, one.start + 1)]), canvas)
+    values = values[: canvas[0] - corner[0], : canvas[1] - corner[1]]
+    return tf.pad(values, tf.stack([corner, canvas - corner - tf.shape(values)], axis=1))
+
+
+def _cleared(shown: tf.Tensor, numbers: tf.Tensor, one: Frame) -> tf.Tensor:
+    place = tf.ones(tf.stack([_two(numbers, one.start + 7), _two(numbers, one.start + 5)]), tf.int32)
+    return tf.where(_on_canvas(place, numbers, one, tf.shape(shown)) == 1, 0, shown)
+
+
+def _png(shown: tf.Tensor) -> tf.Tensor:
+    return tf.io.encode_png(tf.bitcast(shown, tf.uint8), compression=1)
