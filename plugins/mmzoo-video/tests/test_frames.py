@@ -177,3 +177,47 @@ def test_served_from_a_saved_model(tmp_path):
         np.testing.assert_array_equal(value, getattr(expected, name))
     for short in (raw[:, :1], raw[:, :0]):
         np.testing.assert_array_equal(served(video=short)["mask"], processor(short).mask)
+
+
+# Animations
+
+
+def animation(count: int) -> bytes:
+    target = io.BytesIO()
+    first, *rest = (drawing(seed).quantize(32) for seed in range(count))
+    first.save(target, format="GIF", save_all=True, append_images=rest)
+    return target.getvalue()
+
+
+def test_animations_are_clips_and_are_served(tmp_path):
+    processor = made(frames=3, animated=True)
+    raw = tf.constant([animation(10), b"", animation(2), b"GIF89a", b"x"])
+    found = processor(raw)
+    none, damaged, no_gif = "there is no frame", "the animation's data is damaged", "this is no GIF"
+    assert [one.decode() for one in found.fault.numpy()] == ["", none, "", damaged, no_gif]
+    # What is damaged is not missing: its fault counts whatever else an example has.
+    assert found.mask.numpy().tolist() == [[True] * 3, [False] * 3, [True, True, False], [True] * 3, [True] * 3]
+    shown = Image.open(io.BytesIO(animation(10)))
+    for place, number in enumerate((1, 5, 8)):
+        shown.seek(number)
+        np.testing.assert_array_equal(found.features[0, place], np.asarray(shown.convert("RGB")))
+    assert not found.features[1].numpy().any()
+
+    module = tf.Module()
+    module.processor = processor
+    spec = tf.TensorSpec([None], tf.string, name="video")
+    module.serve = tf.function(lambda video: processor(video)._asdict(), input_signature=[spec], autograph=False)
+    tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": module.serve})
+    served = tf.saved_model.load(str(tmp_path)).signatures["serving_default"](video=raw)
+    for name, value in served.items():
+        np.testing.assert_array_equal(value, getattr(found, name))
+
+
+def test_what_is_transparent_in_an_animation_is_white_as_in_a_png():
+    clear = Image.new("RGBA", (SIZE, SIZE))
+    clear.paste((255, 0, 0, 255), (2, 2, 5, 5))
+    target = io.BytesIO()
+    clear.save(target, format="GIF")
+    found = made(frames=1, animated=True)(tf.constant([target.getvalue()])).features[0, 0].numpy()
+    assert (found[2:5, 2:5] == [255, 0, 0]).all()
+    assert (found[5:] == 255).all()
