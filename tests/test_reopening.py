@@ -1,4 +1,4 @@
-"""Runs that began from presets, built from recipes: reopened, they answer as before when the presets are gone."""
+"""A run that began from presets, built from a recipe: reopened, it answers as before when the presets are gone."""
 
 import io
 import json
@@ -11,17 +11,24 @@ import pytest
 import sentencepiece
 
 import mmzoo
+from mmzoo import Features
+from mmzoo.assemble import assemble
 from mmzoo.build import evaluate, export
+from mmzoo.plugins import discover
 from mmzoo.progress import Screen
+from mmzoo.recipe import parse_recipe
+from mmzoo.resolve import resolve
 
 RECIPE = """\
 name: words
 data: {type: files, table: texts.csv, files: [], split_column: split}
 inputs:
-  text: %s
+  text: {type: preset_tokens, field: text, preset: xlm_roberta, length: 8}
+  again: {type: wordpiece, field: text, vocabulary: bert, length: 8}
   answer: {type: label, field: answer}
 encoders:
-  text: %s
+  text: {type: keras_hub, preset: xlm_roberta, tokens: first}
+  again: {type: bert, weights: bert}
 head: {type: classify, target: answer}
 loss: {type: cross_entropy}
 train: {epochs: 1, batch: 4}
@@ -49,35 +56,53 @@ def bert(folder: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # KerasHub closes no SentencePiece file
-@pytest.mark.parametrize(
-    ("preset", "read", "encoder"),
-    [
-        (
-            xlm_roberta,
-            "{type: preset_tokens, field: text, preset: preset, length: 8}",
-            "{type: keras_hub, preset: preset, tokens: first}",
-        ),
-        (bert, "{type: wordpiece, field: text, vocabulary: preset, length: 8}", "{type: bert, weights: preset}"),
-    ],
-)
-def test_a_run_is_evaluated_and_exported_without_its_preset(preset, read, encoder, tmp_path, monkeypatch):
+def test_a_run_is_evaluated_and_exported_and_resumed_without_its_presets(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    preset(Path("preset"))
+    xlm_roberta(Path("xlm_roberta"))
+    bert(Path("bert"))
     rows = [f"{colour} {form},{form},{split}" for split in ("train", "test") for colour in WORDS[:4:2] for form in WORDS[1:4:2]]
     Path("texts.csv").write_text("text,answer,split\n" + "\n".join(rows) + "\n", "utf-8")
-    Path("r.yaml").write_text(RECIPE % (read, encoder), "utf-8")
+    Path("r.yaml").write_text(RECIPE, "utf-8")
     run = mmzoo.build("r.yaml", out="run", screen=Screen(quiet=True))
     scores, asked = run.load_json(run.scores), ["red square !", "! blue"]
-    before = mmzoo.load(run).predict(text=asked)
-    assert list(run.load_json(run.kept)) == ["text"]
-    shutil.rmtree("preset")
+    before = mmzoo.load(run).predict(text=asked, again=asked)
+    assert list(run.load_json(run.kept)) == ["text", "again"]
+    shutil.rmtree("xlm_roberta")
+    shutil.rmtree("bert")
     again = mmzoo.load(run)
-    for name, value in again.predict(text=asked).items():
+    for name, value in again.predict(text=asked, again=asked).items():
         np.testing.assert_array_equal(value, before[name])
     evaluate(again, Screen(quiet=True))
     assert json.loads(json.dumps(run.load_json(run.scores))) == scores
     assert export(again, Screen(quiet=True)).exists()
-    if preset is xlm_roberta:
-        return  # one training that is resumed is enough
     resumed = mmzoo.build("r.yaml", out="run", resume=True, overrides=["train.epochs=2"], screen=Screen(quiet=True))
     assert len(resumed.load_json(resumed.history)["loss"]) == 2
+
+
+CLIPS = """\
+name: clips
+data: {type: files, table: clips.csv, files: []}
+inputs:
+  clip: {type: frames, field: frames, frames: 2, picture: {type: image, size: 16}}
+  answer: {type: label, field: answer}
+encoders: {clip: {type: frame_mean, encoder: {type: resnet, weights: resnet}}}
+head: {type: classify, target: answer}
+loss: {type: cross_entropy}
+"""
+SEEN = {
+    "clip": Features(shape=[2, 16, 16, 3], dtype="uint8", vocabulary=None, mask=[2]),
+    "answer": Features(shape=[], dtype="int32", vocabulary=2, labels=["a", "b"], counts=[1, 1]),
+}
+
+
+def test_an_encoder_in_an_encoder_is_made_again_of_what_it_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keras_hub.models.ResNetBackbone([64], [3], [64], [1], [1], "basic_block", image_shape=(16, 16, 3)).save_to_preset("resnet")
+    Path("clips.csv").write_text("frames,answer\n", "utf-8")
+    plan = resolve(parse_recipe(CLIPS), discover())
+    begun = assemble(plan, SEEN)[0].encoders["clip"]
+    shutil.rmtree("resnet")
+    again = assemble(plan, SEEN, {"clip": json.loads(json.dumps(begun.kept))})[0].encoders["clip"]
+    again.set_weights(begun.get_weights())
+    clips = np.random.default_rng(0).integers(0, 256, (2, 2, 16, 16, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(again(clips)["tokens"], begun(clips)["tokens"])

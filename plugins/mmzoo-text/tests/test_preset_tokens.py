@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from mmzoo_text.preset_tokens import PresetTokens
 
 from mmzoo import PAD, DataError
+from mmzoo.testing import ProcessorCase, check, properties
 
 LENGTH = 24
 TEXTS = [
@@ -196,6 +197,12 @@ def test_any_text_is_split_as_keras_hub_splits_it(name, texts, made):
     found, expected = ids(processor, texts)[0], read(tf.constant(texts))[0].numpy()
     last = -1 if name == "gpt2" else None  # see above
     np.testing.assert_array_equal(found[:, :last], expected[:, :last])
+
+
+def test_it_holds_what_every_processor_must(folders):
+    case = ProcessorCase("preset_tokens", TEXTS, options={"preset": str(folders / "bert"), "length": 8}, bad=[b"red\xff"])
+    for one in properties(case):
+        check(case, one)
 
 
 def tables(function: Any) -> list[str]:
