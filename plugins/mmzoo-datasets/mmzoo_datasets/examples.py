@@ -34,14 +34,21 @@ class Layout:
     root: Path
     fields: Sequence[str]
     files: Sequence[str]
+    videos: Sequence[str]
+    optional: Sequence[str]
     lists: Mapping[str, Sequence[str]]
     group_by: str | None
     split_column: str | None
 
     @property
+    def paths(self) -> Sequence[str]:
+        """The fields whose cells are paths."""
+        return (*self.files, *self.videos)
+
+    @property
     def single(self) -> set[str]:
         """The columns in which the rows of a group agree."""
-        return {*self.files, *filter(None, [self.group_by, self.split_column])} - set(self.lists)
+        return {*self.paths, *filter(None, [self.group_by, self.split_column])} - set(self.lists)
 
     def path(self, cell: str) -> str:
         """Gives the path of the file that a cell names."""
@@ -93,6 +100,9 @@ def read_examples(layout: Layout) -> Examples:
     if layout.group_by is not None:
         listed |= set(layout.fields) - layout.single
     kinds = {name: _kind(layout, name, rows) for name in layout.fields}
+    for name in layout.optional:
+        if kinds[name] is not str:
+            raise DataError(f"option optional: the column '{name}' holds {KINDS[kinds[name]]}; expected text or files.")
     return Examples([_example(layout, group) for group in _groups(layout, rows)], listed & set(layout.fields), kinds)
 
 
@@ -111,7 +121,7 @@ def split_by_column(layout: Layout, examples: Iterable[Example]) -> dict[str, li
             raise DataError(f"{layout.table}:{example.line}: {what}")
         key = _key(layout, example)
         other, line = seen.setdefault(key, (split, example.line))
-        if other != split and layout.files:
+        if other != split and layout.paths:
             what = f"{key} is in the split '{split}' here, but in '{other}' in line {line}."
             raise DataError(f"{layout.table}:{example.line}: {what}\nPut all rows of a file into one split.")
         splits.setdefault(split, []).append(example)
@@ -152,7 +162,7 @@ def _kind(layout: Layout, name: str, rows: Iterable[Row]) -> type:
         if found not in KINDS or (found is int and abs(cell) >= 2**63):
             what = f"the column '{name}' holds {json.dumps(cell)[:40]}; expected text, a number of 64 bits or a list of them."
             raise DataError(f"{layout.table}:{line}: {what}\nLeave it out by naming the `columns` to read.")
-        if name in layout.files and found is not str:
+        if name in layout.paths and found is not str:
             raise DataError(f"{layout.table}:{line}: the column '{name}' holds {cell!r}; expected the path of a file.")
         if first == 0:
             kind, first = found, line
@@ -193,7 +203,8 @@ def _example(layout: Layout, rows: list[Row]) -> Example:
     for name in layout.single:
         _check_same(layout, name, rows)
     values = {name: _values(layout, name, rows) for name in layout.fields}
-    empty = next((name for name, cells in values.items() if not cells or any(map(blank, cells))), None)
+    needed = {name: cells for name, cells in values.items() if name not in (*layout.optional, *layout.videos)}
+    empty = next((name for name, cells in needed.items() if not cells or any(map(blank, cells))), None)
     fault = "" if empty is None else f"the column '{empty}' is empty (`columns` names those to read)"
     return Example(rows[0].line, values, rows[0].cells.get(layout.split_column or ""), fault)
 
@@ -214,7 +225,7 @@ def _check_same(layout: Layout, name: str, rows: list[Row]) -> None:
 
 def _key(layout: Layout, example: Example) -> str:
     """Names what may not be in two splits: the first file, or else the group, or else the whole example."""
-    paths = [cell for name in layout.files[:1] for cell in example.values[name] if not blank(cell)]
+    paths = [cell for name in layout.paths[:1] for cell in example.values[name] if not blank(cell)]
     if paths:
         return layout.path(paths[0])
     group = example.values.get(layout.group_by or "")

@@ -8,7 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from mmzoo import FAULT, ROW, SPLITS, Card, Count, DataError, Rate, suggest
+from mmzoo import FAULT, ROW, SPLITS, Card, Count, DataError, Positive, Rate, suggest
+from mmzoo_datasets.clip_store import Clip, ClipStore, read_kept
 from mmzoo_datasets.examples import Example, Layout, blank, read_examples, split_by_column, split_by_share
 from mmzoo_datasets.table import read_columns
 
@@ -18,7 +19,7 @@ TYPES: dict[type, tf.DType] = {str: tf.string, bool: tf.bool, int: tf.int64, flo
 
 
 class Files:
-    """Reads a table of your own, CSV or JSON lines, and the files that it names.
+    """Reads a table of your own, CSV or JSON lines, and the pictures and videos that it names.
 
     A CSV table (`.csv`, `.tsv`, `.txt`) has a header; its cells are separated by commas, semicolons or tabs, whichever the
     header has most of. In JSON lines (`.jsonl`, `.ndjson`) each line is an object whose values are text, numbers or lists of
@@ -31,7 +32,16 @@ class Files:
     Args:
         table: Path of the table, from the current folder.
         files: Fields whose values are paths of files; such a field holds the contents of the file. A path may be absolute
-            or lead out of `root`.
+            or lead out of `root`. `[image]` if there are no `videos`.
+        videos: Fields whose values are paths of clips: a video (MP4, AVI, MOV, WebM, MKV and others; `mmzoo-datasets[video]`),
+            an animated GIF, a folder whose pictures are the frames in the natural order of their names, or, in JSON lines, a
+            list of pictures. Such a field holds a list of encoded pictures, the frames. Clips are decoded once, when the data
+            is prepared, and their frames kept; a clip is known again by the paths, sizes and times of its files.
+        frames: The most frames of a clip that are kept, evenly spread over it.
+        side: The most pixels of a frame's shorter side; larger frames are made smaller.
+        frames_dir: Folder in which the frames are kept; `mmzoo_clips` among TFDS' own data if not given.
+        optional: Fields of text or files that a row may lack, of which an empty cell is no fault; their inputs are `optional`
+            too. An empty cell of `videos` is always a clip without frames.
         root: Folder in which relative paths start; the table's own folder if not given.
         columns: Columns to read; all if not given. What is not read may be empty or hold anything.
         lists: Field -> columns that together are its list, such as `{caption: [caption_1, caption_2]}`; empty cells are left
@@ -50,7 +60,12 @@ class Files:
         self,
         *,
         table: str,
-        files: list[str] = ["image"],  # noqa: B006  # never changed; an option's default shows in the help
+        files: list[str] | None = None,
+        videos: list[str] = [],  # noqa: B006  # never changed; an option's default shows in the help
+        frames: Positive = 32,
+        side: Positive = 256,
+        frames_dir: str | None = None,
+        optional: list[str] = [],  # noqa: B006
         root: str | None = None,
         columns: list[str] | None = None,
         lists: dict[str, list[str]] = {},  # noqa: B006
@@ -64,14 +79,20 @@ class Files:
         start = Path.cwd() / (path.parent if root is None else Path(root).expanduser())
         names = read_columns(path)
         fields = _fields(names, columns, lists, split_column)
-        self.layout = Layout(path, start, fields, files, lists, group_by, split_column)
+        files = ([] if videos else ["image"]) if files is None else files
+        self.layout = Layout(path, start, fields, files, videos, optional, lists, group_by, split_column)
+        self.store = ClipStore(_frames_folder(frames_dir) if videos else start, frames, side)
         self.shares, self.seed = _shares(split_column, validation=validation, test=test), seed
         wanted = {"columns": columns or [], "lists": chain.from_iterable(lists.values())}
-        wanted |= {"group_by": filter(None, [group_by]), "split_column": filter(None, [split_column]), "files": files}
+        wanted |= {"group_by": filter(None, [group_by]), "split_column": filter(None, [split_column])}
         for option, used in wanted.items():
-            self._check_known(option, used, [*names, *lists] if option == "files" else names)
-        if unread := [name for name in files if name not in fields]:
-            raise DataError(f"option files: the field '{unread[0]}' is not read; the fields are {', '.join(fields)}.")
+            self._check_known(option, used, names)
+        for option, named in {"files": files, "videos": videos, "optional": optional}.items():
+            self._check_known(option, named, [*names, *lists])
+            if unread := [name for name in named if name not in fields]:
+                raise DataError(f"option {option}: the field '{unread[0]}' is not read; the fields are {', '.join(fields)}.")
+        if both := sorted(set(files) & set(videos)):
+            raise DataError(f"options files and videos: both name '{both[0]}'.")
 
     @property
     def card(self) -> Card:
@@ -81,10 +102,14 @@ class Files:
             sizes={name: len(examples) for name, examples in self._members.items()} if read else {},
             about=f"The table {self.layout.table.name} and the files that it names.",
             source=str(self.layout.table),
+            needs=self._needs,
         )
 
     def prepare(self) -> None:
         _ = self._members  # reading the table checks it
+        if lacking := self.store.lacking(self._clips.values()):
+            self.store.keep(lacking)
+        self.__dict__["_needs"] = ""
 
     def splits(self) -> Mapping[str, tf.data.Dataset]:
         return {name: self._dataset(examples) for name, examples in self._members.items()}
@@ -92,6 +117,23 @@ class Files:
     @cached_property
     def _examples(self) -> Any:
         return read_examples(self.layout)
+
+    @cached_property
+    def _clips(self) -> dict[tuple[str, ...], Clip]:
+        """The clips that the table names, by their paths."""
+        named = (self._named(example, field) for example in self._examples.all for field in self.layout.videos)
+        return {paths: self.store.find(paths) for paths in dict.fromkeys(named) if paths}
+
+    @cached_property
+    def _needs(self) -> str:
+        try:
+            lacking = self.store.lacking(self._clips.values())
+        except DataError:  # `prepare` says it
+            return ""
+        return f"decodes {len(lacking):,} clips and keeps their frames in {self.store.folder}" if lacking else ""
+
+    def _named(self, example: Example, field: str) -> tuple[str, ...]:
+        return tuple(self.layout.path(cell) for cell in example.values[field] if not blank(cell))
 
     @cached_property
     def _members(self) -> dict[str, list[Example]]:
@@ -111,31 +153,42 @@ class Files:
     def _describe(self, field: str) -> str:
         if field in self.layout.files:
             return "contents of the file, bytes"
+        if field in self.layout.videos:
+            return "frames of the clip, encoded pictures; several"
         several = field in self.layout.lists or (self.layout.group_by is not None and field not in self.layout.single)
         return "several values" if several else "value of the column"
 
     def _dataset(self, examples: list[Example]) -> tf.data.Dataset:
         columns = {field: self._column(field, examples) for field in self.layout.fields}
         columns[ROW] = tf.constant([f"{self.layout.table.name}:{example.line}" for example in examples])
-        columns[FAULT] = tf.constant([example.fault for example in examples])
+        columns[FAULT] = tf.constant([example.fault or self._lost(example) for example in examples])
         rows = tf.data.Dataset.from_tensor_slices(columns)
         return rows.map(self._read, num_parallel_calls=tf.data.AUTOTUNE)
 
+    def _lost(self, example: Example) -> str:
+        """Says which clip of an example cannot be found, and why."""
+        clips = {field: self._clips.get(self._named(example, field)) for field in self.layout.videos}
+        return next((f"{field}: {clip.fault}" for field, clip in clips.items() if clip and clip.fault), "")
+
     def _column(self, field: str, examples: list[Example]) -> tf.Tensor | tf.RaggedTensor:
         """Gives a field's values, `(examples,)` or, of lists, `(examples, values)`; what is empty is blank."""
+        if field in self.layout.videos:
+            clips = [self._clips.get(self._named(example, field)) for example in examples]
+            return tf.constant([clip.kept if clip else "" for clip in clips], tf.string)
         kind = self._examples.kinds[field]
         cells = [[kind() if blank(cell) else cell for cell in example.values[field]] for example in examples]
         flat = list(chain.from_iterable(cells))
         if field in self.layout.files:
-            flat = [self.layout.path(cell) for cell in flat]
+            flat = [cell and self.layout.path(cell) for cell in flat]
         values = tf.constant(flat, TYPES[kind])
         return tf.RaggedTensor.from_row_lengths(values, list(map(len, cells))) if field in self._examples.listed else values
 
     def _read(self, row: dict[str, Any]) -> dict[str, Any]:
         # Rows of a ragged tensor come as tensors, but are not declared so.
         example = {field: tf.convert_to_tensor(value) for field, value in row.items()}
-        for field in self.layout.files:
-            example[field], fault = _read_files(example[field])
+        for field in self.layout.paths:
+            read = read_kept if field in self.layout.videos else _read_files
+            example[field], fault = read(example[field])
             fault = tf.where(fault == "", "", tf.strings.join([field, ": ", fault]))
             example[FAULT] = tf.where(example[FAULT] == "", fault, example[FAULT])
         return example
@@ -149,6 +202,14 @@ def _fields(
         raise DataError(f"option lists: the table has a column '{taken[0]}' already, which is not in the list.")
     read = [name for name in names if name != split_column] if columns is None else columns
     return (*dict.fromkeys([*(name for name in read if name not in merged), *lists]),)
+
+
+def _frames_folder(given: str | None) -> Path:
+    if given is not None:
+        return Path.cwd() / Path(given).expanduser()
+    from tensorflow_datasets.core.constants import DATA_DIR  # takes its time, and only videos ask for it
+
+    return Path(DATA_DIR).expanduser() / "mmzoo_clips"
 
 
 def _shares(split_column: str | None, **shares: float | None) -> dict[str, float]:
@@ -174,7 +235,7 @@ def _read_file(path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     # An op's error cannot be caught in a graph, but a pipeline in the graph can leave its element out.
     found = tf.data.Dataset.from_tensors(path).map(tf.io.read_file).ignore_errors()
     data = found.concatenate(tf.data.Dataset.from_tensors("")).take(1).get_single_element()
-    why = tf.cond(data != "", lambda: tf.constant(""), lambda: tf.numpy_function(_why, [path], tf.string))
+    why = tf.cond((data != "") | (path == ""), lambda: tf.constant(""), lambda: tf.numpy_function(_why, [path], tf.string))
     return data, tf.ensure_shape(why, ())
 
 

@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import tensorflow_datasets as tfds
+from PIL import Image
 
 from mmzoo.testing import DatasetCase, conformance
 
@@ -17,6 +18,17 @@ def own_table(folder: Path) -> dict[str, str]:
     (folder / "13.png").write_bytes(b"")
     (folder / "pairs.csv").write_text("\n".join([*rows, "13.png,empty,1", "14.png,absent,2"]), "utf-8")
     return {"table": str(folder / "pairs.csv")}
+
+
+def own_clips(folder: Path) -> dict[str, object]:
+    rows = ["video,question"]
+    for number in range(12):
+        pictures = [Image.new("RGB", (4, 4), (20 * place, number, 0)) for place in range(1 + number % 3)]
+        pictures[0].save(folder / f"{number}.gif", save_all=True, append_images=pictures[1:])
+        rows.append(f"{number}.gif,question {number}")
+    (folder / "13.mp4").write_text("no video")
+    (folder / "clips.csv").write_text("\n".join([*rows, "13.mp4,damaged", "14.gif,absent", ",none"]), "utf-8")
+    return {"table": str(folder / "clips.csv"), "videos": ["video"], "frames_dir": str(folder / "kept")}
 
 
 @lru_cache
@@ -36,6 +48,7 @@ def dummy(folder: Path) -> dict[str, str]:
 
 test_conformance = conformance(
     DatasetCase("files", setup=own_table),
+    DatasetCase("files", setup=own_clips),
     DatasetCase("openmoji", options={"limit": 12, "size": 16}, setup=drawings),
     DatasetCase("moving_emoji", options={"clips": 10, "size": 16}, setup=drawings),
     DatasetCase("tfds", setup=dummy),

@@ -1,0 +1,186 @@
+"""A clip -> some of its frames as encoded pictures: of a video, an animation, a folder. Light: no TensorFlow."""
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from mmzoo import DataError
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+"""Suffixes of the files that are frames, in a folder."""
+LIMIT = 64_000_000
+"""The most pixels of a frame."""
+SERVED = {"JPEG": ("L", "RGB"), "PNG": ("L", "RGB", "RGBA")}
+"""Formats and modes of pictures that are given as they are."""
+QUALITY = 90
+OPENED = {
+    "format_whitelist": "mov,mp4,avi,matroska,webm,mpeg,mpegts,mpegvideo,asf,flv,ogg",
+    "protocol_whitelist": "file",
+}
+"""What FFmpeg may read: no lists of other files, and nothing from a network."""
+WHOLE = 0.9
+"""The least share of the promised frames that a whole video has; some writers count frames that they have left out."""
+
+
+class ClipError(Exception):
+    """A clip that cannot be read; says why."""
+
+
+def find_frames(paths: Sequence[Path], frames: int) -> list[Path]:
+    """Finds the files of a clip: those of pictures are spread evenly over it, in the natural order of a folder's names.
+
+    Args:
+        paths: A folder, or files.
+        frames: The most pictures that are taken.
+
+    Raises:
+        ClipError: There is no such file, or a folder holds no picture.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            names = [one.name for one in path.iterdir() if one.suffix.lower() in PICTURES and not one.name.startswith(".")]
+            if not names:
+                raise ClipError(f"the folder {path} holds no picture ({', '.join(PICTURES)})")
+            found += [path / name for name in sorted(names, key=_natural)]
+        else:
+            found.append(path)
+    return [found[place] for place in spread(len(found), frames)]
+
+
+def read_frames(files: Sequence[Path], frames: int, side: int) -> list[bytes]:
+    """Reads frames of a clip, evenly spread over it, as JPEG, or PNG where something is transparent.
+
+    Args:
+        files: One video, animation or picture, or the pictures that are its frames.
+        frames: The most that are read.
+        side: Pixels to which a longer shorter side is reduced; a JPEG or PNG file that is small enough is given as it is.
+
+    Raises:
+        ClipError: A file is damaged, or neither a picture nor a video.
+        DataError: PyAV is needed and not installed.
+    """
+    if len(files) > 1:
+        return [_read_picture(file, side) for file in files]
+    try:
+        with Image.open(files[0]) as picture:
+            animated = getattr(picture, "n_frames", 1) > 1
+    except UnidentifiedImageError:
+        return list(_read_video(files[0], frames, side))
+    except Exception as error:  # decoders raise what they like
+        raise _damaged(files[0], error) from error
+    return list(_read_animation(files[0], frames, side)) if animated else [_read_picture(files[0], side)]
+
+
+def spread(count: int, most: int) -> list[int]:
+    """Chooses places, of each of `most` equal segments the middle: `floor((2 i + 1) count / (2 most))`; all of fewer."""
+    return [(2 * number + 1) * count // (2 * most) for number in range(most)] if count > most else list(range(count))
+
+
+def _natural(name: str) -> list[Any]:
+    """Orders `2.jpg` before `10.jpg`; text and digits take turns, so that equal places hold one type."""
+    return [int(part) if part.isdecimal() else part.lower() for part in re.split(r"([0-9]+)", name)] + [name]
+
+
+def _read_picture(file: Path, side: int) -> bytes:
+    try:
+        with Image.open(file) as picture:
+            if min(picture.size) <= side and picture.mode in SERVED.get(picture.format or "", ()):
+                return file.read_bytes()
+            _check_size(file, *picture.size)
+            picture.draft("RGB", (side, side))
+            return _encode(picture, side)
+    except ClipError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ClipError(f"the file {file} is no picture") from error
+    except Exception as error:  # decoders raise what they like
+        raise _damaged(file, error) from error
+
+
+def _read_animation(file: Path, frames: int, side: int) -> Iterator[bytes]:
+    """Reads an animated picture, its frames one by one as a browser shows them."""
+    place = 0
+    try:
+        with Image.open(file) as picture:
+            _check_size(file, *picture.size)
+            for place in spread(getattr(picture, "n_frames", 1), frames):
+                picture.seek(place)
+                yield _encode(picture, side)
+    except ClipError:
+        raise
+    except Exception as error:  # decoders raise what they like
+        raise ClipError(f"frame {place + 1} of the file {file} cannot be decoded: {error}") from error
+
+
+def _read_video(file: Path, frames: int, side: int) -> Iterator[bytes]:
+    """Reads a video; each frame up to the last that is wanted is decoded, as most are stored as changes."""
+    av, place = _import_av(file), -1
+    try:
+        wanted = spread(_count_frames(av, file), frames)
+        with av.open(str(file), options=OPENED) as container:
+            for place, frame in enumerate(container.decode(video=0)):
+                if place in wanted:
+                    shown = frame.to_image(**_reduced(frame.width, frame.height, side))
+                    yield _encode(shown.rotate(frame.rotation, expand=True), side)
+                if place == wanted[-1]:
+                    break
+    except av.FFmpegError as error:
+        raise ClipError(f"frame {place + 2} of the file {file} cannot be decoded: {error.strerror}") from error
+    if place < 0:
+        raise ClipError(f"no frame of the file {file} can be decoded")
+
+
+def _count_frames(av: Any, file: Path) -> int:
+    """Counts the frames without decoding them."""
+    try:
+        container = av.open(str(file), options=OPENED)
+    except av.FFmpegError as error:
+        raise ClipError(f"the file {file} is neither a picture nor a video: {error.strerror}") from error
+    with container:
+        if not container.streams.video:
+            raise ClipError(f"the file {file} holds no video")
+        stream = container.streams.video[0]
+        _check_size(file, stream.width, stream.height)
+        count = sum(packet.size > 0 for packet in container.demux(stream))
+        if count < max(WHOLE * stream.frames, 1):
+            raise ClipError(f"the file {file} breaks off after {count} of {stream.frames or 'its'} frames")
+    return count
+
+
+def _import_av(file: Path) -> Any:
+    try:
+        import av
+    except ImportError as error:
+        what = f"the file {file} is no picture, and decoding videos needs PyAV: {error}"
+        raise DataError(f"{what}.\nRun pip install 'mmzoo-datasets[video]'.") from error
+    return av
+
+
+def _encode(picture: Image.Image, side: int) -> bytes:
+    picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    size = _reduced(*picture.size, side)
+    target = io.BytesIO()
+    picture = picture.resize((size["width"], size["height"]), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    picture.save(target, "PNG") if picture.mode == "RGBA" else picture.save(target, "JPEG", quality=QUALITY)
+    return target.getvalue()
+
+
+def _reduced(width: int, height: int, side: int) -> dict[str, int]:
+    """Gives the size at which the shorter side is `side`; what is smaller stays as it is."""
+    scale = min(1.0, side / min(width, height))
+    return {"width": max(1, round(width * scale)), "height": max(1, round(height * scale))}
+
+
+def _check_size(file: Path, width: int, height: int) -> None:
+    if width * height > LIMIT:
+        raise ClipError(f"the file {file} has frames of {width} x {height}, more than {LIMIT // 10**6} million pixels")
+
+
+def _damaged(file: Path, error: Exception) -> ClipError:
+    reason = getattr(error, "strerror", None) or error
+    return ClipError(f"the file {file} cannot be read: {reason}")
