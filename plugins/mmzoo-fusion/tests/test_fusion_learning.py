@@ -8,12 +8,11 @@ from mmzoo import make_stream, pool
 from mmzoo.plugins import discover
 
 SMALL = {"dim": 16, "heads": 2, "depth": 1}
+# One for each way in which streams meet: hybrid is cross_attention both ways, and concat is early without attention.
 FUSIONS = {
     "early": SMALL,
-    "hybrid": SMALL,
     "cross_attention": SMALL,
     "bottleneck": SMALL | {"depth": 2},
-    "concat": {"dim": 16},
     "gated": {"dim": 16},
     "film": {"dim": 16, "condition": "b"},
 }
