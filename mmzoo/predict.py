@@ -82,7 +82,8 @@ class Exported:
             raise MmzooError(f"expected as many values after each input, received others: {found}.")
         count = next(iter(counts.values()))
         given = {one: tensor for one, (_, tensor) in examples.items()}
-        absent = {one: tf.fill([count] + [1] * (spec.shape.rank - 1), "") for one, spec in specs.items() if one not in values}
+        missing = {one: spec for one, spec in specs.items() if one not in values}
+        absent = {one: tf.zeros([count] + [1] * (spec.shape.rank - 1), spec.dtype) for one, spec in missing.items()}
         outputs = tf.saved_model.load(str(self.folder)).signatures[name](**given, **absent)
         read = {output: value.numpy() for output, value in sorted(outputs.items())}
         return [

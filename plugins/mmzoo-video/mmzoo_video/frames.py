@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import tensorflow as tf
 
-from mmzoo import Features, Positive, Processed, Processor, ProcessorPart
+from mmzoo import Features, MmzooError, Positive, Processed, Processor, ProcessorPart
 from mmzoo_video.gif import read_gifs
 from mmzoo_video.sampling import chosen_places
 
@@ -38,6 +38,10 @@ class Frames(Processor):
     def __init__(self, *, picture: ProcessorPart, frames: Positive = 8, stride: Positive | None = None, animated: bool = False):
         super().__init__(name="frames")
         self.picture: Processor = cast(Callable[[], Any], picture)()
+        if self.picture.raw != tf.TensorSpec((), tf.string):
+            raise MmzooError(
+                f"frames: option picture: expected a processor of encoded pictures, '{self.picture.name}' is none."
+            )
         self.frames, self.stride = frames, stride
         if animated:
             self.raw = tf.TensorSpec((), tf.string)

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from mmzoo import Features, Positive, Processed, Processor
+from mmzoo import DataError, Features, Positive, Processed, Processor
 from mmzoo_video.sampling import chosen_places
 
 
@@ -26,12 +26,22 @@ class Vectors(Processor):
     def __init__(self, *, dim: Positive, time: Positive | None = None):
         super().__init__(name="vectors")
         self.dim, self.time = dim, time
+        self.expected = f"expected {dim} numbers" if time is None else f"expected vectors of {dim} numbers"
 
     @property
     def features(self) -> Features:
         if self.time is None:
             return Features(shape=[self.dim], dtype="float32", vocabulary=None)
         return Features(shape=[self.time, self.dim], dtype="float32", vocabulary=None, mask=[self.time])
+
+    def adapt(self, values: tf.data.Dataset) -> None:
+        """Learns nothing, but sees how long lists are before a batch pads them.
+
+        Raises:
+            DataError: One cannot be cut into vectors.
+        """
+        for size in values.map(tf.size).filter(lambda size: size % self.dim != 0).take(1):
+            raise DataError(f"{self.name}: {self.expected}, received a list of {size}.\nGive `dim` the numbers of one vector.")
 
     def __call__(self, raw: tf.Tensor) -> Processed:
         given = tf.shape(raw)[1]
@@ -51,8 +61,7 @@ class Vectors(Processor):
 
     def _fault(self, vectors: tf.Tensor, lengths: tf.Tensor, used: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
         whole = lengths * self.dim <= given
-        expected = f"expected {self.dim} numbers" if self.time is None else f"expected vectors of {self.dim} numbers"
-        wrong = tf.strings.join([expected, ", received ", tf.strings.as_string(used)])
+        wrong = tf.strings.join([self.expected, ", received ", tf.strings.as_string(used)])
         fault = tf.where(whole if self.time else whole & (lengths <= 1), "", wrong)
         finite = tf.reduce_all(tf.math.is_finite(vectors), axis=[1, 2])
         fault = tf.where(finite, fault, "a number is not finite")

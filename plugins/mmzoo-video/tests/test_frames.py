@@ -9,7 +9,7 @@ import tensorflow as tf
 from mmzoo_video.frames import Frames
 from PIL import Image
 
-from mmzoo import Features, Processed, Processor
+from mmzoo import Features, MmzooError, Processed, Processor
 from mmzoo.plugins import discover
 from mmzoo.testing import ProcessorCase
 from mmzoo.testing.subject import subject_of
@@ -115,6 +115,12 @@ def test_a_batch_of_no_clips():
     found = reader(4)(tf.zeros([0, 5], tf.string))
     assert found.features.shape == (0, 4, SIZE, SIZE, 3)
     assert (found.mask.shape, found.fault.shape) == ((0, 4), (0,))
+
+
+def test_what_reads_no_single_picture_is_refused():
+    with pytest.raises(MmzooError) as error:
+        made(picture={"type": "vectors", "dim": 3})
+    assert str(error.value) == "frames: option picture: expected a processor of encoded pictures, 'vectors' is none."
 
 
 def test_features_and_where_a_person_has_a_clip():

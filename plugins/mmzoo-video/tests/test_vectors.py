@@ -7,7 +7,7 @@ import tensorflow as tf
 from mmzoo_video.given_features import GivenFeatures
 from mmzoo_video.vectors import Vectors
 
-from mmzoo import Processed, StreamError
+from mmzoo import DataError, Processed, StreamError
 from mmzoo.testing import features
 
 
@@ -63,6 +63,16 @@ def test_a_bad_row_leaves_the_others_alone():
     found = read([[1, 2, 3], [float("nan"), 1, 1], [4, 5, 6]], dim=3)
     assert found.features.numpy().tolist() == [[1, 2, 3], [0, 0, 0], [4, 5, 6]]
     assert found.fault.numpy().tolist() == [b"", b"a number is not finite", b""]
+
+
+def test_lists_of_another_dim_are_found_before_a_batch_pads_them():
+    lists = tf.data.Dataset.from_generator(lambda: iter([[1.0] * 12, [], [1.0] * 8]), output_signature=Vectors.raw)
+    Vectors(dim=4, time=3).adapt(lists)
+    with pytest.raises(DataError) as error:
+        Vectors(dim=3, time=3).adapt(lists)
+    assert str(error.value) == (
+        "vectors: expected vectors of 3 numbers, received a list of 8.\nGive `dim` the numbers of one vector."
+    )
 
 
 def test_what_is_known_of_them():
