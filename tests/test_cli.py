@@ -309,14 +309,20 @@ def test_a_folder_stands_for_its_files_in_the_order_of_their_numbers(measure, tm
 
 def test_an_input_that_is_encoded_may_be_left_out(measure, tmp_path):
     class Both(tf.Module):
-        @tf.function(input_signature=[tf.TensorSpec([None, None], tf.string), tf.TensorSpec([None], tf.string)])
-        def say(self, clip, text):
-            there = tf.reduce_any(clip != "", axis=1)
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([None, None], tf.string),
+                tf.TensorSpec([None], tf.string),
+                tf.TensorSpec([None, None], tf.float32),
+            ]
+        )
+        def say(self, clip, text, vector):
+            there = tf.reduce_any(clip != "", axis=1) | tf.reduce_any(vector != 0, axis=1)
             return {"there": there, "text": text, "ok": there, "reason": text}
 
     module = Both()
     tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": module.say})
-    exported = Exported(tmp_path, _signatures(tmp_path), frozenset(["clip"]), frozenset(["clip"]))
+    exported = Exported(tmp_path, _signatures(tmp_path), frozenset(["clip"]), frozenset(["clip", "vector"]))
     answers = exported.ask(typed(["--text", "a", "b"]))
     assert [(one.inputs, one.outputs["there"], one.outputs["text"]) for one in answers] == [
         ({"text": "a"}, False, "a"),
