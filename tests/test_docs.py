@@ -229,7 +229,7 @@ def test_a_benchmark_takes_its_arguments(command, monkeypatch):
 def test_a_command_in_the_text_names_a_verb_and_its_options(code):
     verb, *words = code.split()[1:]
     known = {option for parameter in main.commands[verb].params for option in parameter.opts}
-    inputs = {"--INPUT", "--image"} if verb == "predict" else set()
+    inputs = {"--INPUT", "--image", "--video", "--question"} if verb == "predict" else set()
     assert set(re.findall(r"--[a-zA-Z-]+", " ".join(words))) <= known | inputs
 
 
