@@ -81,9 +81,10 @@ def spread(count: int, most: int) -> list[int]:
     return [(2 * number + 1) * count // (2 * most) for number in range(most)] if count > most else list(range(count))
 
 
-def _natural(name: str) -> list[Any]:
+def _natural(name: str) -> tuple[list[Any], str]:
     """Orders `2.jpg` before `10.jpg`; text and digits take turns, so that equal places hold one type."""
-    return [int(part) if part.isdecimal() else part.lower() for part in re.split(r"([0-9]+)", name)] + [name]
+    parts = re.split(r"([0-9]+)", name)
+    return [int(part) if place % 2 else part.lower() for place, part in enumerate(parts)], name
 
 
 def _read_picture(file: Path, side: int) -> bytes:

@@ -11,7 +11,7 @@ from mmzoo_datasets.moving_emoji_builder import CLIPS, FRAMES, MOST_FRAMES, QUES
 
 
 class MovingEmoji(Built):
-    """Makes clips of emoji that move, one after the other, over a coloured background, with questions and answers.
+    """Makes clips of emoji that move, one after the other, with questions and answers.
 
     In each clip are two to four of twelve things; two of them move, in different directions, first one and then the other, and
     what leaves the picture at one side comes back at the other. Four questions of five kinds are asked about each clip:

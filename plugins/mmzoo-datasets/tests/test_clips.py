@@ -77,11 +77,18 @@ def test_transparency_of_an_animation_is_kept(tmp_path):
 
 
 def test_a_folder_is_in_natural_order(tmp_path):
-    names = ["f10.png", "f2.png", "f1.PNG", "10.png", "9.png"]
+    names = ["f10.png", "f2.png", "f1.PNG", "f2.png3.png", "10.png", "9.png"]
     for name in [*names, ".hidden.png", "notes.txt"]:
         grey(0).save(tmp_path / name, "PNG")
-    assert [path.name for path in find_frames([tmp_path], 9)] == ["9.png", "10.png", "f1.PNG", "f2.png", "f10.png"]
-    assert [path.name for path in find_frames([tmp_path], 2)] == ["10.png", "f2.png"]
+    assert [path.name for path in find_frames([tmp_path], 9)] == [
+        "9.png",
+        "10.png",
+        "f1.PNG",
+        "f2.png",
+        "f2.png3.png",
+        "f10.png",
+    ]
+    assert [path.name for path in find_frames([tmp_path], 2)] == ["10.png", "f2.png3.png"]
 
 
 @pytest.mark.parametrize("count", [1, 4, 5, 99])
@@ -103,6 +110,19 @@ def test_small_pictures_are_given_as_they_are_and_large_ones_reduced(tmp_path):
 def test_a_video_is_reduced_to_its_shorter_side(tmp_path):
     path = write_video(tmp_path / "a.mp4", [0, 100], size=(64, 32))
     assert [one.size for one in opened(read_frames([path], 8, 16))] == [(32, 16)] * 2
+
+
+def test_a_video_is_turned_as_it_says(tmp_path):
+    upright = Image.new("RGB", (32, 64))
+    upright.paste((255, 255, 255), (0, 0, 32, 32))
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p"
+        stream.set_display_rotation(-90)  # clockwise, as it is shown
+        container.mux(stream.encode(av.VideoFrame.from_image(upright.rotate(90, expand=True))))
+        container.mux(stream.encode())
+    [found] = opened(read_frames([tmp_path / "a.mp4"], 1, 256))
+    np.testing.assert_allclose(np.asarray(found, np.float32), np.asarray(upright), atol=16)
 
 
 def test_one_picture_is_a_clip_of_one_frame(tmp_path):
