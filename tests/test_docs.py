@@ -286,15 +286,24 @@ def test_a_python_snippet_runs(world, text, capsys):
     assert capsys.readouterr().out
 
 
+def filled_in(part: dict) -> dict:
+    """Puts parts in a recipe for pictures, or for clips, all inputs read from one field of its data."""
+    clips = "video" in str(part) or "moving_emoji" in str(part)
+    found = YAML(typ="safe").load(ROOT / "recipes/openmoji/captioner.yaml")
+    found["inputs"] = {"image": {"type": "image", "field": "image"}, "caption": {"type": "words"}}
+    if clips:
+        found |= {"data": "moving_emoji", "encoders": {"video": {"type": "video_transformer"}}}
+        found["inputs"] = {"video": {"type": "frames", "picture": "image"}, "caption": {"type": "words"}}
+    field = {"field": "caption" if clips else "name"}
+    inputs = found["inputs"] | {name: column | field for name, column in part.get("inputs", {}).items()}
+    return found | part | {"inputs": {name: field | column for name, column in inputs.items()}}
+
+
 @pytest.mark.parametrize("text", numbered("yaml"))
 def test_a_yaml_snippet_resolves(world, text):
     found = YAML(typ="safe").load(text)
     if "name" not in found:  # a part: it takes the place of that part of a recipe
-        found = YAML(typ="safe").load(ROOT / "recipes/openmoji/captioner.yaml") | found
-        found["inputs"] = {"image": {"type": "image", "field": "image"}, "caption": {"type": "words", "field": "name"}}
-        found["inputs"] |= {
-            name: column | {"field": "name"} for name, column in YAML(typ="safe").load(text).get("inputs", {}).items()
-        }
+        found = filled_in(found)
     assert resolve(parse_recipe(json.dumps(found)), discover())
 
 
