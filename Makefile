@@ -2,8 +2,8 @@
 PYTHON ?= python3
 PLUGINS := $(sort $(wildcard plugins/mmzoo-*))
 BIN := .venv/bin
-# The tests of mmzoo-datasets decode videos, those of mmzoo-image call TF-Hub.
-INSTALLED := $(patsubst %mmzoo-image,%mmzoo-image[tfhub],$(PLUGINS:%mmzoo-datasets=%mmzoo-datasets[video]))
+# The tests of mmzoo-image call TF-Hub.
+INSTALLED := $(PLUGINS:mmzoo-image=mmzoo-image[tfhub])
 
 .PHONY: quickstart install test check benchmark
 

@@ -27,6 +27,7 @@ from mmzoo.options import (
 if TYPE_CHECKING:
     from mmzoo.bootstrap import interval
     from mmzoo.processing import Processed, Processor, fine
+    from mmzoo.progress import Screen
     from mmzoo.projections import plain_products
     from mmzoo.streams import (
         END,
@@ -51,6 +52,7 @@ _LAZY = {
     "Processed": "processing",
     "Processor": "processing",
     "fine": "processing",
+    "Screen": "progress",
     "plain_products": "projections",
     "END": "streams",
     "PAD": "streams",
@@ -98,6 +100,7 @@ __all__ = [
     "Processor",
     "ProcessorPart",
     "Rate",
+    "Screen",
     "Signature",
     "Stream",
     "StreamError",

@@ -10,8 +10,7 @@ from uuid import uuid4
 
 import tensorflow as tf
 
-from mmzoo import DataError
-from mmzoo.progress import Screen
+from mmzoo import DataError, Screen
 from mmzoo_datasets.clips import ClipError, find_frames, read_frames
 
 FORMAT = 1
