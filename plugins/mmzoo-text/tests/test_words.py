@@ -215,3 +215,12 @@ def test_bytes_that_are_no_text_fail_their_own_row_alone():
     features, fault = words(tf.constant([b"a", b"a\xff b", b"\xed\xa0\x80", b"b"]))
     assert fault.numpy().tolist() == [b"", b"this is no UTF-8 text", b"this is no UTF-8 text", b""]
     assert features.numpy().tolist() == [[4, END, PAD, PAD], [END, PAD, PAD, PAD], [END, PAD, PAD, PAD], [5, END, PAD, PAD]]
+
+
+def test_a_text_of_ten_thousand_words_is_cut_and_leaves_the_others_as_they_are():
+    processor = adapted(["what moves first ?"], length=5)
+    long = " ".join(["what moves"] * 5_000)
+    ids, fault, _ = processor(tf.constant([long, "what moves"]))
+    what, moves = (processor.vocabulary.index(word) for word in ("what", "moves"))
+    assert ids.numpy().tolist() == [[what, moves, what, moves, END], [what, moves, END, PAD, PAD]]
+    assert not any(fault.numpy())
