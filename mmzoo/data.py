@@ -14,7 +14,7 @@ import tensorflow as tf
 from mmzoo.dataset import FAULT, ROW, SPLITS, Card
 from mmzoo.errors import DataError, RecipeError
 from mmzoo.plan import Input, Plan
-from mmzoo.processing import Processed, Processor, as_text, lacks, process
+from mmzoo.processing import Processed, Processor, as_text, lacks, present, process
 from mmzoo.progress import Screen
 from mmzoo.streams import mask_of
 
@@ -217,11 +217,12 @@ class Data:
         fault = raw[FAULT]
         for name, one in found.items():
             reason = tf.where(one.fault == "", "", tf.strings.join([name, ": ", one.fault]))
-            if self.plan.inputs[name].optional:
-                reason = tf.where(lacks(name, there), "", reason)
-            fault = tf.where(fault == "", reason, fault)
+            lacking = lacks(name, there) if self.plan.inputs[name].optional else tf.constant(False)
+            fault = tf.where(fault == "", tf.where(lacking, "", reason), fault)
             done[name] = one.features
-        return done | {mask_of(name): mask for name, mask in there.items()} | {FAULT: fault}
+            if name in there:
+                done[mask_of(name)] = present(one.mask, lacking)
+        return done | {FAULT: fault}
 
     def _choose(self, example: Batch, seed: tf.Tensor | None) -> Batch:
         """Takes one of the values where an example has several: at random, or the first."""

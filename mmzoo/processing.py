@@ -93,6 +93,19 @@ def lacks(name: str, masks: Mapping[str, tf.Tensor]) -> tf.Tensor:
     return ~there[name] & tf.reduce_any(tf.stack(others), axis=0)
 
 
+def present(mask: Any, lacking: tf.Tensor) -> Any:
+    """Says that an example which is not lacking an input has it: an empty text that stands alone is a text without words.
+
+    Args:
+        mask: What is there of each example, or of each of its several values. One of its parts stays as it is.
+        lacking: `(batch,)`, or one for all.
+    """
+    if isinstance(mask, tf.RaggedTensor):
+        one = len(mask.flat_values.shape) == 1
+        return mask | ~(lacking[:, None] if len(lacking.shape) else lacking) if one else mask
+    return mask | ~lacking if len(mask.shape) == 1 else mask
+
+
 def _any(mask: Any) -> tf.Tensor:
     for _ in mask.shape[1:]:
         mask = tf.reduce_any(mask, axis=1)

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmzoo.gallery import Entries
-from mmzoo.processing import Processed, Processor, lacks, process
+from mmzoo.processing import Processed, Processor, lacks, present, process
 from mmzoo.streams import mask_of
 from mmzoo.task import Signature, Task
 
@@ -118,9 +118,9 @@ def _process(
     features: dict[str, Any] = {}
     faults = []
     for name, one in done.items():
-        reader = signature.reads.get(name, name)
-        features |= {reader: one.features, mask_of(reader): one.mask}
-        fault = tf.where(lacks(name, masks), "", one.fault)
+        reader, lacking = signature.reads.get(name, name), lacks(name, masks)
+        features |= {reader: one.features, mask_of(reader): present(one.mask, lacking) if name in masks else one.mask}
+        fault = tf.where(lacking, "", one.fault)
         faults.append(tf.where(fault == "", "", tf.strings.join([name, ": ", fault])))
     return features, tf.strings.strip(tf.strings.join(faults, separator=" "))
 

@@ -121,7 +121,8 @@ KEYS = "name, about, data, inputs, encoders, fusion, head, loss, train, metrics,
             "size: big, sise: 3",
             (
                 "r.yaml:4:44  inputs.image.size: expected int > 0, received 'big'.\n"
-                "r.yaml:4:49  inputs.image.sise: there is no such option.\n  Nearest: size. Known: size, fit, field.\n"
+                "r.yaml:4:49  inputs.image.sise: there is no such option.\n"
+                "  Nearest: size. Known: size, fit, field, optional.\n"
             ),
         ),
         (
@@ -159,14 +160,6 @@ KEYS = "name, about, data, inputs, encoders, fusion, head, loss, train, metrics,
             (
                 "r.yaml:9:7  loss: the loss 'token_cross_entropy' needs 'tokns' (its 'tokens'), which neither the head nor the "
                 "inputs give.\n  Nearest: tokens, caption. Known: step, image, caption, logits, tokens, attention.\n"
-            ),
-        ),
-        (
-            "encoders:\n",
-            "  other: {type: image, field: image, size: 32}\nencoders:\n  other: {type: resnet, blocks: [1]}\n",
-            (
-                "r.yaml:10:7  head: the head 'gru_captioner' takes one stream, received 2 (other, image). "
-                "Add a fusion that joins them.\n"
             ),
         ),
         (

@@ -116,6 +116,15 @@ class Blank(Number):
     features = Features(shape=[], dtype="int32", vocabulary=None, mask=[2])
 
 
+class Length(Processor):
+    """Reads any text as its length."""
+
+    features = Features(shape=[], dtype="int32", vocabulary=None)
+
+    def __call__(self, raw: tf.Tensor) -> Processed:
+        return Processed(tf.strings.length(raw), fine(raw))
+
+
 # The order
 
 
@@ -401,3 +410,13 @@ def test_the_mask_of_one_of_several_values_is_that_value_s():
     for batch in data.batches("train", 2, 7, range(8)).take(8):
         found |= set(zip(batch["number"].numpy().tolist(), map(tuple, batch["number@mask"].numpy().tolist()), strict=True))
     assert found == {(1, (True, False)), (22, (True, True)), (3, (True, False))}
+
+
+def test_an_empty_text_that_is_not_optional_is_there():
+    table = Table(train={"text": ["1", "2"], "other": ["3", ""]})
+    data = read_data(encoding(table), Screen(quiet=True))
+    data.plan.on_error = "skip"
+    data.processors["other"] = Length()
+    data.scan("train", Screen(quiet=True))
+    (batch,) = data.ordered_batches("train", 2)
+    assert batch["other@mask"].numpy().tolist() == [True, True]

@@ -226,7 +226,8 @@ def check_keras_file(subject: Subject) -> None:
 
 def _known(layer: Any) -> Any:
     """Makes Keras know the class of a layer and of each inside it, as whoever loads a file has to."""
-    return keras.saving.custom_object_scope({type(one).__name__: type(one) for one in layer._flatten_layers()})
+    inside = [type(one) for one in layer._flatten_layers() if not type(one).__module__.startswith("keras.")]
+    return keras.saving.custom_object_scope({one.__name__: one for one in inside})
 
 
 def check_saved_model(subject: Subject) -> None:

@@ -239,8 +239,8 @@ def folders(world):
         (
             "image",
             "{type: vit, weights: vit}",
-            "the preset 'vit' cannot be used here: its weights do not fit the shape of the pictures: "
-            "'vit_patching_and_embedding/position_embedding/embeddings' is (10, 8) in the preset and (5, 8) here.",
+            "the preset 'vit' cannot be used here: its weights do not fit the shape asked for: "
+            "'vit_patching_and_embedding/position_embedding/embeddings' is (10, 8) among the weights and (5, 8) in the model.",
         ),
         (
             "image",

@@ -26,7 +26,11 @@ class Project(keras.layers.Layer):
             projection.build((None, streams[name]["tokens"][-1]))
 
     def call(self, streams: dict[str, Stream]) -> dict[str, Stream]:
-        return {name: make_stream(ops.normalize(self.projections[name](pool(stream)))) for name, stream in streams.items()}
+        return {name: self._project(name, stream) for name, stream in streams.items()}
+
+    def _project(self, name: str, stream: Stream) -> Stream:
+        vector = ops.normalize(self.projections[name](pool(stream)))
+        return make_stream(vector, ops.any(stream["mask"], axis=1, keepdims=True))
 
 
 class Match(Head):
