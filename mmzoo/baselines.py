@@ -44,10 +44,11 @@ def answers(served: Served, data: Data, split: str, screen: Screen) -> dict[str,
         said = [most_common(readable[index] for index in same) if len(same) else "" for same in map(alike.among, alike.own)]
         found["_".join(texts) + "_only"] = [{output: one} if one else found["most_frequent"][0] for one in said]
     if (dense := _dense_input(data, signature.inputs)) is not None:
-        if len(data.processors[dense].features["shape"]) == 4:
-            near = _nearest(data, dense, split, screen, alike, _middle)
-            found["single_frame"] = [{output: readable[index][0]} for index in near]
-        found["nearest"] = [{output: readable[index][0]} for index in _nearest(data, dense, split, screen, alike)]
+        clips = len(data.processors[dense].features["shape"]) == 4
+        parts = {"single_frame": _middle, "nearest": _whole} if clips else {"nearest": _whole}
+        near = zip(*_nearest(data, dense, split, screen, [*parts.values()], alike), strict=True)
+        for name, indices in zip(parts, near, strict=True):
+            found[name] = [{output: readable[index][0]} for index in indices]
     return found
 
 
@@ -99,11 +100,11 @@ def embeddings(served: Served, data: Data, split: str, wanted: Mapping[str, str]
     step = _step(data, picture)
     beside = [words if words.ndim == 1 else words.sum(0) for words in _words(data.examples("train").shard(step, 0), texts[0])]
     own = _words(data.examples(split), texts[0])
-    near = _nearest(data, picture, split, screen)
+    near = _nearest(data, picture, split, screen, [_whole])
     return {
         "nearest": [
             {output: _unit(beside[index // step] if one == (picture,) else words) for output, one in read.items()}
-            for words, index in zip(own, near, strict=True)
+            for words, (index,) in zip(own, near, strict=True)
         ]
     }
 
@@ -126,41 +127,49 @@ def _dense_input(data: Data, inputs: Iterable[str]) -> str | None:
     return dense[0] if len(dense) == 1 and len(data.processors[dense[0]].features["shape"]) >= 2 else None
 
 
-def _whole(features: Any) -> Any:
+def _whole(features: np.ndarray) -> np.ndarray:
     return features
 
 
-def _middle(clip: Any) -> Any:
-    return clip[clip.shape[0] // 2]
+def _middle(clips: np.ndarray) -> np.ndarray:
+    return clips[:, clips.shape[1] // 2]
 
 
 def _nearest(
-    data: Data, name: str, split: str, screen: Screen, alike: _Alike | None = None, part: Callable[[Any], Any] = _whole
-) -> Iterator[int]:
-    """Finds, for each example, the training example whose features are nearest (Euclidean), among as many as fit.
+    data: Data,
+    name: str,
+    split: str,
+    screen: Screen,
+    parts: Sequence[Callable[[np.ndarray], np.ndarray]],
+    alike: _Alike | None = None,
+) -> Iterator[tuple[int, ...]]:
+    """Finds, for each example, the training example whose features are nearest (Euclidean), among as many as fit, by each part.
 
     Args:
         data: Scanned.
         name: Whose features.
         split: Which examples.
         screen: Where progress goes.
+        parts: What is compared of the features of a batch.
         alike: Look among those with the same text, if there are any.
-        part: What is compared of an example's features.
     """
     step = _step(data, name)
     if step > 1:
         screen.say(f"evaluate  the nearest example is looked for among {-(-data.sizes['train'] // step):,} of 'train'")
-    chosen = data.examples("train").shard(step, 0).map(lambda example: part(example[name])).batch(256)
-    train = np.concatenate([_flat(batch.numpy()) for batch in chosen])
-    squares, start = np.einsum("nd,nd->n", train, train), 0
-    for batch in data.examples(split).map(lambda example: part(example[name])).batch(256):
-        queries = _flat(batch.numpy())
-        distances = squares[None] - 2 * queries @ train.T
+
+    def read(examples: tf.data.Dataset) -> Iterator[list[np.ndarray]]:
+        for batch in examples.map(lambda example: example[name]).batch(256).as_numpy_iterator():
+            yield [_flat(part(batch)) for part in parts]
+
+    train = [np.concatenate(batches) for batches in zip(*read(data.examples("train").shard(step, 0)), strict=True)]
+    squares, start = [np.einsum("nd,nd->n", one, one) for one in train], 0
+    for queries in read(data.examples(split)):
+        distances = [square - 2 * query @ one.T for square, query, one in zip(squares, queries, train, strict=True)]
         if alike is not None:
-            same = alike.own[start : start + len(queries), None] == alike.train[None, ::step]
-            distances = np.where(same | ~same.any(axis=1, keepdims=True), distances, np.inf)
-        start += len(queries)
-        yield from (step * np.argmin(distances, axis=1)).tolist()
+            same = alike.own[start : start + len(queries[0]), None] == alike.train[None, ::step]
+            distances = [np.where(same | ~same.any(axis=1, keepdims=True), one, np.inf) for one in distances]
+        start += len(queries[0])
+        yield from zip(*((step * np.argmin(one, axis=1)).tolist() for one in distances), strict=True)
 
 
 def _step(data: Data, name: str) -> int:

@@ -239,9 +239,9 @@ class Data:
 
     def _several(self, name: str, value: Any) -> bool:
         """Tells whether an input holds several values for an example, by one of its values or what is known of them."""
-        known = {name: one.features["shape"] for name, one in self.processors.items()}
-        known |= {mask_of(name): self.processors[name].features.get("mask", []) for name in self.plan.encoders}
-        return len(value.shape) > len(known[name])
+        owner = name.removesuffix(mask_of(""))
+        known = self.processors[owner].features
+        return len(value.shape) > len(known["shape"] if owner == name else known.get("mask", []))
 
     def _cardinality(self, split: str) -> int | None:
         count = int(self.raw[split].cardinality().numpy())

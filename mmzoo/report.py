@@ -60,7 +60,7 @@ class Cell:
 
     Args:
         value: As in `scores.json`; None if the scorer has none.
-        best: Whether no other scorer did better.
+        best: Whether no other scorer did better, and one did worse.
         share: Its size beside the largest in its row, 0 to 1.
         span: Its interval, if there is one.
     """
@@ -82,10 +82,9 @@ def _cells(values: Sequence[float | None], falling: bool) -> list[Cell]:
     if not finite:
         return [Cell(value) for value in values]
     best = min(finite) if falling else max(finite)
-    largest = max(map(abs, finite)) or 1.0
+    largest, tied = max(map(abs, finite)) or 1.0, min(finite) == max(finite)
     return [
-        Cell(v, len(finite) > 1 and v == best, abs(v) / largest) if v is not None and math.isfinite(v) else Cell(v)
-        for v in values
+        Cell(v, v == best and not tied, abs(v) / largest) if v is not None and math.isfinite(v) else Cell(v) for v in values
     ]
 
 

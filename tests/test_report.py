@@ -188,10 +188,16 @@ def test_the_seconds_of_the_epochs_are_told_and_are_no_loss(world):
 
 
 def test_the_best_score_is_marked():
-    rows = score_rows({"model": {"hits": 0.5, "distance": 3.0}, "nearest": {"hits": 0.5, "distance": 2.0}}, ["distance"])
-    assert [cell.best for cell in rows["hits"]] == [True, True]
-    assert [cell.best for cell in rows["distance"]] == [False, True]
-    assert [cell.share for cell in rows["distance"]] == [1.0, pytest.approx(2 / 3)]
+    numbers = {"model": {"hits": 0.5, "distance": 3.0}, "nearest": {"hits": 0.5, "distance": 2.0}, "chance": {"hits": 0.1}}
+    rows = score_rows(numbers, ["distance"])
+    assert [cell.best for cell in rows["hits"]] == [True, True, False]
+    assert [cell.best for cell in rows["distance"]] == [False, True, False]
+    assert [cell.share for cell in rows["distance"]] == [1.0, pytest.approx(2 / 3), 0.0]
+
+
+def test_where_all_do_as_well_none_is_the_best():
+    rows = score_rows({"model": {"unknown": 0.0}, "nearest": {"unknown": 0.0}})
+    assert [cell.best for cell in rows["unknown"]] == [False, False]
 
 
 def test_a_score_without_a_rival_or_a_number_is_not_the_best():

@@ -35,6 +35,8 @@ class Accuracy:
         known: The labels of a classifier.
     """
 
+    less_is_better = ("unknown",)
+
     def __init__(self, *, known: frozenset[str] | None = None):
         self.scores, self.unknown = ByKind(), Unknown(known)
 
@@ -58,6 +60,8 @@ class TopAccuracy:
         known: The labels of a classifier.
         top: How many answers, best first, count; at least so many must be answered.
     """
+
+    less_is_better = ("unknown",)
 
     def __init__(self, *, known: frozenset[str] | None = None, top: Positive = 5):
         self.top = top

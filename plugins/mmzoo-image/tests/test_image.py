@@ -236,6 +236,19 @@ def test_batches_of_none_of_one_and_of_faults_alone(rows):
     assert [not reason for reason in fault.numpy()] == [row == PNG for row in rows]
 
 
+def test_among_many_pictures_those_that_fail_take_no_other_with_them():
+    several = [PNG, JPEG, save(RGB, "GIF"), save(RGB, "BMP"), JPEG, JPEG]
+    raw = (several * 60)[:300]
+    raw[7], raw[150], raw[151], raw[299] = JPEG[:-60], PNG[:60], b"x", claimed_jpeg(65500, 65500)
+    features, fault, _ = reader(40)(tf.constant(raw))
+    assert {row: reason for row, reason in enumerate(fault.numpy().tolist()) if reason} == {
+        7: DAMAGED, 150: DAMAGED, 151: UNKNOWN, 299: LARGE
+    }  # fmt: skip
+    alone, _, _ = reader(40)(tf.constant(several))
+    for row in set(range(300)) - {7, 150, 151, 299}:
+        np.testing.assert_array_equal(features[row], alone[row % 6])
+
+
 def test_the_same_eagerly_in_a_pipeline_and_in_a_function():
     image = Image(size=24)
     raw = [PNG, JPEG, b"x", save(RGB, "GIF"), b"", save(GRAY, "BMP")]

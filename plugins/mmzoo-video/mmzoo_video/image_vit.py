@@ -1,6 +1,5 @@
 """A video transformer's start from the weights of an image transformer."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import keras_hub
 from keras import ops
 
-from mmzoo import StreamError, suggest
+from mmzoo import StreamError, reason_of, suggest
 from mmzoo_video.space_time import Divided, SpaceTime
 
 SHAPE = (
@@ -58,17 +57,8 @@ def _said(preset: str, load: Callable[[], Any]) -> Any:
     try:
         return load()
     except Exception as error:  # hubs and file formats have errors of their own
-        raise StreamError(f"the preset '{preset}' cannot be used here: {_reason(str(error), error)}") from error
-
-
-def _reason(text: str, error: Exception) -> str:
-    shapes = re.search(r"variable\.shape=(\(.*?\)), Received: value\.shape=(\(.*?\))\..*?path=(\S+),", text, re.DOTALL)
-    if shapes:
-        here, there, path = shapes.groups()
-        return f"its weights do not fit the shape of the frames: '{path}' is {there} in the preset and {here} here."
-    first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
-    advice = " Check the network, or give a folder that holds it." if isinstance(error, OSError) else ""
-    return f"{first.rstrip('.')}.{advice}"
+        advice = " Check the network, or give a folder that holds it." if isinstance(error, OSError) else ""
+        raise StreamError(f"the preset '{preset}' cannot be used here: {reason_of(error)}{advice}") from error
 
 
 def start_from(image: Any, video: SpaceTime) -> None:

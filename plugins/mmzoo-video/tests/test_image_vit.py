@@ -113,8 +113,8 @@ def test_weights_that_do_not_fit_are_said(folder):
     with pytest.raises(StreamError) as raised:
         VideoTransformer(features=FRAMES | {"shape": [6, 8, 8, 3]}, weights=folder)
     assert str(raised.value) == (
-        f"the preset '{folder}' cannot be used here: its weights do not fit the shape of the frames: "
-        "'vit_patching_and_embedding/position_embedding/embeddings' is (7, 8) in the preset and (5, 8) here."
+        f"the preset '{folder}' cannot be used here: its weights do not fit the shape asked for: "
+        "'vit_patching_and_embedding/position_embedding/embeddings' is (7, 8) among the weights and (5, 8) in the model."
     )
 
 
