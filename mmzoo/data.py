@@ -4,6 +4,7 @@ The order of the examples, and which of several captions an epoch sees, follow f
 alone; so a resumed training sees what an unbroken one would have seen.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,8 +19,8 @@ from mmzoo.processing import Processed, Processor, as_text, lacks, present, proc
 from mmzoo.progress import Screen
 from mmzoo.streams import mask_of
 
-CHUNK = 128
-"""Examples that are processed at a time."""
+CHUNK, CHUNK_BYTES = 128, 32 << 20
+"""The most examples that are processed at a time, and the most bytes that their features may take if they are several."""
 MEMORY = 2 << 30
 """Bytes of processed examples that are kept in memory at a time: of each split by `cache: auto`, and to shuffle."""
 SHUFFLE = 50_000
@@ -116,18 +117,24 @@ class Data:
         column = self.raw[split].map(lambda example: example[name])
         return column.unbatch() if len(column.element_spec.shape) > len(self.processors[name].raw.shape) else column
 
-    def raw_batches(self, split: str, batch: int = CHUNK) -> tf.data.Dataset:
+    def raw_batches(self, split: str, batch: int) -> tf.data.Dataset:
         """Gives batches of raw values; an input with several values for one example is ragged."""
         return self.raw[split].ragged_batch(batch)
 
     def processed(self, split: str) -> tf.data.Dataset:
         """Gives the processed examples, unbatched and in order, kept in memory if they fit; faulty ones have a reason."""
         if split not in self._processed:
-            examples = self.raw_batches(split).map(self._process, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
+            chunks = self.raw_batches(split, self._chunk())
+            examples = chunks.map(self._process, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
             self._processed[split] = examples
             if self._fits(split):
                 self._processed[split] = examples.cache()
         return self._processed[split]
+
+    def _chunk(self) -> int:
+        known = [processor.features for processor in self.processors.values()]
+        each = sum(math.prod(one["shape"]) * tf.as_dtype(one["dtype"]).size for one in known)
+        return max(1, min(CHUNK, CHUNK_BYTES // max(each, 1)))
 
     def bytes_each(self, split: str) -> int:
         """Measures what a processed example of a split takes in memory, by its first."""

@@ -199,14 +199,14 @@ def test_a_fixed_number_of_values_works_as_any_other():
     assert data.processors["number"].seen == [b"1", b"2", b"3", b"4"]
     assert numbers(data.ordered_batches("train", 2)) == [[1, 3]]
     assert list(data.references("train", "number")) == [["1", "2"], ["3", "4"]]
-    assert one_each(next(iter(data.raw_batches("train")))["number"], 1).numpy().tolist() == [b"1", b"3"]
+    assert one_each(next(iter(data.raw_batches("train", 4)))["number"], 1).numpy().tolist() == [b"1", b"3"]
 
 
 def test_an_example_without_any_value_is_a_fault():
     data = opened(Table(train=[["1"], [], ["2", "x"]]), on_error="skip")
     assert data.faults["train"] == ["example 1: number: there is no value", "example 2: number: this is no number"]
     assert numbers(data.ordered_batches("train", 2)) == [[1]]
-    assert one_each(next(iter(data.raw_batches("train")))["number"], 1).numpy().tolist() == [b"1", b"", b"2"]
+    assert one_each(next(iter(data.raw_batches("train", 4)))["number"], 1).numpy().tolist() == [b"1", b"", b"2"]
 
 
 def test_a_list_that_is_one_value_is_not_several():
@@ -293,6 +293,25 @@ def test_the_cache_changes_only_how_often_an_example_is_processed(cache, memory,
     assert without.processors["number"].read.numpy() >= 3 * 150  # the first scan, two epochs, and what was fetched ahead
     read = data.processors["number"].read.numpy()
     assert read <= 150 + 150 if kept else read >= 3 * 150  # a kept split is tried with its first examples, and scanned
+
+
+class Largest(Number):
+    """Remembers the largest batch that it reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.largest = tf.Variable(0)
+
+    def __call__(self, raw: tf.Tensor) -> Processed:
+        self.largest.assign(tf.maximum(self.largest, tf.shape(raw)[0]))
+        return super().__call__(raw)
+
+
+@pytest.mark.parametrize(("most", "largest"), [(1, 1), (40, 10), (1 << 20, 128)])
+def test_as_many_examples_are_processed_at_a_time_as_fit(most, largest, monkeypatch):
+    monkeypatch.setattr("mmzoo.data.CHUNK_BYTES", most)
+    data = opened(Table(train=texts(range(150))), processor=Largest)
+    assert data.processors["number"].largest.numpy() == largest
 
 
 def test_as_many_examples_are_shuffled_as_fit_into_memory(monkeypatch):

@@ -36,6 +36,7 @@ class MovingEmoji(Built):
         "answer": "the answer, text",
         "kind": "the kind of question: direction, what_moves, order, count or colour, text",
         "caption": "what happens in the clip, text",
+        "description": "the caption, and how many things there are on which colour: all that is asked about, text",
         "clip": "which clip it is, text",
     }
     what = "clips"

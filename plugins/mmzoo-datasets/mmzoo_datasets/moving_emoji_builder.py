@@ -80,7 +80,7 @@ class MovingEmojiConfig(tfds.core.BuilderConfig):
 class MmzooMovingEmoji(QuietBuilder):
     """Clips in which two things move, one after the other; four questions about each."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
     BUILDER_CONFIGS: ClassVar = [MovingEmojiConfig(language=language) for language in LANGUAGES]
     DEFAULT_BUILDER_CONFIG_NAME = "en"
     builder_config: MovingEmojiConfig
@@ -99,6 +99,7 @@ class MmzooMovingEmoji(QuietBuilder):
                     "answer": text,
                     "kind": text,
                     "caption": text,
+                    "description": text,
                     "clip": text,
                 }
             ),
@@ -111,7 +112,8 @@ class MmzooMovingEmoji(QuietBuilder):
         options, speaker = self.builder_config, Speaker(self.builder_config.language)
         drawings = drawn(options.size * WIDE // GRID)
         for number, scene in enumerate(scenes(max(1, round(options.clips * share)), options.frames, f"{options.seed}/{split}")):
-            clip = {"frames": frames_of(scene, options.size, drawings), "caption": caption_of(scene, speaker)}
+            said = {"caption": caption_of(scene, speaker), "description": description_of(scene, speaker)}
+            clip = {"frames": frames_of(scene, options.size, drawings)} | said
             for question in questions_about(scene, number, speaker):
                 facts = {"question": question.text, "answer": question.answer, "kind": question.kind}
                 yield f"{number:06}-{question.text}", clip | facts | {"clip": f"{split}-{number:06}"}
@@ -156,6 +158,12 @@ def caption_of(scene: Scene, speaker: Speaker) -> str:
         return {place: speaker.name(mover.thing), f"{place}_way": speaker.way(mover.direction)}
 
     return speaker.words.caption.format(**said(scene.first, "first"), **said(scene.last, "last"))
+
+
+def description_of(scene: Scene, speaker: Speaker) -> str:
+    """Say all that is asked about."""
+    number, colour = speaker.number(len(scene.things)), speaker.colour(scene.colour)
+    return speaker.words.description.format(number=number, colour=colour, caption=caption_of(scene, speaker))
 
 
 def drawn(side: int) -> dict[str, Image.Image]:

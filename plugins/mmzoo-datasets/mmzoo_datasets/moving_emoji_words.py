@@ -30,6 +30,7 @@ class Words(NamedTuple):
         how_many: How many things there are.
         colour: What colour the background has.
         caption: What happens in a clip.
+        description: All that is asked about, the caption included.
         directions: Answers, in the order of `DIRECTIONS`.
         numbers: Answers, in the order of `NUMBERS`.
         colours: Answers, in the order of `COLOURS`.
@@ -42,6 +43,7 @@ class Words(NamedTuple):
     how_many: str
     colour: str
     caption: str
+    description: str
     directions: tuple[str, ...]
     numbers: tuple[str, ...]
     colours: tuple[str, ...]
@@ -56,6 +58,7 @@ LANGUAGES: Mapping[str, Words] = {
         how_many="wie viele Dinge sind da?",
         colour="welche Farbe hat der Hintergrund?",
         caption="zuerst bewegt sich {first} {first_way}, dann {last} {last_way}",
+        description="{number} Dinge auf {colour}: {caption}",
         directions=("nach links", "nach rechts", "nach oben", "nach unten"),
         numbers=("zwei", "drei", "vier"),
         colours=("blau", "grün", "gelb", "rosa"),
@@ -68,6 +71,7 @@ LANGUAGES: Mapping[str, Words] = {
         how_many="how many things are there?",
         colour="what colour is the background?",
         caption="the {first} goes {first_way}, then the {last} goes {last_way}",
+        description="{number} things on {colour}: {caption}",
         directions=("left", "right", "up", "down"),
         numbers=("two", "three", "four"),
         colours=COLOURS,
@@ -80,6 +84,7 @@ LANGUAGES: Mapping[str, Words] = {
         how_many="¿cuántas cosas hay?",
         colour="¿de qué color es el fondo?",
         caption="primero {first} va {first_way}, luego {last} va {last_way}",
+        description="{number} cosas sobre {colour}: {caption}",
         directions=("hacia la izquierda", "hacia la derecha", "hacia arriba", "hacia abajo"),
         numbers=("dos", "tres", "cuatro"),
         colours=("azul", "verde", "amarillo", "rosa"),
@@ -92,6 +97,7 @@ LANGUAGES: Mapping[str, Words] = {
         how_many="combien de choses y a-t-il ?",
         colour="de quelle couleur est le fond ?",
         caption="d'abord {first} va {first_way}, puis {last} va {last_way}",
+        description="{number} choses sur {colour} : {caption}",
         directions=("vers la gauche", "vers la droite", "vers le haut", "vers le bas"),
         numbers=("deux", "trois", "quatre"),
         colours=("bleu", "vert", "jaune", "rose"),

@@ -7,7 +7,15 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 from mmzoo_datasets.moving_emoji import MovingEmoji
-from mmzoo_datasets.moving_emoji_builder import PAPER, caption_of, drawn, frames_of, moving_emoji, questions_about
+from mmzoo_datasets.moving_emoji_builder import (
+    PAPER,
+    caption_of,
+    description_of,
+    drawn,
+    frames_of,
+    moving_emoji,
+    questions_about,
+)
 from mmzoo_datasets.moving_emoji_scenes import BLOCK, GRID, STEPS, THINGS, WIDE, _meet, scenes
 from mmzoo_datasets.moving_emoji_words import KINDS, LANGUAGES, Speaker
 from PIL import Image
@@ -107,6 +115,16 @@ def test_questions_and_captions_say_what_happens():
     assert caption_of(scene, speaker) == (
         f"the {first} goes {scene.first.direction}, then the {last} goes {scene.last.direction}"
     )
+    number = ["two", "three", "four"][len(scene.things) - 2]
+    assert description_of(scene, speaker) == f"{number} things on {scene.colour}: {caption_of(scene, speaker)}"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_description_tells_every_answer(language):
+    speaker = Speaker(language)
+    for number, scene in enumerate(SCENES[:200]):
+        said = description_of(scene, speaker)
+        assert all(question.answer in said for question in questions_about(scene, number, speaker))
 
 
 @pytest.fixture(scope="module")
