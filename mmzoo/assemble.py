@@ -74,7 +74,7 @@ def symbols_of(plan: Plan, features: Mapping[str, Features]) -> dict[str, Any]:
 def _encoder(plan: Plan, name: str, features: Mapping[str, Features], symbols: Any, joins: list[Join], kept: Any) -> Any:
     bound = plan.encoders[name]
     with _blamed_on(bound.node):
-        encoder = bound.part(features=dict(features[name]), kept=kept)
+        encoder = bound.make(features=dict(features[name]), kept=kept)
         if plan.trainable[name] is False:
             encoder.trainable = False
         gives = encoder(symbols[name])
@@ -85,7 +85,7 @@ def _encoder(plan: Plan, name: str, features: Mapping[str, Features], symbols: A
 
 def _fusion(bound: Bound, streams: Any, joins: list[Join]) -> tuple[Any, Any]:
     with _blamed_on(bound.node):
-        fusion = bound.part()
+        fusion = bound.make()
         gives = fusion(streams)
         if not isinstance(gives, Mapping):
             raise StreamError(f"the fusion '{bound.component.name}' must give streams by name, received {describe(gives)}.")
@@ -97,7 +97,7 @@ def _fusion(bound: Bound, streams: Any, joins: list[Join]) -> tuple[Any, Any]:
 
 def _head(plan: Plan, features: Any, symbols: Any, streams: Any, joins: list[Join]) -> tuple[Head, Any]:
     with _blamed_on(plan.head.node):
-        head = plan.head.part(inputs={name: dict(known) for name, known in features.items()})
+        head = plan.head.make(inputs={name: dict(known) for name, known in features.items()})
         _check_targets(plan.head, head, symbols)
         outputs = head(streams, targets={name: symbols[name] for name in head.targets})
         if not isinstance(outputs, Mapping):

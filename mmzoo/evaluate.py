@@ -116,7 +116,8 @@ class _Scoring:
     def __init__(self, plan: Plan, served: Served, baseline: bool = False):
         self.served, self.baseline = served, baseline
         scored = [metric for metric in plan.metrics if not (baseline and _asks(metric))]
-        self.metrics = [(metric, metric.bound.make(**_supplied(metric, served))) for metric in scored]
+        supplied = {"ask": served.ask, "known": _known(served)}
+        self.metrics = [(metric, metric.bound.make(**supplied)) for metric in scored]
         self.named = {name for metric in plan.metrics for name in metric.values.values()}
         self.wanted = _answering(served, self.named)
 
@@ -150,11 +151,6 @@ def _seen(metric: Metric, found: Row) -> dict[str, str]:
 
 def _asks(metric: Metric) -> bool:
     return "ask" in supplied_of(metric.bound.component.load())
-
-
-def _supplied(metric: Metric, served: Served) -> dict[str, Any]:
-    wanted = supplied_of(metric.bound.component.load())
-    return ({"ask": served.ask} if "ask" in wanted else {}) | ({"known": _known(served)} if "known" in wanted else {})
 
 
 def _known(served: Served) -> frozenset[str] | None:

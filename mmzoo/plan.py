@@ -26,14 +26,11 @@ class Bound:
     node: Node
 
     def make(self, **supplied: Any) -> Any:
-        """Makes the object; `supplied` are the parameters that the core fills in."""
-        options = {name: value.part if isinstance(value, Bound) else value for name, value in self.options.items()}
-        return self.component.load()(**options, **supplied)
-
-    def part(self, **supplied: Any) -> Any:
-        """Makes the object with those of the supplied parameters that it asks for."""
-        wanted = supplied_of(self.component.load())
-        return self.make(**{name: supplied.get(name) for name in wanted})
+        """Makes the object; of `supplied`, the parameters that the core fills in, it gets those that it asks for."""
+        options = {name: value.make if isinstance(value, Bound) else value for name, value in self.options.items()}
+        component = self.component.load()
+        wanted = supplied_of(component)
+        return component(**options, **{name: value for name, value in supplied.items() if name in wanted})
 
     def parts(self) -> list["Bound"]:
         """Lists it and the components inside it."""

@@ -148,6 +148,7 @@ def make_served(**options: Any) -> Any:
 
     signature = Signature(dict, **{"inputs": ("image",), "answers": {"said": "colour"}} | options)
     served = SimpleNamespace(answers={"say": signature}, default="say", gallery=None, functions={"say": say})
+    served.processors = {"colour": Colour()}
     served.spec = lambda name: tf.TensorSpec([None], tf.string)
     served.outputs = lambda name: dict.fromkeys(("said", "score", "ok"))
     served.ask = lambda name, *raw: {output: v.numpy() for output, v in served.functions[name](*map(tf.constant, raw)).items()}

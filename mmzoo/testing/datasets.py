@@ -14,7 +14,7 @@ READ = 16
 
 def check_card(subject: Subject) -> None:
     """The card tells the fields and sizes before and after `prepare`, after which nothing is needed any more."""
-    dataset = subject.make()
+    dataset = subject.bound.make()
     require(isinstance(dataset, Dataset), "it must have `card`, `prepare` and `splits`; see mmzoo.Dataset.")
     before = dataset.card.fields
     dataset.prepare()
@@ -29,7 +29,7 @@ def check_card(subject: Subject) -> None:
 
 def check_fields(subject: Subject) -> None:
     """The card's fields are those of every example: scalars, or lists of them."""
-    dataset = subject.make()
+    dataset = subject.bound.make()
     dataset.prepare()
     splits = dataset.splits()
     require(
@@ -65,7 +65,7 @@ def check_deterministic(subject: Subject) -> None:
 
 
 def _splits(subject: Subject) -> Mapping[str, Any]:
-    dataset = subject.make()
+    dataset = subject.bound.make()
     dataset.prepare()
     return dataset.splits()
 

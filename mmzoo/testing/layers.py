@@ -73,7 +73,7 @@ class Trial:
 def _make(subject: Subject) -> Any:
     case = subject.case
     known = {name: dict(value) for name, value in getattr(case, "inputs", {}).items()}
-    return subject.make(features=getattr(case, "reads", None), inputs=known, kept=None)
+    return subject.bound.make(features=getattr(case, "reads", None), inputs=known, kept=None)
 
 
 def _batch(case: Any, layer: Any) -> list[Any]:

@@ -51,7 +51,7 @@ def check_paths(subject: Subject) -> None:
 def check_saved(subject: Subject) -> None:
     """`save` and `load` keep all that it learned."""
     processor, raw = _adapted(subject)
-    again = subject.make()
+    again = subject.bound.make()
     with tempfile.TemporaryDirectory() as folder:
         processor.save(Path(folder))
         again.load(Path(folder))
@@ -86,7 +86,7 @@ def check_decoded(subject: Subject) -> None:
 
 
 def _adapted(subject: Subject) -> tuple[Any, tf.Tensor]:
-    processor = subject.make()
+    processor = subject.bound.make()
     require(isinstance(processor, Processor), f"it must be a mmzoo.Processor, is a {type(processor).__name__}.")
     raw = _raw(processor, subject.case.good)
     processor.adapt(tf.data.Dataset.from_tensor_slices(raw))

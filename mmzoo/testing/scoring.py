@@ -136,7 +136,7 @@ def _result(subject: Subject, rows: Iterable[Mapping[str, Any]]) -> dict[str, fl
 
 
 def _updated(subject: Subject, rows: Iterable[Mapping[str, Any]]) -> Any:
-    metric = subject.make(ask=subject.case.ask, known=subject.case.known)
+    metric = subject.bound.make(ask=subject.case.ask, known=subject.case.known)
     for row in rows:
         metric.update(**row)
     return metric

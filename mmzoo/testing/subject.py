@@ -7,7 +7,7 @@ from typing import Any
 
 from mmzoo.catalog import Catalog
 from mmzoo.errors import RecipeError
-from mmzoo.options import PARTS, SUPPLIED, bind, options_of, supplied_of, tensors_of
+from mmzoo.options import PARTS, SUPPLIED, bind, options_of, tensors_of
 from mmzoo.plan import Bound
 from mmzoo.recipe import place
 from mmzoo.testing.cases import Case, DatasetCase
@@ -30,11 +30,6 @@ class Subject:
     case: Any  # the Case of its kind
     bound: Bound
     catalog: Catalog
-
-    def make(self, **supplied: Any) -> Any:
-        """Makes the object; of `supplied` it gets what it asks for."""
-        wanted = supplied_of(self.loaded)
-        return self.bound.make(**{name: value for name, value in supplied.items() if name in wanted})
 
     @property
     def loaded(self) -> Any:

@@ -36,7 +36,7 @@ def pillow(data: bytes) -> np.ndarray:
 def made(**options) -> Frames:
     """Makes the processor as a recipe does."""
     options = {"picture": {"type": "image", "size": SIZE, "fit": "stretch"}} | options
-    return subject_of(ProcessorCase("frames", [], options=options), discover(), None).make()
+    return subject_of(ProcessorCase("frames", [], options=options), discover(), None).bound.make()
 
 
 @cache
