@@ -248,12 +248,20 @@ class _Resolver:
 
 
 def own_keys(component: Component) -> list[Option]:
-    """Lists what a recipe may write for a component beside its options: what the core itself reads."""
-    if component.kind == "loss":
-        return [*_wired(component, "head's output"), WEIGHT]
-    if component.kind == "metric":
-        return _wired(component, "model's answer")
-    return {"dataset": [ON_ERROR], "processor": [FIELD, OPTIONAL], "encoder": [TRAINABLE]}.get(component.kind, [])
+    """Lists what a recipe may write for a component beside its options: what the core itself reads.
+
+    Raises:
+        PluginError: A parameter of the component has the name of such a key.
+    """
+    fixed = {"dataset": [ON_ERROR], "processor": [FIELD, OPTIONAL], "encoder": [TRAINABLE], "loss": [WEIGHT]}
+    source = {"loss": "head's output", "metric": "model's answer"}.get(component.kind)
+    keys = (_wired(component, source) if source else []) + fixed.get(component.kind, [])
+    names = ["type", *(option.name for option in [*keys, *options_of(component.load())])]
+    if len(names) > len(set(names)):
+        twice = next(name for name in names if names.count(name) > 1)
+        text = f"the {component.kind} '{component.name}' calls a parameter '{twice}', which recipes write for something else."
+        raise PluginError(f"{text}\nTell those who make the plugin.")
+    return keys
 
 
 def _wired(component: Component, source: str) -> list[Option]:

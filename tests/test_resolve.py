@@ -77,6 +77,10 @@ def spread(scores: Any) -> Any:
     """Spreads."""
 
 
+def heavy(scores: Any, weight: Any) -> Any:
+    """Weighs."""
+
+
 class Hits:
     """Counts."""
 
@@ -94,7 +98,7 @@ class Toys:
     mmzoo_encoders = hookimpl(lambda self: offer(eye="Eye", frames="Frames", blind="Blind"), specname="mmzoo_encoders")
     mmzoo_fusions = hookimpl(lambda self: offer(join="Join"), specname="mmzoo_fusions")
     mmzoo_heads = hookimpl(lambda self: offer(namer="Namer"), specname="mmzoo_heads")
-    mmzoo_losses = hookimpl(lambda self: offer(gap="gap", spread="spread"), specname="mmzoo_losses")
+    mmzoo_losses = hookimpl(lambda self: offer(gap="gap", spread="spread", heavy="heavy"), specname="mmzoo_losses")
     mmzoo_metrics = hookimpl(lambda self: offer(hits="Hits"), specname="mmzoo_metrics")
     __name__ = "toys"
 
@@ -245,6 +249,12 @@ def test_without_a_data_set_the_fields_are_not_guessed():
 @pytest.mark.parametrize("seed", [2**31, -1])
 def test_a_seed_is_one_that_numpy_takes(seed):
     assert f"train.seed: expected a number {'less' if seed > 0 else 'greater'} than" in said(GOOD, f"train.seed={seed}")
+
+
+def test_a_parameter_may_not_be_called_as_what_recipes_write_for_every_component_of_its_kind():
+    text = said(changed("  - spread", "  - heavy"))
+    assert "the loss 'heavy' calls a parameter 'weight', which recipes write for something else." in text
+    assert "Tell those who make the plugin." in text
 
 
 # Components inside components
