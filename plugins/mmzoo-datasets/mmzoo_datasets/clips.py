@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from mmzoo import DataError
@@ -163,6 +164,10 @@ def _import_av(file: Path) -> Any:
 
 
 def _encode(picture: Image.Image, side: int) -> bytes:
+    if picture.mode in ("I", "F"):
+        raise ValueError(f"its mode is {picture.mode}, expected 8 or 16 bits a sample")
+    if picture.mode.startswith("I;16"):  # Pillow would cut off what is above 255
+        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
     size = _reduced(*picture.size, side)
     target = io.BytesIO()

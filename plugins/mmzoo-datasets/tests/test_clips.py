@@ -130,6 +130,23 @@ def test_one_picture_is_a_clip_of_one_frame(tmp_path):
     assert read_frames([tmp_path / "a.png"], 8, 256) == [(tmp_path / "a.png").read_bytes()]
 
 
+@pytest.mark.parametrize("order", ["<u2", ">u2"])
+def test_of_16_bits_the_upper_byte_is_kept(tmp_path, order):
+    levels = np.repeat([[0x0000, 0x40FF, 0xC000, 0xFFFF]], 8, axis=0).repeat(8, axis=1).astype(order)
+    Image.fromarray(levels).save(tmp_path / "a.tif")
+    [found] = opened(read_frames([tmp_path / "a.tif"], 8, 256))
+    np.testing.assert_allclose(np.asarray(found)[4, 4::8, 0], [0x00, 0x40, 0xC0, 0xFF], atol=3)
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_what_has_no_known_white(tmp_path, mode):
+    Image.new(mode, (8, 8)).save(tmp_path / "a.tif")
+    with pytest.raises(ClipError) as caught:
+        read_frames([tmp_path / "a.tif"], 8, 256)
+    what = f"its mode is {mode}, expected 8 or 16 bits a sample"
+    assert str(caught.value) == f"the file {tmp_path / 'a.tif'} cannot be read: {what}"
+
+
 def test_of_a_long_animation_few_frames_are_in_memory(tmp_path, monkeypatch):
     path = write_gif(tmp_path / "a.gif", [place % 250 for place in range(1000)])
     encoded = []
