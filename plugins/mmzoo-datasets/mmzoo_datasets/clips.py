@@ -24,7 +24,7 @@ OPENED = {
 }
 """What FFmpeg may read: no lists of other files, and nothing from a network."""
 WHOLE = 0.9
-"""The least share of the promised frames that a whole video has; some writers count frames that they have left out."""
+"""The least share of the promised frames that a whole video has; some writers count frames that are left out or not shown."""
 
 
 class ClipError(Exception):
@@ -73,7 +73,7 @@ def read_frames(files: Sequence[Path], frames: int, side: int) -> list[bytes]:
     except UnidentifiedImageError:
         return list(_read_video(files[0], frames, side))
     except Exception as error:  # decoders raise what they like
-        raise _damaged(files[0], error) from error
+        raise _fault(f"the file {files[0]} cannot be read", error) from error
     return list(_read_animation(files[0], frames, side)) if animated else [_read_picture(files[0], side)]
 
 
@@ -101,7 +101,7 @@ def _read_picture(file: Path, side: int) -> bytes:
     except UnidentifiedImageError as error:
         raise ClipError(f"the file {file} is no picture") from error
     except Exception as error:  # decoders raise what they like
-        raise _damaged(file, error) from error
+        raise _fault(f"the file {file} cannot be read", error) from error
 
 
 def _read_animation(file: Path, frames: int, side: int) -> Iterator[bytes]:
@@ -116,42 +116,46 @@ def _read_animation(file: Path, frames: int, side: int) -> Iterator[bytes]:
     except ClipError:
         raise
     except Exception as error:  # decoders raise what they like
-        raise ClipError(f"frame {place + 1} of the file {file} cannot be decoded: {error}") from error
+        raise _fault(f"frame {place + 1} of the file {file} cannot be decoded", error) from error
 
 
 def _read_video(file: Path, frames: int, side: int) -> Iterator[bytes]:
     """Reads a video; each frame up to the last that is wanted is decoded, as most are stored as changes."""
-    av, place = _import_av(file), -1
+    av, done = _import_av(file), 0
     try:
-        wanted = spread(_count_frames(av, file), frames)
+        count = _count_frames(av, file)
+        wanted = spread(count, frames)
         with av.open(str(file), options=OPENED) as container:
-            for place, frame in enumerate(container.decode(video=0)):
-                if place in wanted:
+            for frame in container.decode(video=0):
+                if done in wanted:
                     shown = frame.to_image(**_reduced(frame.width, frame.height, side))
                     yield _encode(shown.rotate(frame.rotation, expand=True), side)
-                if place == wanted[-1]:
-                    break
-    except av.FFmpegError as error:
-        raise ClipError(f"frame {place + 2} of the file {file} cannot be decoded: {error.strerror}") from error
-    if place < 0:
-        raise ClipError(f"no frame of the file {file} can be decoded")
+                done += 1
+                if done > wanted[-1]:
+                    return
+    except ClipError:
+        raise
+    except Exception as error:  # decoders raise what they like
+        raise _fault(f"frame {done + 1} of the file {file} cannot be decoded", error) from error
+    if done < WHOLE * count:
+        raise ClipError(f"only {done} of the {count} frames of the file {file} can be decoded")
 
 
 def _count_frames(av: Any, file: Path) -> int:
-    """Counts the frames without decoding them."""
+    """Counts the frames that are shown without decoding them."""
     try:
         container = av.open(str(file), options=OPENED)
     except av.FFmpegError as error:
-        raise ClipError(f"the file {file} is neither a picture nor a video: {error.strerror}") from error
+        raise _fault(f"the file {file} is neither a picture nor a video", error) from error
     with container:
         if not container.streams.video:
             raise ClipError(f"the file {file} holds no video")
         stream = container.streams.video[0]
         _check_size(file, stream.width, stream.height)
-        count = sum(packet.size > 0 for packet in container.demux(stream))
-        if count < max(WHOLE * stream.frames, 1):
-            raise ClipError(f"the file {file} breaks off after {count} of {stream.frames or 'its'} frames")
-    return count
+        hidden = [packet.is_discard for packet in container.demux(stream) if packet.size > 0]
+        if len(hidden) < max(WHOLE * stream.frames, 1):
+            raise ClipError(f"the file {file} breaks off after {len(hidden)} of {stream.frames or 'its'} frames")
+    return hidden.count(False)
 
 
 def _import_av(file: Path) -> Any:
@@ -187,6 +191,5 @@ def _check_size(file: Path, width: int, height: int) -> None:
         raise ClipError(f"the file {file} has frames of {width} x {height}, more than {LIMIT // 10**6} million pixels")
 
 
-def _damaged(file: Path, error: Exception) -> ClipError:
-    reason = getattr(error, "strerror", None) or error
-    return ClipError(f"the file {file} cannot be read: {reason}")
+def _fault(what: str, error: Exception) -> ClipError:
+    return ClipError(f"{what}: {getattr(error, 'strerror', None) or str(error) or type(error).__name__}")

@@ -23,13 +23,12 @@ def write_video(path: Path, levels: list[int], codec: str = "mpeg4", size: tuple
     return write_pictures(path, [grey(level, size) for level in levels], codec)
 
 
-def write_pictures(path: Path, pictures: list[Image.Image], codec: str = "mpeg4") -> Path:
+def write_pictures(path: Path, pictures: list[Image.Image], codec: str = "mpeg4", change=lambda packets: packets) -> Path:
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=10)
+        stream = container.add_stream(codec, rate=10, options={"g": "10", "bf": "0", "sc_threshold": "0"})
         stream.width, stream.height, stream.pix_fmt = *pictures[0].size, "yuv420p"
-        for picture in pictures:
-            container.mux(stream.encode(av.VideoFrame.from_image(picture)))
-        container.mux(stream.encode())
+        packets = [packet for picture in pictures for packet in stream.encode(av.VideoFrame.from_image(picture))]
+        container.mux(change([*packets, *stream.encode()]))
     return path
 
 
@@ -191,6 +190,36 @@ def test_what_cannot_be_decoded(tmp_path, what, message):
     with pytest.raises(ClipError) as caught:
         read_frames([path], 8, 256)
     assert message.format(path) in str(caught.value)
+
+
+def test_frames_that_do_not_decode(tmp_path):
+    path = write_pictures(tmp_path / "a.mkv", [grey(0, (32, 32))] * 20, "libx264", lambda packets: packets[1:])
+    with pytest.raises(ClipError, match=f"^only 10 of the 19 frames of the file {path} can be decoded$"):
+        read_frames([path], 8, 256)
+
+
+def test_frames_that_a_video_does_not_show_are_not_counted(tmp_path):
+    def begin_later(packets):
+        for packet in packets:
+            packet.pts, packet.dts = packet.pts - 5, packet.dts - 5
+        return packets
+
+    path = write_pictures(tmp_path / "a.mov", [grey(level, (32, 32)) for level in LEVELS], "libx264", begin_later)
+    np.testing.assert_allclose(levels_of(read_frames([path], 2, 256)), [LEVELS[5 + place] for place in (1, 3)], atol=8)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(ValueError("no such pixels"), "no such pixels"), (MemoryError(), "MemoryError")]
+)
+def test_frames_that_decode_to_no_picture(tmp_path, monkeypatch, error, reason):
+    path = write_video(tmp_path / "a.mp4", LEVELS)
+
+    def fail(picture, side):
+        raise error
+
+    monkeypatch.setattr(clips, "_encode", fail)
+    with pytest.raises(ClipError, match=f"^frame 2 of the file {path} cannot be decoded: {reason}$"):
+        read_frames([path], 4, 256)
 
 
 def test_a_folder_with_something_that_is_no_picture(tmp_path):
