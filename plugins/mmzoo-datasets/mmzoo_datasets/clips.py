@@ -69,12 +69,15 @@ def read_frames(files: Sequence[Path], frames: int, side: int) -> list[bytes]:
         return [_read_picture(file, side) for file in files]
     try:
         with Image.open(files[0]) as picture:
-            animated = getattr(picture, "n_frames", 1) > 1
+            kind, count = picture.format, getattr(picture, "n_frames", 1)
     except UnidentifiedImageError:
-        return list(_read_video(files[0], frames, side))
+        kind, count = None, 0
     except Exception as error:  # decoders raise what they like
         raise _fault(f"the file {files[0]} cannot be read", error) from error
-    return list(_read_animation(files[0], frames, side)) if animated else [_read_picture(files[0], side)]
+    if kind in (None, "MPEG"):  # Pillow knows a stream of MPEG, but does not decode it
+        return list(_read_video(files[0], frames, side))
+    still = count == 1 or kind == "MPO"  # a camera's further pictures are previews, or what the other eye sees
+    return [_read_picture(files[0], side)] if still else list(_read_animation(files[0], frames, side))
 
 
 def spread(count: int, most: int) -> list[int]:

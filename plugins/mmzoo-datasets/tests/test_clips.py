@@ -25,7 +25,7 @@ def write_video(path: Path, levels: list[int], codec: str = "mpeg4", size: tuple
 
 def write_pictures(path: Path, pictures: list[Image.Image], codec: str = "mpeg4", change=lambda packets: packets) -> Path:
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=10, options={"g": "10", "bf": "0", "sc_threshold": "0"})
+        stream = container.add_stream(codec, rate=25, options={"g": "10", "bf": "0", "sc_threshold": "0"})
         stream.width, stream.height, stream.pix_fmt = *pictures[0].size, "yuv420p"
         packets = [packet for picture in pictures for packet in stream.encode(av.VideoFrame.from_image(picture))]
         container.mux(change([*packets, *stream.encode()]))
@@ -51,7 +51,15 @@ LEVELS = list(range(0, 250, 25))
 
 @pytest.mark.parametrize(
     ("name", "codec"),
-    [("c.mp4", "mpeg4"), ("c.avi", "mpeg4"), ("c.mov", "mpeg4"), ("c.mkv", "mpeg4"), ("c.webm", "libvpx"), ("C", "mpeg4")],
+    [
+        ("c.mp4", "mpeg4"),
+        ("c.avi", "mpeg4"),
+        ("c.mov", "mpeg4"),
+        ("c.mkv", "mpeg4"),
+        ("c.webm", "libvpx"),
+        ("C", "mpeg4"),
+        ("c.m1v", "mpeg1video"),
+    ],
 )
 def test_frames_of_a_video_are_spread_over_it(tmp_path, name, codec):
     path = write_video(tmp_path / (name if "." in name else "c.mp4"), LEVELS, codec).rename(tmp_path / name)
@@ -144,6 +152,11 @@ def test_what_has_no_known_white(tmp_path, mode):
         read_frames([tmp_path / "a.tif"], 8, 256)
     what = f"its mode is {mode}, expected 8 or 16 bits a sample"
     assert str(caught.value) == f"the file {tmp_path / 'a.tif'} cannot be read: {what}"
+
+
+def test_of_a_photo_with_a_preview_the_photo_alone_is_a_frame(tmp_path):
+    grey(50).save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[grey(200)])
+    np.testing.assert_allclose(levels_of(read_frames([tmp_path / "a.jpg"], 8, 256)), [50], atol=2)
 
 
 def test_of_a_long_animation_few_frames_are_in_memory(tmp_path, monkeypatch):
