@@ -108,7 +108,11 @@ def _read_picture(file: Path, side: int) -> bytes:
 
 
 def _read_animation(file: Path, frames: int, side: int) -> Iterator[bytes]:
-    """Reads an animated picture, its frames one by one as a browser shows them."""
+    """Reads an animated picture, its frames one by one as Pillow composes them.
+
+    What a GIF clears is transparent, as a browser shows it, if the GIF names a transparent colour; if not, Pillow fills it with
+    the GIF's background colour.
+    """
     place = 0
     try:
         with Image.open(file) as picture:
