@@ -41,8 +41,9 @@ def answers(served: Served, data: Data, split: str, screen: Screen) -> dict[str,
     texts = [name for name in signature.inputs if data.processors[name].features["vocabulary"] is not None]
     alike = _alike(data, split, texts) if texts else None
     if alike is not None:
-        said = [most_common(readable[index] for index in same) if len(same) else "" for same in map(alike.among, alike.own)]
-        found["_".join(texts) + "_only"] = [{output: one} if one else found["most_frequent"][0] for one in said]
+        said = {same: most_common(readable[index] for index in alike.among(same)) for same in {*alike.own} - {-1}}
+        most_frequent = found["most_frequent"][0][output]
+        found["_".join(texts) + "_only"] = [{output: said.get(same, most_frequent)} for same in alike.own]
     if (dense := _dense_input(data, signature.inputs)) is not None:
         clips = len(data.processors[dense].features["shape"]) == 4
         parts = {"single_frame": _middle, "nearest": _whole} if clips else {"nearest": _whole}
@@ -75,7 +76,7 @@ def _read(data: Data, split: str, texts: Sequence[str]) -> Iterator[tuple[Any, .
     columns = zip(*(data.references(split, name) for name in texts), strict=True)
     for values, good in zip(columns, data.readable[split], strict=True):
         if good:
-            yield tuple(value[0] for value in values)
+            yield tuple(value[0] if value else "" for value in values)
 
 
 def embeddings(served: Served, data: Data, split: str, wanted: Mapping[str, str], screen: Screen) -> dict[str, list[Found]]:

@@ -23,6 +23,7 @@ CHUNK, CHUNK_BYTES = 128, 32 << 20
 """The most examples that are processed at a time, and the most bytes that their features may take if they are several."""
 MEMORY = 2 << 30
 """Bytes of processed examples that are kept in memory at a time: of each split by `cache: auto`, and to shuffle."""
+LACKING = "there is nothing; say `optional: true` of the input if examples may lack it"
 SHUFFLE = 50_000
 """Examples among which the next one is drawn, if so many fit; a smaller split is shuffled as a whole."""
 UNTUNED = tf.data.Options()
@@ -223,9 +224,11 @@ class Data:
         there = {name: found[name].mask for name in self.plan.encoders}
         fault = raw[FAULT]
         for name, one in found.items():
-            reason = tf.where(one.fault == "", "", tf.strings.join([name, ": ", one.fault]))
-            lacking = lacks(name, there) if self.plan.inputs[name].optional else tf.constant(False)
-            fault = tf.where(fault == "", tf.where(lacking, "", reason), fault)
+            lacking = lacks(name, there)
+            without = "" if self.plan.inputs[name].optional else tf.where(one.fault == "", LACKING, one.fault)
+            reason = tf.where(lacking, without, one.fault)
+            reason = tf.where(reason == "", "", tf.strings.join([name, ": ", reason]))
+            fault = tf.where(fault == "", reason, fault)
             done[name] = one.features
             if name in there:
                 done[mask_of(name)] = present(one.mask, lacking)
@@ -327,7 +330,10 @@ def _apply(processor: Processor, raw: Any) -> Processed:
     if len(raw.shape) == rank:
         return process(processor, one_each(raw, rank))
     raw = raw if isinstance(raw, tf.RaggedTensor) else tf.RaggedTensor.from_tensor(raw)
+    none = raw.row_lengths() == 0
+    if rank == 1:  # one of several values is chosen, so an example that may lack them all has one that is empty
+        blank = tf.RaggedTensor.from_row_lengths(tf.zeros(tf.math.count_nonzero(none), raw.dtype), tf.cast(none, tf.int64))
+        raw = tf.concat([raw, blank], axis=1)
     features, fault, mask = process(processor, raw.flat_values)
     reason = tf.strings.strip(tf.strings.reduce_join(raw.with_flat_values(fault), axis=1, separator=" "))
-    fault = tf.where(raw.row_lengths() == 0, "there is no value", reason)
-    return Processed(raw.with_flat_values(features), fault, raw.with_flat_values(mask))
+    return Processed(raw.with_flat_values(features), tf.where(none, "there is no value", reason), raw.with_flat_values(mask))

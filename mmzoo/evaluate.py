@@ -57,7 +57,8 @@ def evaluate_missing(plan: Plan, served: Served, data: Data, screen: Screen, sha
 
     Returns:
         Condition -> metric -> number: `all`; `without <input>` for each input of the default signature; and, for more than two,
-        `<input> alone`.
+        `<input> alone`. Where examples cannot be answered then, as they lack another input anyway, their number is
+        `unanswered`, and the metrics are of the others.
 
     Raises:
         RunError: The answer is made from one input.
@@ -74,10 +75,13 @@ def evaluate_missing(plan: Plan, served: Served, data: Data, screen: Screen, sha
     for condition, missing in conditions.items():
         scoring = _Scoring(plan, served)
         asked = screen.track(_asked(scoring, data, split, dict.fromkeys(missing, drawn)), condition, len(readable))
+        unanswered = 0
         for one, good in zip(asked, readable, strict=True):
-            if good:
+            if good and one.row["answers"]["model"]["ok"]:
                 scoring.update(one.found)
-        numbers[condition] = scoring.result()
+            else:
+                unanswered += good
+        numbers[condition] = scoring.result() | ({"unanswered": unanswered} if unanswered else {})
     return numbers
 
 

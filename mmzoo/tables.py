@@ -140,9 +140,10 @@ def missed(run: "Run") -> RenderableType:
     conditions = found["scores"]
     plain = {condition: side_by_side({"model": numbers})[0]["model"] for condition, numbers in conditions.items()}
     where = "missing in every example" if found["share"] == 1 else f"missing in {found['share']:.0%} of the examples"
-    table = _table("given", *next(iter(plain.values())), title=f"\nScores on '{found['split']}' with inputs {where}")
+    metrics = dict.fromkeys(metric for numbers in plain.values() for metric in numbers)
+    table = _table("given", *metrics, title=f"\nScores on '{found['split']}' with inputs {where}")
     for condition, numbers in plain.items():
-        table.add_row(condition, *map(_scalar, numbers.values()))
+        table.add_row(condition, *[_scalar(numbers.get(metric, "")) for metric in metrics])
     return table
 
 

@@ -431,11 +431,27 @@ def test_the_mask_of_one_of_several_values_is_that_value_s():
     assert found == {(1, (True, False)), (22, (True, True)), (3, (True, False))}
 
 
-def test_an_empty_text_that_is_not_optional_is_there():
+def test_an_empty_text_that_is_not_optional_is_a_fault_where_another_input_is_there():
     table = Table(train={"text": ["1", "2"], "other": ["3", ""]})
     data = read_data(encoding(table), Screen(quiet=True))
     data.plan.on_error = "skip"
     data.processors["other"] = Length()
     data.scan("train", Screen(quiet=True))
-    (batch,) = data.ordered_batches("train", 2)
-    assert batch["other@mask"].numpy().tolist() == [True, True]
+    assert data.faults["train"] == [
+        "example 1: other: there is nothing; say `optional: true` of the input if examples may lack it"
+    ]
+
+
+def test_a_text_that_stands_alone_may_be_empty():
+    data = open_data(make_plan(Table(train=["", "abc"]), Length), Screen(quiet=True))
+    assert data.faults["train"] == []
+
+
+def test_an_example_may_lack_all_values_of_an_optional_input():
+    table = Table(train={"text": [["1", "2"], []], "other": ["3", "4"]})
+    data = open_data(encoding(table, optional=True), Screen(quiet=True))
+    (first,) = data.ordered_batches("train", 2)
+    assert first["number"].numpy().tolist() == [1, 0]
+    assert first["number@mask"].numpy().tolist() == [True, False]
+    for batch in data.batches("train", 2, 7, range(4)).take(4):
+        assert sorted(batch["number@mask"].numpy().tolist()) == [False, True]

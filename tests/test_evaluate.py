@@ -429,6 +429,17 @@ def test_of_three_inputs_each_is_tried_alone_too():
     assert given == [[yes] * 3, [no, yes, yes], [yes, no, yes], [yes, yes, no], [yes, no, no], [no, yes, no], [no, no, yes]]
 
 
+def test_what_cannot_be_answered_without_an_input_is_counted_and_not_scored():
+    plan = make_plan(Hits)
+    served = make_served(inputs=("image", "hint"))
+    served.functions["say"] = lambda image, hint: {"said": tf.fill(tf.shape(image), "red"), "ok": (image != "") | (hint != "")}
+    data = make_data(plan, train=TRAIN, test=[("1 0 0 0", "red", ""), ("1 0 0 0", "blue", ""), ("1 0 0 0", "blue", "")])
+    data.raw["test"] = data.raw["test"].map(lambda row: row | {"hint": tf.where(row["colour"][0] == "red", "a hint", "")})
+    numbers = evaluate_missing(plan, served, data, QUIET)
+    assert numbers["all"] == {"hits": pytest.approx(1 / 3), "scored": 3}
+    assert numbers["without image"] == {"hits": 1.0, "scored": 1, "unanswered": 2}
+
+
 def test_of_one_input_none_can_be_missing():
     plan = make_plan(Hits)
     with pytest.raises(RunError) as raised:
