@@ -87,9 +87,16 @@ class Option:
 
     @property
     def refers_to(self) -> str:
-        """What its value must name in the recipe; empty if nothing."""
-        marks = getattr(self.annotation, "__metadata__", ())
+        """What its value, if it is not null, must name in the recipe; empty if nothing."""
+        union = get_origin(self.annotation) in (Union, UnionType)
+        kinds = get_args(self.annotation) if union else (self.annotation,)
+        marks = (mark for kind in kinds for mark in getattr(kind, "__metadata__", ()))
         return next((mark.to for mark in marks if isinstance(mark, Reference)), "")
+
+    @property
+    def expected(self) -> str:
+        """What a recipe is to give, in the words of a fault."""
+        return f"the {self.refers_to}'s name" if self.refers_to in PARTS else self.type_name
 
     def schema(self) -> dict[str, Any]:
         """Makes its JSON schema."""
@@ -178,7 +185,7 @@ def bind(options: Iterable[Option], node: Node, leave: Iterable[str] = ()) -> tu
             values[name], wrong = _check(option, given[name])
             faults += wrong
         elif option.required:
-            faults.append(node.fault(f"the option '{name}' is missing; expected {option.type_name}.", option.doc))
+            faults.append(node.fault(f"the option '{name}' is missing; expected {option.expected}.", option.doc))
         else:
             values[name] = option.default
     return values, faults
@@ -195,7 +202,7 @@ def _check(option: Option, node: Node) -> tuple[Any, list[Fault]]:
     except ValidationError as error:
         details = error.errors(include_url=False)
         if len(details) > 1 or details[0]["type"].endswith("_type"):
-            return value, [node.fault(f"expected {option.type_name}, received {value!r}.")]
+            return value, [node.fault(f"expected {option.expected}, received {value!r}.")]
         place = _descend(node, details[0]["loc"])
         expected = details[0]["msg"].replace("Input should be", "expected")
         expected = re.sub("^expected (greater|less)", r"expected a number \1", expected)

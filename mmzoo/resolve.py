@@ -71,6 +71,7 @@ class _Resolver:
         metrics = tuple(filter(None, (self._metric(node) for node in self._list("metrics"))))
         train = self._settings("train", Train)
         self.faults += check_optimizer(dict(self._get("train").items()).get("optimizer"), train)
+        self._check_absence(inputs, train)
         export = self._settings("export", Export)
         name, about = self._name(), self._about()
         if self.faults:
@@ -189,7 +190,7 @@ class _Resolver:
             if option.refers_to == "examples":
                 self._examples(given)
                 continue
-            if option.refers_to in PARTS and given.value is not None:
+            if option.refers_to in PARTS and isinstance(given.value, str | dict):  # `bind` faults any other
                 values[name] = self._component(option.refers_to, given, inside=True)
                 continue
             value, known = values.get(name), dict(self._get(option.refers_to or "?").items())
@@ -235,6 +236,21 @@ class _Resolver:
             self.faults.append(node.misnamed(f"the recipe has no input '{name}' to encode.", suggest(name, inputs)))
         return self._component("encoder", node)
 
+    def _check_absence(self, inputs: dict[str, Input], train: Train) -> None:
+        """Holds that what may be absent is encoded beside another: only then can there be an answer without it."""
+        encoded = dict(self._get("encoders").items())
+        for name, column in inputs.items():
+            alone = len(encoded) == 1 and name in encoded
+            if column.optional and (alone or name not in encoded):
+                why = "no other input is encoded" if alone else "it is not encoded"
+                advice = f"Remove `optional`, or give {'another input' if alone else 'it'} an encoder."
+                place = dict(column.node.items())["optional"]
+                self.faults.append(place.fault(f"no example may lack this input, as {why}.", advice))
+        if train.stream_dropout and len(encoded) < 2:
+            place = dict(self._get("train").items())["stream_dropout"]
+            what = "there is no stream to leave out, as fewer than two inputs are encoded."
+            self.faults.append(place.fault(what, "Remove it, or give another input an encoder."))
+
     def _loss(self, node: Node) -> Loss | None:
         bound = self._component("loss", node)
         if bound is None:
@@ -259,7 +275,8 @@ def own_keys(component: Component) -> list[Option]:
     names = ["type", *(option.name for option in [*keys, *options_of(component.load())])]
     if len(names) > len(set(names)):
         twice = next(name for name in names if names.count(name) > 1)
-        text = f"the {component.kind} '{component.name}' calls a parameter '{twice}', which recipes write for something else."
+        who = f"the {component.kind} '{component.name}' of {component.plugin.name}"
+        text = f"{who} calls a parameter '{twice}', which recipes write for something else."
         raise PluginError(f"{text}\nTell those who make the plugin.")
     return keys
 

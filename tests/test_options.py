@@ -7,10 +7,12 @@ import pytest
 from mmzoo.options import (
     MISSING,
     Count,
+    EncoderPart,
     Fraction,
     InputName,
     Positive,
     PositiveFloat,
+    ProcessorPart,
     Rate,
     Reference,
     bind,
@@ -158,6 +160,17 @@ def test_a_reference_names_what_its_value_must_name():
     assert [option.refers_to for option in options_of(head)] == ["inputs", ""]
 
 
+@pytest.mark.parametrize(("annotation", "kind"), [(EncoderPart, "encoder"), (ProcessorPart | None, "processor")])
+def test_a_part_is_one_even_if_there_may_be_none(annotation, kind):
+    def part(*, x: Any = None) -> None: ...
+
+    part.__annotations__["x"] = annotation
+    (option,) = options_of(part)
+    assert option.refers_to == kind
+    assert bound(annotation, "5")[1] == f"r.yaml:1:11  part.x: expected the {kind}'s name, received 5."
+    assert bind([option], node("part")) == ({"x": None}, [])
+
+
 @pytest.mark.parametrize(
     ("annotation", "name"),
     [
@@ -182,6 +195,14 @@ def test_types_as_a_person_writes_them(annotation, name):
         (Fraction, MISSING, {"type": "number", "minimum": 0, "maximum": 1}),
         (Literal["a", "b"], "a", {"type": "string", "enum": ["a", "b"], "default": "a"}),
         (list[int], MISSING, {"type": "array", "items": {"type": "integer"}}),
+        (
+            EncoderPart | None,
+            None,
+            {
+                "anyOf": [{"type": "string"}, {"type": "object", "additionalProperties": True}, {"type": "null"}],
+                "default": None,
+            },
+        ),
     ],
 )
 def test_json_schema(annotation, default, schema):

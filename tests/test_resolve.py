@@ -253,8 +253,27 @@ def test_a_seed_is_one_that_numpy_takes(seed):
 
 def test_a_parameter_may_not_be_called_as_what_recipes_write_for_every_component_of_its_kind():
     text = said(changed("  - spread", "  - heavy"))
-    assert "the loss 'heavy' calls a parameter 'weight', which recipes write for something else." in text
+    assert "the loss 'heavy' of toys calls a parameter 'weight', which recipes write for something else." in text
     assert "Tell those who make the plugin." in text
+
+
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        ("inputs.label.optional", "no example may lack this input, as it is not encoded.\n"
+         "  Remove `optional`, or give it an encoder."),
+        ("inputs.image.optional", "no example may lack this input, as no other input is encoded.\n"
+         "  Remove `optional`, or give another input an encoder."),
+        ("train.stream_dropout", "there is no stream to leave out, as fewer than two inputs are encoded.\n"
+         "  Remove it, or give another input an encoder."),
+    ],
+)  # fmt: skip
+def test_what_leaves_out_an_input_needs_two_that_are_encoded(override, text):
+    value = "0.5" if override.startswith("train") else "true"
+    assert said(GOOD, f"{override}={value}") == f"--set {override}: {text}"
+    more = ("encoders.label={type: eye, dim: 4}", f"{override}={value}")
+    plan = resolved(GOOD, *more)
+    assert plan.train.stream_dropout or any(column.optional for column in plan.inputs.values())
 
 
 # Components inside components
@@ -263,8 +282,9 @@ def test_a_parameter_may_not_be_called_as_what_recipes_write_for_every_component
 class Frames:
     """Looks at each frame with another encoder."""
 
-    def __init__(self, *, features: Any, frame: EncoderPart, pooled: bool = True):
+    def __init__(self, *, features: Any, frame: EncoderPart, other: EncoderPart | None = None, pooled: bool = True):
         self.made = frame(features="a frame's", inputs="nothing")
+        self.other = other(features="another's") if other is not None else None
 
 
 def nested(frame: str) -> str:
@@ -292,8 +312,21 @@ def test_resolving_a_plan_that_holds_a_component_in_another_gives_it_again():
         ("{type: eyes, dim: 4}", "no encoder named 'eyes'"),
         ("{type: eye}", "the option 'dim' is missing"),
         ("{type: eye, dim: 4, trainable: false}", "there is no such option"),
-        ("4", "expected str | dict[str, Any], received 4"),
+        ("{type: [eye]}", "encoders.image.frame.type: expected the encoder's name, received ['eye']."),
     ],
 )
 def test_what_is_wrong_inside_is_said_at_its_place(frame, text):
     assert text in said(nested(frame))
+
+
+@pytest.mark.parametrize(("frame", "found"), [("4", "4"), ("[eye]", "['eye']"), ("null", "None")])
+def test_what_is_no_component_is_said_once(frame, found):
+    assert said(nested(frame)) == f"r.yaml:8:32  encoders.image.frame: expected the encoder's name, received {found}."
+
+
+def test_a_component_inside_another_may_be_optional():
+    plain, held = resolved(nested("{type: eye, dim: 4}")), resolved(nested("{type: eye, dim: 4}, other: {type: eye, dim: 2}"))
+    assert plain.encoders["image"].options["other"] is None
+    assert plain.encoders["image"].make(features="a clip's").other is None
+    assert held.encoders["image"].options["other"].options == {"dim": 2, "dropout": 0.0}
+    assert isinstance(held.encoders["image"].make(features="a clip's").other, Eye)
