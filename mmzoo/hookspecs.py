@@ -29,6 +29,8 @@ def mmzoo_encoders() -> dict[str, str]:  # type: ignore[empty-body]
 
     One that takes more than its options from elsewhere, such as a preset's shape, has it in its attribute `kept`, which JSON
     holds, and a parameter `kept`: None at a build; when the run is reopened, what it kept, and then it needs nothing else.
+    One whose `call` has a parameter `there`, None by default, is given in it what is there of its input, `(batch,) +
+    features["mask"]` booleans; None stands for all of it.
     """
 
 
