@@ -34,7 +34,8 @@ class Model:
 
         Args:
             signature: Which one; the default one if not given.
-            raw: For each of its inputs a list of encoded bytes or strings.
+            raw: For each of its inputs a list of encoded bytes or strings. One that is encoded, and not among those that the
+                signature needs, may be left out if another such is there.
 
         Returns:
             Output name -> array whose first axis is the batch.
@@ -42,14 +43,18 @@ class Model:
         Raises:
             MmzooError: There is no such signature, or it takes other inputs.
         """
+        from mmzoo.predict import filled, lacking
+
         name, known = signature or self.served.default, self.served.answers
         if name not in known:
             raise MmzooError(f"the model has no signature '{name}'. {suggest(name, known)}")
-        inputs = known[name].inputs
-        if set(raw) != set(inputs):
-            found = ", ".join(raw) or "nothing"
-            raise MmzooError(f"the signature '{name}' takes {', '.join(inputs)}, received {found}.")
-        return self.served.ask(name, *[raw[one] for one in inputs])
+        asked, found = known[name], ", ".join(raw) or "nothing"
+        if not set(raw) <= set(asked.inputs):
+            raise MmzooError(f"the signature '{name}' takes {', '.join(asked.inputs)}, received {found}.")
+        if missing := lacking(raw, asked.inputs, self.plan.encoders.keys() - {*asked.needs, *asked.reads}):
+            raise MmzooError(f"the signature '{name}' needs {', '.join(missing)}, received {found}.")
+        specs = dict(zip(asked.inputs, self.served.specs(name), strict=True))
+        return self.served.ask(name, *filled(raw, specs).values())
 
     def open_data(self, screen: "Screen") -> "Data":
         """Reads the run's data, from where the build read it, through the run's own processors.

@@ -3,7 +3,7 @@
 import re
 import shlex
 from base64 import b64encode
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping, Sized
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -65,7 +65,7 @@ class Exported:
         Args:
             values: For each input of the signature one or more examples: files, or else texts or numbers. For an input that is
                 a list, such as the frames of a clip, each group of values is one example; a folder stands for its files in the
-                order of their names, numbers in them as numbers. An input may be left out if another is there.
+                order of their names, numbers in them as numbers. An encoded one may be left out if another is there.
             signature: Which one; the default one if not given.
 
         Raises:
@@ -81,10 +81,8 @@ class Exported:
             found = ", ".join(f"--{one} has {count}" for one, count in counts.items())
             raise MmzooError(f"expected as many values after each input, received others: {found}.")
         count = next(iter(counts.values()))
-        given = {one: tensor for one, (_, tensor) in examples.items()}
-        missing = {one: spec for one, spec in specs.items() if one not in values}
-        absent = {one: tf.zeros([count] + [1] * (spec.shape.rank - 1), spec.dtype) for one, spec in missing.items()}
-        outputs = tf.saved_model.load(str(self.folder)).signatures[name](**given, **absent)
+        raw = filled({one: tensor for one, (_, tensor) in examples.items()}, specs)
+        outputs = tf.saved_model.load(str(self.folder)).signatures[name](**raw)
         read = {output: value.numpy() for output, value in sorted(outputs.items())}
         return [
             Answer({one: typed[row] for one, (typed, _) in examples.items()}, {o: _value(v[row]) for o, v in read.items()})
@@ -99,21 +97,32 @@ class Exported:
 
     def _examples(self, name: str, spec: tf.TensorSpec, groups: list[list[str]]) -> tuple[list[Any], tf.Tensor]:
         """Gives what was typed and what the model is asked, an entry for each example."""
-        groups = [self._opened(group) for group in groups] if name in self.files and spec.shape.rank == 2 else groups
+        groups = [self._opened(name, group) for group in groups] if name in self.files and spec.shape.rank == 2 else groups
         read = [[self._read(name, value, spec.dtype) for value in group] for group in groups]
         if spec.shape.rank == 1:
             return list(chain(*groups)), tf.constant(list(chain(*read)), spec.dtype)
         return groups, tf.ragged.constant(read, spec.dtype).to_tensor()
 
-    def _opened(self, group: list[str]) -> list[str]:
+    def _opened(self, name: str, group: list[str]) -> list[str]:
         """Puts a folder's files in the place of the folder."""
-        opened = (sorted(map(str, Path(one).iterdir()), key=_numbered) if Path(one).is_dir() else [one] for one in group)
-        return list(chain(*opened))
+        opened = {one: sorted(map(str, Path(one).iterdir()), key=_numbered) if Path(one).is_dir() else [one] for one in group}
+        for one, files in opened.items():
+            self._check_there(name, one, "there is no file in the folder", files)
+        return list(chain(*(opened[one] for one in group)))
+
+    def _check_there(self, name: str, value: str, otherwise: str, found: Sized) -> None:
+        """Holds that what a person gives is there: the model takes what is empty as absent."""
+        if not found:
+            spare = name in self.encoded and len(self.encoded) > 1
+            advice = f" Leave --{name} out to ask without it." if spare else ""
+            raise MmzooError(f"--{name} {value}: {otherwise}.{advice}")
 
     def _read(self, name: str, value: str, dtype: tf.DType) -> Any:
         try:
             if name in self.files:
-                return Path(value).read_bytes()
+                content = Path(value).read_bytes()
+                self._check_there(name, value, "the file is empty", content)
+                return content
             if dtype == tf.bool:
                 return ("false", "true").index(value.lower())
             return value.encode() if dtype == tf.string else np.array(value).astype(dtype.as_numpy_dtype)
@@ -122,6 +131,30 @@ class Exported:
         except ValueError as error:
             expected = "true or false" if dtype == tf.bool else f"a number ({dtype.name})"
             raise MmzooError(f"--{name} {value}: expected {expected}.") from error
+
+
+def lacking(given: Container[str], inputs: Collection[str], spared: Container[str]) -> list[str]:
+    """Lists the inputs of a signature that are left out and may not be.
+
+    Args:
+        given: The inputs that are not left out.
+        inputs: All.
+        spared: Those that may be left out if another of them is given.
+    """
+    another = any(name in given and name in spared for name in inputs)
+    return [name for name in inputs if name not in given and not (another and name in spared)]
+
+
+def filled(given: Mapping[str, Any], specs: Mapping[str, tf.TensorSpec]) -> dict[str, Any]:
+    """Puts empty values in the place of the inputs that are left out; gives all, in the order of the signature.
+
+    Args:
+        given: By input, the values of a batch; one input at least.
+        specs: By input, batched.
+    """
+    count = len(next(iter(given.values())))
+    shapes = {name: [count, *(1 if size is None else size for size in spec.shape[1:])] for name, spec in specs.items()}
+    return {name: given[name] if name in given else tf.zeros(shapes[name], spec.dtype) for name, spec in specs.items()}
 
 
 def command(run: Run, inputs: Iterable[str], files: Container[str]) -> str:
@@ -207,9 +240,9 @@ def _check(values: Values, specs: Mapping[str, Any], who: str, encoded: Containe
             raise MmzooError(f"--{name}: {who} takes no such input. {suggest(name, specs)}")
         if not all(groups):
             raise MmzooError(f"--{name}: expected one or more values after it.")
-    missing = [f"--{name}" for name in specs if name not in values and (not values or name not in encoded)]
-    if missing:
-        raise MmzooError(f"{who} needs {' and '.join(missing)}, each with one or more values after it.")
+    if missing := lacking(values, specs, encoded):
+        named = " and ".join(f"--{name}" for name in missing)
+        raise MmzooError(f"{who} needs {named}, each with one or more values after it.")
 
 
 def _value(value: Any) -> Any:

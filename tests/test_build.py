@@ -110,7 +110,7 @@ def test_a_run_is_reopened_and_answers_where_its_data_is_not(runs, pictures, mon
     [
         ({"picture": [b""]}, "the signature 'answer' takes image, received picture."),
         ({"image": [b""], "mood": ["good"]}, "the signature 'answer' takes image, received image, mood."),
-        ({}, "the signature 'answer' takes image, received nothing."),
+        ({}, "the signature 'answer' needs image, received nothing."),
         ({"signature": "answers"}, "the model has no signature 'answers'. Nearest: answer. Known: answer."),
     ],
 )

@@ -153,6 +153,7 @@ def built(toy_world):
     for name, level in (("dark", 20), ("light", 200)):
         Path(f"{name}.png").write_bytes(tf.io.encode_png(np.full((9, 9, 3), level, "uint8")).numpy())
     Path("notes.txt").write_text("no picture", "utf-8")
+    Path("empty.png").touch()
     return run("build", "r.yaml")
 
 
@@ -211,6 +212,7 @@ def test_predict_gives_json_with_a_reason_for_what_cannot_be_read(built):
     [
         (["--image", "gone.png"], "--image gone.png: the file cannot be read: No such file or directory.\n"),
         (["--image", "."], "--image .: the file cannot be read: Is a directory.\n"),
+        (["--image", "dark.png", "empty.png"], "--image empty.png: the file is empty.\n"),
         (["--picture", "dark.png"], "--picture: the exported model takes no such input. Known: image.\n"),
         (["--image"], "--image: expected one or more values after it.\n"),
         ([], "the exported model needs --image, each with one or more values after it.\n"),
@@ -307,7 +309,7 @@ def test_a_folder_stands_for_its_files_in_the_order_of_their_numbers(measure, tm
     assert answer.inputs["clip"] == [str(tmp_path / name) for name in ("frame1", "frame9", "frame10")]
 
 
-def test_an_input_that_is_encoded_may_be_left_out(measure, tmp_path):
+def test_an_input_that_is_encoded_may_be_left_out_but_not_empty(tmp_path):
     class Both(tf.Module):
         @tf.function(
             input_signature=[
@@ -323,13 +325,28 @@ def test_an_input_that_is_encoded_may_be_left_out(measure, tmp_path):
     module = Both()
     tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": module.say})
     exported = Exported(tmp_path, _signatures(tmp_path), frozenset(["clip"]), frozenset(["clip", "vector"]))
-    answers = exported.ask(typed(["--text", "a", "b"]))
+    answers = exported.ask(typed(["--text", "a", "b", "--vector", "0", "--vector", "1"]))
     assert [(one.inputs, one.outputs["there"], one.outputs["text"]) for one in answers] == [
-        ({"text": "a"}, False, "a"),
-        ({"text": "b"}, False, "b"),
+        ({"text": "a", "vector": ["0"]}, False, "a"),
+        ({"text": "b", "vector": ["1"]}, True, "b"),
     ]
-    with pytest.raises(MmzooError, match="the exported model needs --text, each with one or more values after it"):
-        exported.ask(typed(["--clip", __file__]))
+    (tmp_path / "clip").mkdir()
+    (tmp_path / "frame").touch()
+    for words, message in (
+        (["--clip", __file__], "the exported model needs --text, each with one or more values after it."),
+        (["--text", "a"], "the exported model needs --clip and --vector, each with one or more values after it."),
+        (
+            ["--text", "a", "--clip", f"{tmp_path}/clip"],
+            f"--clip {tmp_path}/clip: there is no file in the folder. Leave --clip out to ask without it.",
+        ),
+        (
+            ["--text", "a", "--clip", __file__, f"{tmp_path}/frame"],
+            f"--clip {tmp_path}/frame: the file is empty. Leave --clip out to ask without it.",
+        ),
+    ):
+        with pytest.raises(MmzooError) as raised:
+            exported.ask(typed(words))
+        assert str(raised.value) == message
 
 
 def test_what_a_search_finds_is_printed_one_below_the_other():

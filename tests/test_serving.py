@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from mmzoo import Features, Processed, Processor, Signature, fine
+from mmzoo import Features, MmzooError, Processed, Processor, Signature, fine
+from mmzoo.model import Model
 from mmzoo.serving import Served
 
 LETTERS = np.array(["", "a", "b", "c"])
@@ -135,6 +136,17 @@ def test_an_absent_input_is_no_fault_as_long_as_another_is_there():
     assert numpy(served.functions["both"](*raw))["reason"].tolist() == [b"", b"", nothing]
     second, first = b"second: no digit: ''", b"first: no digit: ''"
     assert numpy(served.functions["needing"](*raw))["reason"].tolist() == [second, first, nothing]
+
+
+def test_a_model_takes_an_input_that_is_left_out_as_absent():
+    both = Signature(lambda streams: {"first": streams["first"]}, inputs=("first", "second"))
+    needing = Signature(lambda streams: {"first": streams["first"]}, inputs=("first", "second"), needs=("second",))
+    plan = SimpleNamespace(encoders={"first": None, "second": None})
+    model = Model(plan, None, None, served_by(both=both, needing=needing))
+    assert model.predict(second=["1", "2"])["reason"].tolist() == [b"", b""]
+    for asked, needed in (("first", "second"), ("second", "first")):
+        with pytest.raises(MmzooError, match=f"^the signature 'needing' needs {needed}, received {asked}\\.$"):
+            model.predict("needing", **{asked: ["1"]})
 
 
 def test_a_task_is_told_what_is_there():
