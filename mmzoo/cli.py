@@ -1,6 +1,8 @@
 """The command line: verbs that print; no logic. Light until a verb needs Keras."""
 
+import math
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -108,12 +110,23 @@ def plugins() -> None:
     _show(plugged(discover()))
 
 
+def _share(word: str | float) -> float:
+    """Reads a share of the examples, for which click takes RUN if it stands behind the option."""
+    share = math.nan
+    with suppress(ValueError):
+        share = float(word)
+    if not 0 < share <= 1:  # as NaN never is
+        advice = "RUN stands before it: `mmzoo evaluate RUN --missing`."
+        raise click.BadParameter(f"expected a share, above 0 and at most 1, received '{word}'. {advice}")
+    return share
+
+
 @main.command()
 @RUN
 @click.option(
     "--missing",
     metavar="SHARE",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=_share,
     is_flag=False,
     flag_value=1.0,
     help="Also score it without each of its inputs, in this share of the examples; in all of them if no share is given.",

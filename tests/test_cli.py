@@ -246,6 +246,16 @@ def test_what_is_made_from_one_input_can_miss_none(built):
     assert "so no input can be missing; expected two inputs or more." in result.output
 
 
+@pytest.mark.parametrize("share", [RUN, "0", "1.5", "nan"])
+def test_a_share_is_one_and_the_run_stands_before_it(share):
+    result = CliRunner().invoke(main, ["evaluate", "--missing", share])
+    assert result.exit_code == 2
+    assert result.stderr.endswith(
+        f"Error: Invalid value for '--missing': expected a share, above 0 and at most 1, received '{share}'. "
+        "RUN stands before it: `mmzoo evaluate RUN --missing`.\n"
+    )
+
+
 # Asking a model of another shape: the sum of numbers per row, and the lengths of two texts and of a list of files
 
 
