@@ -1,7 +1,7 @@
 """Frames of clips, kept on this machine: a clip is decoded once, whatever builds are made of it."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
@@ -11,9 +11,9 @@ from uuid import uuid4
 import tensorflow as tf
 
 from mmzoo import DataError, Screen
-from mmzoo_datasets.clips import ClipError, find_frames, read_frames
+from mmzoo_datasets.clips import ClipError, PassingError, find_frames, read_frames
 
-FORMAT = 1
+FORMAT = 2
 """Changes where what is kept of a clip changes."""
 
 
@@ -22,13 +22,17 @@ class Clip(NamedTuple):
 
     Args:
         files: What they are read from.
-        kept: The file that holds them; empty if the clip's files cannot be found.
+        kept: The file that holds them; empty if the clip's files cannot be found or read now.
         fault: Why not.
     """
 
     files: Sequence[Path]
     kept: str
     fault: str = ""
+
+
+Clips = dict[tuple[str, ...], Clip]
+"""Clips by their paths."""
 
 
 class ClipStore:
@@ -57,12 +61,15 @@ class ClipStore:
         name = blake2b(repr((FORMAT, self.frames, self.side, facts)).encode(), digest_size=16).hexdigest()
         return Clip(files, str(self.folder / f"{name}.clip"))
 
-    def lacking(self, clips: Iterable[Clip]) -> list[Clip]:
+    def lacking(self, clips: Clips) -> Clips:
         """Gives the clips whose frames are not kept yet."""
-        return [clip for clip in clips if clip.kept and not Path(clip.kept).exists()]
+        return {key: clip for key, clip in clips.items() if clip.kept and not Path(clip.kept).exists()}
 
-    def keep(self, clips: Sequence[Clip]) -> None:
-        """Decodes clips and keeps their frames, or why a clip cannot be read; shows how many are done and the time left.
+    def keep(self, clips: Clips) -> Clips:
+        """Decodes clips and keeps their frames, or what is wrong with a clip; shows how many are done and the time left.
+
+        Returns:
+            The clips; of one that cannot be read now nothing is kept, and it says why.
 
         Raises:
             DataError: They cannot be kept, or a package to decode them is missing.
@@ -70,21 +77,27 @@ class ClipStore:
         pool = ThreadPoolExecutor(os.cpu_count())  # decoders leave Python's lock
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for _ in Screen().track(pool.map(self._keep, clips), "decode clips", len(clips)):
-                pass
+            done = Screen().track(pool.map(self._keep, clips.values()), "decode clips", len(clips))
+            return dict(zip(clips, done, strict=True))
         except OSError as error:
             raise DataError(f"the frames cannot be kept in {self.folder}: {error.strerror or error}.") from error
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _keep(self, clip: Clip) -> None:
+    def _keep(self, clip: Clip) -> Clip:
         try:
             found = [b"", *read_frames(clip.files, self.frames, self.side)]
+        except PassingError as error:
+            return Clip([], "", str(error))
         except ClipError as error:
             found = [str(error).encode()]
         part = Path(f"{clip.kept}.{uuid4().hex}")
-        part.write_bytes(tf.io.serialize_tensor(tf.constant(found)).numpy())
-        part.replace(clip.kept)
+        try:
+            part.write_bytes(tf.io.serialize_tensor(tf.constant(found)).numpy())
+            part.replace(clip.kept)
+        finally:
+            part.unlink(missing_ok=True)  # where writing failed
+        return clip
 
 
 def read_kept(kept: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

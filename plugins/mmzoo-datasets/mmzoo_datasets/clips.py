@@ -31,6 +31,10 @@ class ClipError(Exception):
     """A clip that cannot be read; says why."""
 
 
+class PassingError(ClipError):
+    """A clip that cannot be read now, for a reason outside it, such as permissions or too little memory; says why."""
+
+
 def find_frames(paths: Sequence[Path], frames: int) -> list[Path]:
     """Finds the files of a clip: those of pictures are spread evenly over it, in the natural order of a folder's names.
 
@@ -199,4 +203,7 @@ def _check_size(file: Path, width: int, height: int) -> None:
 
 
 def _fault(what: str, error: Exception) -> ClipError:
-    return ClipError(f"{what}: {getattr(error, 'strerror', None) or str(error) or type(error).__name__}")
+    """Says what failed and why; only an error that comes from the system has a number."""
+    passing = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return (PassingError if passing else ClipError)(f"{what}: {reason}")

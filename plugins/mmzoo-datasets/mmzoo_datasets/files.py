@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from mmzoo import FAULT, ROW, SPLITS, Card, Count, DataError, Positive, Rate, suggest
-from mmzoo_datasets.clip_store import Clip, ClipStore, read_kept
+from mmzoo_datasets.clip_store import Clips, ClipStore, read_kept
 from mmzoo_datasets.examples import Example, Layout, blank, read_examples, split_by_column, split_by_share
 from mmzoo_datasets.table import read_columns
 
@@ -107,8 +107,8 @@ class Files:
 
     def prepare(self) -> None:
         _ = self._members  # reading the table checks it
-        if lacking := self.store.lacking(self._clips.values()):
-            self.store.keep(lacking)
+        if lacking := self.store.lacking(self._clips):
+            self._clips.update(self.store.keep(lacking))
         self.__dict__["_needs"] = ""
 
     def splits(self) -> Mapping[str, tf.data.Dataset]:
@@ -119,15 +119,15 @@ class Files:
         return read_examples(self.layout)
 
     @cached_property
-    def _clips(self) -> dict[tuple[str, ...], Clip]:
-        """The clips that the table names, by their paths."""
+    def _clips(self) -> Clips:
+        """The clips that the table names."""
         named = (self._named(example, field) for example in self._examples.all for field in self.layout.videos)
         return {paths: self.store.find(paths) for paths in dict.fromkeys(named) if paths}
 
     @cached_property
     def _needs(self) -> str:
         try:
-            lacking = self.store.lacking(self._clips.values())
+            lacking = self.store.lacking(self._clips)
         except DataError:  # `prepare` says it
             return ""
         return f"decodes {len(lacking):,} clips and keeps their frames in {self.store.folder}" if lacking else ""

@@ -4,6 +4,7 @@ import io
 import json
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import tensorflow as tf
@@ -150,6 +151,26 @@ def test_frames_that_cannot_be_kept(tmp_path):
     data = opened(table_of(tmp_path, "a.gif,one"), frames_dir=str(tmp_path / "file"))
     with pytest.raises(DataError, match=f"^the frames cannot be kept in {tmp_path / 'file'}: File exists.$"):
         data.prepare()
+
+
+def test_what_is_not_the_clips_fault_is_not_kept(tmp_path, monkeypatch):
+    gif(tmp_path / "a.gif", 2)
+    table = table_of(tmp_path, "a.gif,one")
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "open", Mock(side_effect=PermissionError(13, "Permission denied")))
+        [row] = read(opened(table))
+    assert row[FAULT].decode() == f"video: the file {tmp_path / 'a.gif'} cannot be read: Permission denied"
+    assert list((tmp_path / "kept").iterdir()) == []
+    [row] = read(opened(table))
+    assert (row[FAULT], len(row["video"])) == (b"", 2)
+
+
+def test_of_a_clip_that_cannot_be_written_nothing_stays(tmp_path, monkeypatch):
+    gif(tmp_path / "a.gif", 2)
+    monkeypatch.setattr(Path, "replace", Mock(side_effect=OSError(28, "No space left on device")))
+    with pytest.raises(DataError, match=f"^the frames cannot be kept in {tmp_path / 'kept'}: No space left on device.$"):
+        opened(table_of(tmp_path, "a.gif,one")).prepare()
+    assert list((tmp_path / "kept").iterdir()) == []
 
 
 def test_rows_of_a_clip_stay_in_one_split(tmp_path):
