@@ -119,24 +119,24 @@ def split_by_column(layout: Layout, examples: Iterable[Example]) -> dict[str, li
         if split is None:
             what = f"the column '{layout.split_column}' holds {example.split!r}; expected one of {', '.join(SYNONYMS)}."
             raise DataError(f"{layout.table}:{example.line}: {what}")
-        key = _key(layout, example)
-        other, line = seen.setdefault(key, (split, example.line))
-        if other != split and layout.paths:
-            what = f"{key} is in the split '{split}' here, but in '{other}' in line {line}."
-            raise DataError(f"{layout.table}:{example.line}: {what}\nPut all rows of a file into one split.")
+        for path in _paths(layout, example):
+            other, line = seen.setdefault(path, (split, example.line))
+            if other != split:
+                what = f"{path} is in the split '{split}' here, but in '{other}' in line {line}."
+                raise DataError(f"{layout.table}:{example.line}: {what}\nPut all rows of a file into one split.")
         splits.setdefault(split, []).append(example)
     return splits
 
 
 def split_by_share(
-    layout: Layout, examples: Iterable[Example], shares: Mapping[str, float], seed: int
+    layout: Layout, examples: Sequence[Example], shares: Mapping[str, float], seed: int
 ) -> dict[str, list[Example]]:
-    """Holds out a share of the examples for each of some splits, and trains on the rest; those of one file stay together.
+    """Holds out a share of the examples for each of some splits, and trains on the rest; those that share a file stay together.
 
     Raises:
         DataError: There are too few of them.
     """
-    keyed = [(_key(layout, example), example) for example in examples]
+    keyed = [*zip(_keys(layout, examples), examples, strict=True)]
     # In the order of a hash the choice depends neither on the rows' order nor, but for a few, on rows added later; and a
     # file counts by its path in the folder, so that it does not depend on where the folder is.
     root = normpath(layout.root) + sep
@@ -223,10 +223,33 @@ def _check_same(layout: Layout, name: str, rows: list[Row]) -> None:
             raise DataError(f"{layout.table}:{row.line}: {what}, {group}.\nRows of one group name one file and one split.")
 
 
-def _key(layout: Layout, example: Example) -> str:
-    """Names what may not be in two splits: the first file, or else the group, or else the whole example."""
-    paths = [cell for name in layout.paths[:1] for cell in example.values[name] if not blank(cell)]
-    if paths:
-        return layout.path(paths[0])
+def _paths(layout: Layout, example: Example) -> list[str]:
+    """Gives the paths of all files of an example."""
+    return [layout.path(cell) for name in layout.paths for cell in example.values[name] if not blank(cell)]
+
+
+def _keys(layout: Layout, examples: Iterable[Example]) -> list[str]:
+    """Names for each example what may not be in two splits; examples that files join, if only through others, have one name.
+
+    It is the least of their first files; of an example without files the group, or else the whole example.
+    """
+    parts = [_paths(layout, example) or [_whole(layout, example)] for example in examples]
+    ahead: dict[str, str] = {}
+
+    def head(part: str) -> str:
+        while ahead.setdefault(part, part) != part:
+            ahead[part] = part = ahead[ahead[part]]  # shortens the way of those who come later
+        return part
+
+    for first, *others in parts:
+        for other in others:
+            ahead[head(other)] = head(first)
+    least: dict[str, str] = {}
+    for first, *_ in parts:
+        least[head(first)] = min(first, least.get(head(first), first))
+    return [least[head(first)] for first, *_ in parts]
+
+
+def _whole(layout: Layout, example: Example) -> str:
     group = example.values.get(layout.group_by or "")
     return json.dumps(dict(example.values) if group is None else group, sort_keys=True)

@@ -355,6 +355,29 @@ def test_one_file_in_two_splits(tmp_path):
         Files(table=table, split_column="part").prepare()
 
 
+def test_one_file_of_another_field_in_two_splits(tmp_path):
+    table = write(tmp_path, "image,scan,part\na.png,x.png,train\nb.png,a.png,test\n")
+    what = f"{tmp_path / 'a.png'} is in the split 'test' here, but in 'train' in line 2"
+    with pytest.raises(DataError, match=f"3: {what}.\nPut all rows of a file into one split.$"):
+        Files(table=table, files=["image", "scan"], split_column="part").prepare()
+
+
+def test_shares_keep_together_what_files_join(tmp_path):
+    # Five rows are a chain in which each shares a file with the next, in one field or the other; 12 chains.
+    pairs = [(f"{chain}{a}", f"{chain}{b}") for chain in "abcdefghijkl" for a, b in ("12", "32", "34", "54", "56")]
+    order = np.random.default_rng(0).permutation(len(pairs))
+    text = "\n".join(["image,scan", *(f"{pairs[row][0]},{pairs[row][1]}" for row in order)])
+    data = Files(table=write(tmp_path, text), files=["image", "scan"], validation=0.25, test=0.25)
+    data.prepare()
+    lines = {name: [int(row[ROW].split(b":")[1]) - 2 for row in rows(split)] for name, split in data.splits().items()}
+    chains = {name: [pairs[order[line]][0][0] for line in found] for name, found in lines.items()}
+    assert {name: (len(found), len(set(found))) for name, found in chains.items()} == {
+        "train": (30, 6),
+        "validation": (15, 3),
+        "test": (15, 3),
+    }
+
+
 def shared(folder: Path, order: list[int], **options) -> dict[str, set[str]]:
     """Splits 40 files, each in three rows written in some way, and gives the files of each split."""
     ways = ["{}.png", "./{}.png", "x/../{}.png"]
