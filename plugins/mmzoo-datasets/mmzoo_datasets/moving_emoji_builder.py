@@ -38,7 +38,7 @@ class Question(NamedTuple):
     """A question about a scene.
 
     Args:
-        kind: One of `moving_emoji_words.KINDS`.
+        kind: `direction`, `what_moves`, `order`, `count` or `colour`.
         text: As it is asked.
         answer: As it is answered.
     """

@@ -11,12 +11,8 @@ from typing import NamedTuple
 
 import emoji
 
+from mmzoo_datasets.moving_emoji_scenes import COLOURS, NUMBERS, STEPS
 from mmzoo_datasets.openmoji_pairs import name_of
-
-DIRECTIONS = ("left", "right", "up", "down")
-COLOURS = ("blue", "green", "yellow", "pink")
-NUMBERS = (2, 3, 4)
-KINDS = ("direction", "what_moves", "order", "count", "colour")
 
 
 class Words(NamedTuple):
@@ -31,7 +27,7 @@ class Words(NamedTuple):
         colour: What colour the background has.
         caption: What happens in a clip.
         description: All that is asked about, the caption included.
-        directions: Answers, in the order of `DIRECTIONS`.
+        directions: Answers, in the order of `STEPS`.
         numbers: Answers, in the order of `NUMBERS`.
         colours: Answers, in the order of `COLOURS`.
     """
@@ -122,7 +118,7 @@ class Speaker:
         check_language(language)
         emoji.config.load_language(language)
         self.language, self.words = language, LANGUAGES[language]
-        self._directions = dict(zip(DIRECTIONS, self.words.directions, strict=True))
+        self._directions = dict(zip(STEPS, self.words.directions, strict=True))
         self._numbers = dict(zip(NUMBERS, self.words.numbers, strict=True))
         self._colours = dict(zip(COLOURS, self.words.colours, strict=True))
 

@@ -17,7 +17,7 @@ from mmzoo_datasets.moving_emoji_builder import (
     questions_about,
 )
 from mmzoo_datasets.moving_emoji_scenes import BLOCK, GRID, STEPS, THINGS, WIDE, _meet, scenes
-from mmzoo_datasets.moving_emoji_words import KINDS, LANGUAGES, Speaker
+from mmzoo_datasets.moving_emoji_words import LANGUAGES, Speaker
 from PIL import Image
 
 from mmzoo import DataError
@@ -37,7 +37,6 @@ def test_to_each_question_every_answer_is_right_equally_often(asked):
     answers = defaultdict(Counter)
     for question in asked:
         answers[question.text][question.answer] += 1
-    assert {question.kind for question in asked} == set(KINDS)
     for text, counts in answers.items():
         assert len(counts) in (len(STEPS), len(THINGS), len(PAPER), 3), text
         assert len(set(counts.values())) == 1, text
@@ -50,9 +49,11 @@ def test_three_of_four_questions_need_several_frames(asked):
 
 
 def test_answers_of_one_question_are_told_apart(asked):
-    for kind in KINDS:
-        found = {question.answer for question in asked if question.kind == kind}
-        assert len(found) == {"direction": 4, "what_moves": 12, "order": 12, "count": 3, "colour": 4}[kind]
+    found = defaultdict(set)
+    for question in asked:
+        found[question.kind].add(question.answer)
+    counts = {kind: len(answers) for kind, answers in found.items()}
+    assert counts == {"direction": 4, "what_moves": 12, "order": 12, "count": 3, "colour": 4}
 
 
 def test_two_things_move_in_two_ways_one_after_the_other():
