@@ -12,11 +12,15 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-LIMIT = 64_000_000
-"""The most pixels that the frames of an animation may have in all, and the most bytes that it may take."""
+PIXELS = 64_000_000
+"""The most pixels that the frames of an animation may have in all."""
+BYTES = 16_000_000
+"""The most bytes that an animation may take; walking it takes 16 times as many."""
 BLOCKS = 20_000
 """The most blocks that are walked; a frame takes one or two."""
-TOO_LARGE = f"the animation's frames have more than {LIMIT // 10**6} million pixels"
+TOO_LARGE = f"the animation's frames have more than {PIXELS // 10**6} million pixels"
+TOO_LONG = f"the animation takes more than {BYTES // 10**6} MB"
+TOO_MANY = f"the animation has more than {BLOCKS:,} blocks"
 NO_GIF = "this is no GIF"
 DAMAGED = "the animation's data is damaged"
 EXTENSION, IMAGE, TRAILER = 0x21, 0x2C, 0x3B
@@ -77,17 +81,17 @@ def read_gifs(raw: tf.Tensor, choose: Choose, frames: int) -> tuple[tf.Tensor, t
 def _read(data: tf.Tensor, choose: Choose, frames: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     def read() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         numbers = tf.cast(tf.io.decode_raw(tf.strings.join([data, b"\0" * 8]), tf.uint8), tf.int32)
-        found, whole = _walk(numbers)
+        found, fault = _walk(numbers)
         places = choose(tf.shape(found.start))[0]
-        fault = tf.where(_pixels(numbers, found) > LIMIT, TOO_LARGE, tf.where(whole, "", DAMAGED))
+        fault = tf.where(_pixels(numbers, found) > PIXELS, TOO_LARGE, fault)
         return tf.cond(fault == "", lambda: _paint(data, numbers, found, places), lambda: none[0]), places, fault
 
-    none = tf.fill([frames], ""), tf.fill([frames], -1), tf.constant(TOO_LARGE)
-    return tf.cond(tf.strings.length(data) > LIMIT, lambda: none, read)
+    none = tf.fill([frames], ""), tf.fill([frames], -1), tf.constant(TOO_LONG)
+    return tf.cond(tf.strings.length(data) > BYTES, lambda: none, read)
 
 
 def _walk(data: tf.Tensor) -> tuple[Frame, tf.Tensor]:
-    """Finds the frames, and whether the walk from block to block came to the animation's end."""
+    """Finds the frames, and what keeps the walk from block to block from the animation's end, empty if nothing does."""
     ends = _ends(data)
 
     def step(at: Any, control: Any, found: Any) -> Any:
@@ -108,7 +112,8 @@ def _walk(data: tf.Tensor) -> tuple[Frame, tf.Tensor]:
     found = tf.TensorArray(tf.int32, size=0, dynamic_size=True, element_shape=[4])
     state = 13 + _table(data, 10), tf.constant(NO_CONTROL), found
     end, _, found = tf.while_loop(more, step, state, maximum_iterations=BLOCKS)
-    return Frame(*tf.unstack(found.stack(), num=4, axis=1)), data[end] == TRAILER
+    fault = tf.where(data[end] == TRAILER, "", tf.where(more(end), TOO_MANY, DAMAGED))
+    return Frame(*tf.unstack(found.stack(), num=4, axis=1)), fault
 
 
 def _ends(data: tf.Tensor) -> tf.Tensor:

@@ -14,7 +14,8 @@ from mmzoo_video.sampling import chosen_places
 from PIL import Image
 
 MOST = 6
-NO_GIF, DAMAGED, TOO_LARGE = "this is no GIF", "the animation's data is damaged", gif.TOO_LARGE
+NO_GIF, DAMAGED = "this is no GIF", "the animation's data is damaged"
+TOO_LARGE, TOO_MANY = "the animation's frames have more than 64 million pixels", "the animation has more than 20,000 blocks"
 
 
 @cache
@@ -196,7 +197,8 @@ FAULTY = [
     pytest.param(animation(image(0, 0, full(1)), table=TABLE, width=9000, height=9000), TOO_LARGE, id="canvas bomb"),
     pytest.param(animation(b",\0\0\0\0\xff\xff\xff\xff\0\x03\x01\0\0", table=TABLE), TOO_LARGE, id="frame bomb"),
     pytest.param(animation(image(0, 0, PART) * 1000, table=TABLE, width=260, height=260), TOO_LARGE, id="many frames"),
-    pytest.param(animation(b"!\xfe\0" * gif.BLOCKS, image(0, 0, PART), table=TABLE), DAMAGED, id="many blocks"),
+    pytest.param(animation(b"!\xfe\0" * gif.BLOCKS, image(0, 0, PART), table=TABLE), TOO_MANY, id="many blocks"),
+    pytest.param(b"GIF89a" + bytes(16_000_000), "the animation takes more than 16 MB", id="many bytes"),
 ]
 
 
