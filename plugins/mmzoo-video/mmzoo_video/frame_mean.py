@@ -39,11 +39,10 @@ class FrameMean(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.features, self.tokens = features, tokens
-        self.time, *self.frame = features["shape"]
-        if features.get("mask") != [self.time]:
-            raise StreamError(
-                f"frame_mean takes frames and their mask, received features {features['shape']}. Read them by `frames`."
-            )
+        shape = features["shape"]
+        if len(shape) != 4 or features.get("mask") != shape[:1]:
+            raise StreamError(f"frame_mean takes frames and their mask, received features {shape}. Read them by `frames`.")
+        self.time, *self.frame = shape
         known = {name: value for name, value in features.items() if name != "mask"} | {"shape": self.frame}
         self.encoder = cast(Callable[..., Any], encoder)(features=known, kept=kept)
 

@@ -38,10 +38,9 @@ class Frames(Processor):
     def __init__(self, *, picture: ProcessorPart, frames: Positive = 8, stride: Positive | None = None, animated: bool = False):
         super().__init__(name="frames")
         self.picture: Processor = cast(Callable[[], Any], picture)()
-        if self.picture.raw != tf.TensorSpec((), tf.string):
-            raise MmzooError(
-                f"frames: option picture: expected a processor of encoded pictures, '{self.picture.name}' is none."
-            )
+        if not _reads_picture(self.picture):
+            what = f"frames: option picture: expected a processor of encoded pictures, '{self.picture.name}' is none."
+            raise MmzooError(f"{what}\nGive one such as {{type: image, size: 64}}.")
         self.frames, self.stride = frames, stride
         if animated:
             self.raw = tf.TensorSpec((), tf.string)
@@ -83,6 +82,13 @@ class Frames(Processor):
 
     def _places(self, lengths: tf.Tensor) -> tf.Tensor:
         return chosen_places(lengths, self.frames, self.stride)
+
+
+def _reads_picture(processor: Processor) -> bool:
+    """Tells whether a processor reads one picture; one with a mask of its own, as of frames, would lose it here."""
+    if not processor.from_file or processor.raw != tf.TensorSpec((), tf.string):
+        return False
+    return processor.features["vocabulary"] is None and "mask" not in processor.features
 
 
 def _first(faults: tf.Tensor, places: tf.Tensor) -> tf.Tensor:

@@ -75,6 +75,8 @@ class VideoTransformer(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        if len(features["shape"]) != 4:
+            raise StreamError(f"video_transformer takes frames, received features {features['shape']}. Read them by `frames`.")
         self.tubelet, self.tokens = tubelet, tokens
         time, *frame = features["shape"]
         image, self.scale, self.kept = None, SIGNED, kept

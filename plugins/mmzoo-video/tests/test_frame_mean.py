@@ -112,7 +112,9 @@ def test_the_encoder_is_told_of_frames_and_what_it_keeps_is_kept():
     assert layer.kept == {"scale": 1}
 
 
-def test_pictures_without_time_are_refused():
+@pytest.mark.parametrize("known", [features(4, 5, 3, dtype="uint8"), features(), {**features(3, 8), "mask": [3]}])
+def test_what_is_no_clip_is_refused(known):
     with pytest.raises(StreamError) as error:
-        FrameMean(features=features(4, 5, 3, dtype="uint8"), encoder=Patches)
-    assert str(error.value) == ("frame_mean takes frames and their mask, received features [4, 5, 3]. Read them by `frames`.")
+        FrameMean(features=known, encoder=Patches)
+    what = f"frame_mean takes frames and their mask, received features {known['shape']}. Read them by `frames`."
+    assert str(error.value) == what

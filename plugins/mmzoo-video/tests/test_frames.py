@@ -117,10 +117,19 @@ def test_a_batch_of_no_clips():
     assert (found.mask.shape, found.fault.shape) == ((0, 4), (0,))
 
 
-def test_what_reads_no_single_picture_is_refused():
+@pytest.mark.parametrize(
+    "picture",
+    [
+        {"type": "vectors", "dim": 3},
+        {"type": "words"},
+        {"type": "frames", "animated": True, "picture": {"type": "image", "size": SIZE}},
+    ],
+)
+def test_what_reads_no_single_picture_is_refused(picture):
     with pytest.raises(MmzooError) as error:
-        made(picture={"type": "vectors", "dim": 3})
-    assert str(error.value) == "frames: option picture: expected a processor of encoded pictures, 'vectors' is none."
+        made(picture=picture)
+    what = f"frames: option picture: expected a processor of encoded pictures, '{picture['type']}' is none."
+    assert str(error.value) == f"{what}\nGive one such as {{type: image, size: 64}}."
 
 
 def test_features_and_where_a_person_has_a_clip():
@@ -136,6 +145,7 @@ def test_all_frames_of_a_batch_are_decoded_in_one_call():
 
     class Lengths(Processor):
         features = Features(shape=[], dtype="int32", vocabulary=None)
+        from_file = True
 
         def __call__(self, raw):
             calls.append(raw.numpy().tolist())
@@ -149,6 +159,7 @@ def test_all_frames_of_a_batch_are_decoded_in_one_call():
 def test_a_picture_processor_that_learns_sees_the_frames_that_are_looked_at(tmp_path):
     class Learning(Processor):
         features = Features(shape=[], dtype="int32", vocabulary=None)
+        from_file = True
 
         def adapt(self, values):
             self.seen = [value.decode() for value in values.as_numpy_iterator()]

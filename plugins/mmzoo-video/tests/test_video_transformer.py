@@ -11,6 +11,7 @@ import video_formulas as formulas
 from mmzoo_video.video_transformer import VideoTransformer
 
 from mmzoo import StreamError
+from mmzoo.testing import features
 
 RNG = np.random.default_rng(0)
 CLIPS = RNG.integers(0, 256, (3, 4, 8, 12, 3), dtype=np.uint8)
@@ -191,3 +192,11 @@ def test_what_cannot_be_built_is_said(options, message):
     with pytest.raises(StreamError) as raised:
         transformer("divided", **options)
     assert str(raised.value) == message
+
+
+@pytest.mark.parametrize("known", [features(4, 5, 3, dtype="uint8"), features(), features(7, vocabulary=9)])
+def test_what_is_no_clip_is_refused_before_a_preset_is_loaded(known):
+    with pytest.raises(StreamError) as raised:
+        VideoTransformer(features=known, weights="there is none")
+    what = f"video_transformer takes frames, received features {known['shape']}. Read them by `frames`."
+    assert str(raised.value) == what
