@@ -113,7 +113,7 @@ def plugins() -> None:
 def _share(word: str | float) -> float:
     """Reads a share of the examples, for which click takes RUN if it stands behind the option."""
     share = math.nan
-    with suppress(ValueError):
+    with suppress(ValueError):  # what is no number is said below
         share = float(word)
     if not 0 < share <= 1:  # as NaN never is
         advice = "RUN stands before it: `mmzoo evaluate RUN --missing`."
