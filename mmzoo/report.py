@@ -17,7 +17,7 @@ from mmzoo.plan import Plan
 from mmzoo.predict import command
 from mmzoo.processing import Processor
 from mmzoo.run import Run, write_json, write_text
-from mmzoo.scores import Scores, side_by_side
+from mmzoo.scores import Scores, side_by_side, with_missing
 from mmzoo.serving import Served
 
 SCORERS = {
@@ -130,8 +130,7 @@ def _missing(plan: Plan, run: Run) -> dict[str, Any]:
     if not run.missing.exists():
         return {}
     found = run.load_json(run.missing)
-    numbers = {name: side_by_side({"model": one})[0]["model"] for name, one in found["scores"].items()}
-    share = "every example" if found["share"] == 1 else f"{found['share']:.0%} of the examples"
+    numbers, share = with_missing(found)
     return {
         "conditions": list(numbers),
         "rows": score_rows(numbers, _falling(plan)),

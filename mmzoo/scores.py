@@ -63,3 +63,13 @@ def side_by_side(
     chance = {metric: found["chance"] for metric, found in beside.items() if found["chance"] is not None}
     spans = {m: (f["low"], f["high"]) for m, f in beside.items() if f["low"] is not None and f["high"] is not None}
     return plain | ({"chance": chance} if chance else {}), spans
+
+
+def with_missing(found: Mapping[str, Any]) -> tuple[dict[str, dict[str, float]], str]:
+    """Lays out what `missing.json` holds for people.
+
+    Returns:
+        Condition -> metric -> number; and in how many examples an input was missing, in words.
+    """
+    numbers = {condition: side_by_side({"model": one})[0]["model"] for condition, one in found["scores"].items()}
+    return numbers, "every example" if found["share"] == 1 else f"{found['share']:.0%} of the examples"

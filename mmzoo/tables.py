@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mmzoo.catalog import Catalog, Component
-from mmzoo.scores import by_scorer, side_by_side
+from mmzoo.scores import by_scorer, side_by_side, with_missing
 
 if TYPE_CHECKING:
     from mmzoo.build import Checked
@@ -137,12 +137,10 @@ def scored(run: "Run") -> RenderableType:
 def missed(run: "Run") -> RenderableType:
     """Shows the scores with inputs missing, a row for each condition."""
     found = run.load_json(run.missing)
-    conditions = found["scores"]
-    plain = {condition: side_by_side({"model": numbers})[0]["model"] for condition, numbers in conditions.items()}
-    where = "missing in every example" if found["share"] == 1 else f"missing in {found['share']:.0%} of the examples"
-    metrics = dict.fromkeys(metric for numbers in plain.values() for metric in numbers)
-    table = _table("given", *metrics, title=f"\nScores on '{found['split']}' with inputs {where}")
-    for condition, numbers in plain.items():
+    conditions, share = with_missing(found)
+    metrics = dict.fromkeys(metric for numbers in conditions.values() for metric in numbers)
+    table = _table("given", *metrics, title=f"\nScores on '{found['split']}' with inputs missing in {share}")
+    for condition, numbers in conditions.items():
         table.add_row(condition, *[_scalar(numbers.get(metric, "")) for metric in metrics])
     return table
 

@@ -65,9 +65,8 @@ class Image(Processor):
         sound, count = fault == "", tf.size(raw, out_type=tf.int64)
         together = tf.clip_by_value(count // PARTS, 1, TOGETHER)
         rows, pixels, faults = self._decoded(raw, tf.where(sound)[:, 0], together)
-        left = tf.where(tf.tensor_scatter_nd_update(sound, rows[:, None], tf.zeros_like(rows, tf.bool)))[:, 0]
-        left = left[: tf.where(together > 1, count, 0)]
-        alone = self._decoded(raw, left, tf.constant(1, tf.int64))
+        left = (together > 1) & tf.tensor_scatter_nd_update(sound, rows[:, None], tf.zeros_like(rows, tf.bool))
+        alone = self._decoded(raw, tf.where(left)[:, 0], tf.constant(1, tf.int64))
         return tf.concat([rows, alone[0]], 0), tf.concat([pixels, alone[1]], 0), tf.concat([faults, alone[2]], 0)
 
     def _decoded(self, raw: tf.Tensor, rows: tf.Tensor, together: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
