@@ -162,15 +162,34 @@ def _nearest(
         for batch in examples.map(lambda example: example[name]).batch(256).as_numpy_iterator():
             yield [_flat(part(batch)) for part in parts]
 
-    train = [np.concatenate(batches) for batches in zip(*read(data.examples("train").shard(step, 0)), strict=True)]
+    # Those with the same text stand side by side, so that an example is compared with no others.
+    texts = np.zeros(-(-data.sizes["train"] // step), int) if alike is None else alike.train[::step]
+    own = np.zeros(data.sizes[split], int) if alike is None else alike.own
+    order = np.argsort(texts, kind="stable")
+    train = _gather(read(data.examples("train").shard(step, 0)), np.argsort(order))
     squares, start = [np.einsum("nd,nd->n", one, one) for one in train], 0
     for queries in read(data.examples(split)):
-        distances = [square - 2 * query @ one.T for square, query, one in zip(squares, queries, train, strict=True)]
-        if alike is not None:
-            same = alike.own[start : start + len(queries[0]), None] == alike.train[None, ::step]
-            distances = [np.where(same | ~same.any(axis=1, keepdims=True), one, np.inf) for one in distances]
-        start += len(queries[0])
-        yield from zip(*((step * np.argmin(one, axis=1)).tolist() for one in distances), strict=True)
+        asked, near = own[start : start + len(queries[0])], np.empty((len(queries[0]), len(parts)), int)
+        start += len(asked)
+        for text in np.unique(asked):
+            first, end = np.searchsorted(texts, [text, text + 1], sorter=order)
+            among, rows = slice(first, end) if first < end else slice(None), asked == text
+            for part, (square, query, one) in enumerate(zip(squares, queries, train, strict=True)):
+                distances = square[among] - 2 * query[rows] @ one[among].T
+                near[rows, part] = step * order[among][np.argmin(distances, axis=1)]
+        yield from map(tuple, near.tolist())
+
+
+def _gather(batches: Iterable[Sequence[np.ndarray]], places: np.ndarray) -> list[np.ndarray]:
+    """Puts the rows of batches at their places; each batch holds several tables."""
+    tables: list[np.ndarray] = []
+    start = 0
+    for batch in batches:
+        tables = tables or [np.empty((len(places), one.shape[1]), one.dtype) for one in batch]
+        for table, one in zip(tables, batch, strict=True):
+            table[places[start : start + len(one)]] = one
+        start += len(batch[0])
+    return tables
 
 
 def _step(data: Data, name: str) -> int:

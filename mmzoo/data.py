@@ -55,11 +55,15 @@ def open_data(plan: Plan, screen: Screen, learned: dict[str, Processor] | None =
         learned: Processors that have learned already, such as a run's own; they learn nothing more.
 
     Raises:
-        DataError: The data cannot be had; or examples are unreadable and the recipe says to stop.
+        DataError: The data cannot be had, or lacks a split that training needs; or examples are unreadable and the recipe says
+            to stop.
         RecipeError: A field does not hold what its processor reads.
     """
     data = read_data(plan, screen)
     if learned is None:
+        if plan.train.patience is not None and "validation" not in data.raw:
+            what = "train.patience waits for a better validation loss, but the data has no split 'validation'"
+            raise DataError(f"{what}; it has {', '.join(data.raw)}.\nAdd one, or train without: `--set train.patience=null`.")
         data.adapt()
     else:
         data.processors = learned

@@ -29,7 +29,7 @@ def evaluate(plan: Plan, served: Served, data: Data, screen: Screen) -> Scores:
     """Answers and scores every readable example of the held-out split.
 
     Raises:
-        RecipeError: A metric wants something that neither the answers nor the inputs give.
+        RecipeError: A metric wants something that neither the answers nor the inputs give, or two give a number of one name.
     """
     scores, scoring = Scores(data.held_out()), _Scoring(plan, served)
     readable = data.readable[scores.split]
@@ -139,8 +139,12 @@ class _Scoring:
 
     def result(self) -> dict[str, float]:
         numbers: dict[str, float] = {}
-        for _, made in self.metrics:
-            numbers |= made.result()
+        for metric, made in self.metrics:
+            found = made.result()
+            if twice := next((name for name in found if name in numbers), None):
+                what = f"the metric '{metric.bound.component.name}' gives '{twice}', which one before it gives too."
+                raise RecipeError([metric.bound.node.fault(what, "Leave one of them out.")])
+            numbers |= found
         return numbers
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from mmzoo.catalog import Catalog
 from mmzoo.errors import MmzooError, RunError, suggest
@@ -105,10 +106,23 @@ class Exported:
 
     def _opened(self, name: str, group: list[str]) -> list[str]:
         """Puts a folder's files in the place of the folder."""
-        opened = {one: sorted(map(str, Path(one).iterdir()), key=_numbered) if Path(one).is_dir() else [one] for one in group}
+        opened = {one: self._listed(name, one) for one in group}
+        if len(group) == 1 and opened[group[0]] == group and (count := _pictures(group[0])) > 1:
+            what = f"expected the folder of a clip's frames, or its files; this one file holds {count} pictures"
+            raise MmzooError(f"--{name} {group[0]}: {what}, of which the model would see the first.")
         for one, files in opened.items():
             self._check_there(name, one, "there is no file in the folder", files)
         return list(chain(*(opened[one] for one in group)))
+
+    def _listed(self, name: str, value: str) -> list[str]:
+        """Lists a folder's files in the order of their names; a file is listed alone. What is hidden is no frame of a clip."""
+        try:
+            if not Path(value).is_dir():
+                return [value]
+            found = [path for path in Path(value).iterdir() if path.is_file() and not path.name.startswith(".")]
+        except OSError as error:
+            raise MmzooError(f"--{name} {value}: the folder cannot be read: {error.strerror}.") from error
+        return sorted(map(str, found), key=_numbered)
 
     def _check_there(self, name: str, value: str, otherwise: str, found: Sized) -> None:
         """Holds that what a person gives is there: the model takes what is empty as absent."""
@@ -129,7 +143,7 @@ class Exported:
         except OSError as error:
             raise MmzooError(f"--{name} {value}: the file cannot be read: {error.strerror}.") from error
         except ValueError as error:
-            expected = "true or false" if dtype == tf.bool else f"a number ({dtype.name})"
+            expected = {tf.bool: "true or false", tf.string: "text in UTF-8"}.get(dtype, f"a number ({dtype.name})")
             raise MmzooError(f"--{name} {value}: expected {expected}.") from error
 
 
@@ -228,9 +242,18 @@ def _files(run: Run, catalog: Catalog) -> frozenset[str]:
     return frozenset(name for name, column in inputs.items() if catalog.get("processor", column["type"]).load().from_file)
 
 
+def _pictures(file: str) -> int:
+    """Counts the pictures of an animated one; 1 of any other file."""
+    try:
+        with Image.open(file) as picture:
+            return getattr(picture, "n_frames", 1)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # the model says what it makes of the file
+        return 1
+
+
 def _numbered(name: str) -> list[tuple[bool, int, str]]:
     """Makes what sorts `frame10` behind `frame9`."""
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name)]
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part.lower()) for part in re.split(r"(\d+)", name)]
 
 
 def _check(values: Values, specs: Mapping[str, Any], who: str, encoded: Container[str]) -> None:

@@ -72,4 +72,4 @@ def with_missing(found: Mapping[str, Any]) -> tuple[dict[str, dict[str, float]],
         Condition -> metric -> number; and in how many examples an input was missing, in words.
     """
     numbers = {condition: side_by_side({"model": one})[0]["model"] for condition, one in found["scores"].items()}
-    return numbers, "every example" if found["share"] == 1 else f"{found['share']:.0%} of the examples"
+    return numbers, "every example" if found["share"] == 1 else f"{100 * found['share']:.3g} % of the examples"

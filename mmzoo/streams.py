@@ -126,9 +126,9 @@ def same_dim(streams: Mapping[str, Stream], user: str) -> int:
 
 def pool(stream: Stream) -> Any:
     """Averages the real tokens, `(batch, dim)`; zeros for an absent stream."""
-    weights = ops.cast(stream["mask"], stream["tokens"].dtype)[..., None]
-    total = ops.sum(stream["tokens"] * weights, axis=1)
-    return total / ops.maximum(ops.sum(weights, axis=1), 1)
+    tokens, mask = stream["tokens"], stream["mask"][..., None]
+    total = ops.sum(ops.where(mask, tokens, ops.zeros_like(tokens)), axis=1)  # a product would keep what is no number
+    return total / ops.maximum(ops.sum(ops.cast(mask, tokens.dtype), axis=1), 1)
 
 
 def check_stream(value: Any, user: str) -> None:

@@ -44,8 +44,6 @@ def train(task: Task, data: Data, run: Run, screen: Screen, resume: bool = False
         RunError: The run's folder cannot be written.
     """
     options = data.plan.train
-    if options.patience is not None and "validation" not in data.raw:
-        raise TrainingError("train.patience waits for a better validation loss, but the data has no split 'validation'.")
     steps = data.steps(options.batch)
     size, parts = data.sizes["train"], options.accumulate_contrastive
     if size < options.batch:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner
+from PIL import Image
 
 from mmzoo.cli import main
 from mmzoo.errors import MmzooError, RunError
@@ -340,8 +341,11 @@ def test_an_input_that_is_encoded_may_be_left_out_but_not_empty(tmp_path):
         ({"text": "a", "vector": ["0"]}, False, "a"),
         ({"text": "b", "vector": ["1"]}, True, "b"),
     ]
-    (tmp_path / "clip").mkdir()
+    (tmp_path / "clip" / "deeper").mkdir(parents=True)
+    (tmp_path / "clip" / ".hidden").write_text("no frame")
     (tmp_path / "frame").touch()
+    red, blue = (Image.new("RGB", (2, 2), colour) for colour in ("red", "blue"))
+    red.save(tmp_path / "moves.gif", save_all=True, append_images=[blue])
     for words, message in (
         (["--clip", __file__], "the exported model needs --text, each with one or more values after it."),
         (["--text", "a"], "the exported model needs --clip and --vector, each with one or more values after it."),
@@ -353,6 +357,12 @@ def test_an_input_that_is_encoded_may_be_left_out_but_not_empty(tmp_path):
             ["--text", "a", "--clip", __file__, f"{tmp_path}/frame"],
             f"--clip {tmp_path}/frame: the file is empty. Leave --clip out to ask without it.",
         ),
+        (
+            ["--text", "a", "--clip", f"{tmp_path}/moves.gif"],
+            f"--clip {tmp_path}/moves.gif: expected the folder of a clip's frames, or its files; "
+            "this one file holds 2 pictures, of which the model would see the first.",
+        ),
+        (["--text", "a", "--clip", "x" * 300], f"--clip {'x' * 300}: the folder cannot be read: File name too long."),
     ):
         with pytest.raises(MmzooError) as raised:
             exported.ask(typed(words))

@@ -276,6 +276,14 @@ def test_a_metric_must_find_what_it_asks_for(how):
     assert str(raised.value) == LOST
 
 
+@pytest.mark.parametrize("how", [lambda *given: evaluate(*given, QUIET), rehearse])
+def test_no_two_metrics_give_one_number(how):
+    plan = make_plan(Hits, Hits)
+    with pytest.raises(RecipeError, match="the metric 'hits' gives 'hits', which one before it gives too") as raised:
+        how(plan, make_served(), make_data(plan, train=TRAIN, test=TEST))
+    assert str(raised.value).endswith("Leave one of them out.")
+
+
 def test_a_metric_may_do_without_an_input_that_there_is_not():
     plan = make_plan(Spare)
     numbers = evaluate(plan, make_served(), make_data(plan, train=TRAIN, test=TEST), QUIET).numbers

@@ -226,5 +226,5 @@ def test_the_scores_with_inputs_missing_stand_in_a_table_of_their_own(tmp_path):
     world.missing = {"split": "test", "share": 0.5, "scores": scores}
     world.write()
     said = " ".join(re.sub("<[^>]+>", " ", world.run.report.read_text("utf-8")).split())
-    assert "Scores of this model on the split “test” with an input missing in 50% of the examples." in said
+    assert "Scores of this model on the split “test” with an input missing in 50 % of the examples." in said
     assert "metric all without sound hits 0.750 0.500" in said

@@ -46,8 +46,9 @@ def test_pool_averages_the_real_tokens():
     np.testing.assert_array_equal(pooled[1], np.zeros(4))
 
 
-def test_pool_does_not_see_what_is_masked():
-    loud = np.where(MASK[..., None], TOKENS, 1e6).astype("float32")
+@pytest.mark.parametrize("number", [1e6, np.inf, np.nan])
+def test_pool_does_not_see_what_is_masked(number):
+    loud = np.where(MASK[..., None], TOKENS, number).astype("float32")
     np.testing.assert_array_equal(
         array(pool(make_stream(keras.ops.convert_to_tensor(loud), MASK))),
         array(pool(make_stream(keras.ops.convert_to_tensor(TOKENS), MASK))),

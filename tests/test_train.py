@@ -11,7 +11,7 @@ import pytest
 
 import mmzoo
 from mmzoo.devices import on_devices
-from mmzoo.errors import RunError, TrainingError
+from mmzoo.errors import DataError, RunError, TrainingError
 from mmzoo.model import load
 from mmzoo.optimizer import make_optimizer
 from mmzoo.plan import Train
@@ -175,7 +175,7 @@ def test_a_batch_that_devices_cannot_share(monkeypatch):
 
 def test_patience_without_a_validation_split(tmp_path, monkeypatch):
     monkeypatch.setattr("mmzoo.data.SPLITS", ("train", "test"))
-    with pytest.raises(TrainingError, match="but the data has no split 'validation'"):
+    with pytest.raises(DataError, match=r"no split 'validation'; it has train, test\.\nAdd one, .*--set train.patience=null"):
         trained(tmp_path / "run", "train.patience=1")
 
 

@@ -66,7 +66,8 @@ class Classify(Head):
         super().__init__(**kwargs)
         found = inputs[target]
         classes = found["vocabulary"]
-        if classes is None or found["shape"] not in ([], [classes]):
+        shares = found["shape"] == [classes] and keras.backend.is_float_dtype(found["dtype"])
+        if classes is None or not (found["shape"] == [] or shares):
             what = "no ids" if classes is None else f"{found['shape'][0]} ids for an example"
             text = f"the head 'classify' takes one id for an example as its target, '{target}' gives {what}."
             raise StreamError(f"{text} Read it with the processor 'label'.")

@@ -14,8 +14,8 @@ from mmzoo import StreamError
 BATCH, TOKENS, DIM, CLASSES = 3, 4, 5, 7
 
 
-def make_head(vocabulary=CLASSES, shape=(), **options):
-    inputs = {"kind": {"shape": list(shape), "dtype": "int32", "vocabulary": vocabulary}}
+def make_head(vocabulary=CLASSES, shape=(), ids=True, **options):
+    inputs = {"kind": {"shape": list(shape), "dtype": "int32" if ids else "float32", "vocabulary": vocabulary}}
     return Classify(inputs=inputs, target="kind", **options)
 
 
@@ -79,6 +79,11 @@ def test_a_target_that_is_no_label(vocabulary, shape, what):
     text = f"the head 'classify' takes one id for an example as its target, 'kind' gives {what}. "
     with pytest.raises(StreamError, match=re.escape(text + "Read it with the processor 'label'.") + "$"):
         make_head(vocabulary=vocabulary, shape=shape)
+
+
+def test_as_many_ids_as_there_are_classes_are_no_shares():
+    with pytest.raises(StreamError, match="'kind' gives 9 ids for an example"):
+        make_head(vocabulary=9, shape=(9,))
 
 
 # Several streams

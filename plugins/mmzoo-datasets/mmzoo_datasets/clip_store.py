@@ -90,7 +90,7 @@ class ClipStore:
         except PassingError as error:
             return Clip([], "", str(error))
         except ClipError as error:
-            found = [str(error).encode()]
+            found = [str(error).encode(errors="backslashreplace")]
         part = Path(f"{clip.kept}.{uuid4().hex}")
         try:
             part.write_bytes(tf.io.serialize_tensor(tf.constant(found)).numpy())

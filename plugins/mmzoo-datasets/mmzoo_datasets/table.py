@@ -81,7 +81,7 @@ def _read_cells(table: Path, lines: Iterator[str], header: bool) -> Iterator[Row
             what = f"{table}:{line}: found {len(cells)} cells, expected {len(names)} ({', '.join(names)})."
             raise DataError(f"{what}\nA cell that holds a '{separator}' must stand in double quotes.")
         else:
-            yield Row(line, {name: cell for name, cell in zip(names, cells, strict=True) if name})
+            yield Row(line, {name: cell.strip() for name, cell in zip(names, cells, strict=True) if name})
 
 
 def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:

@@ -327,6 +327,13 @@ def test_a_column_of_files_holds_text(tmp_path):
         read(table)
 
 
+def test_blanks_around_cells_are_no_part_of_them(tmp_path):
+    table = write(tmp_path, 'text,part\n red , train \n" a  b ",train\n')
+    data = Files(table=table, files=[], split_column="part")
+    data.prepare()
+    assert [row["text"].decode() for row in rows(data.splits()["train"])] == ["red", "a  b"]
+
+
 # Splits
 
 

@@ -17,7 +17,7 @@ class Hybrid(keras.layers.Layer):
     under its name, the mean of its normalised tokens, and `joint`, the fusion `concat` of these means; one token each, for a
     head that decides on each. A stream whose others are absent goes on alone.
 
-    Source: hybrid fusion of Baltrusaitis et al. 2019, arXiv 1705.09406, section 5.1; the blocks are the co-attention of Lu et
+    Source: hybrid fusion of Baltrusaitis et al. 2019, arXiv 1705.09406, section 6.1; the blocks are the co-attention of Lu et
     al. 2019 (ViLBERT), arXiv 1908.02265, figure 2b, normalised first.
 
     Args:

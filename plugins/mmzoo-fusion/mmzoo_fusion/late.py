@@ -14,7 +14,7 @@ class Late(keras.layers.Layer):
     `W mean(x) + b`, the mean over the real tokens, W and b each stream's own. No stream sees another; the
     head combines its decisions. One stream, too, is taken; an absent one stays absent.
 
-    Source: late fusion of Baltrusaitis et al. 2019, arXiv 1705.09406, section 5.1.
+    Source: late fusion of Baltrusaitis et al. 2019, arXiv 1705.09406, section 6.1.
 
     Args:
         dim: Of the tokens that are given.
