@@ -76,7 +76,9 @@ def make_plan(table: Table, processor: type = Number, cache: Any = "auto", on_er
     node = dict(dict(RECIPE.root.items())["inputs"].items())["number"]
     bound = Bound(Component("processor", "number", f"{__name__}:{processor.__name__}", Plugin("p", "1", "m")), {}, node)
     inputs = {"number": Input("number", "text", bound, node)}
-    return SimpleNamespace(dataset=table, inputs=inputs, encoders={}, on_error=on_error, train=SimpleNamespace(cache=cache))
+    return SimpleNamespace(
+        dataset=table, inputs=inputs, encoders={}, on_error=on_error, train=SimpleNamespace(cache=cache, patience=None)
+    )
 
 
 def opened(table: Table, **options: Any) -> Data:

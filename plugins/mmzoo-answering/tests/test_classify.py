@@ -14,8 +14,8 @@ from mmzoo import StreamError
 BATCH, TOKENS, DIM, CLASSES = 3, 4, 5, 7
 
 
-def make_head(vocabulary=CLASSES, shape=(), ids=True, **options):
-    inputs = {"kind": {"shape": list(shape), "dtype": "int32" if ids else "float32", "vocabulary": vocabulary}}
+def make_head(vocabulary=CLASSES, shape=(), **options):
+    inputs = {"kind": {"shape": list(shape), "dtype": "int32", "vocabulary": vocabulary}}
     return Classify(inputs=inputs, target="kind", **options)
 
 
@@ -192,7 +192,7 @@ NAMES, COUNTS = ["no", "yes", "maybe"], [6, 3, 1]
 
 
 def make_weighed(class_weights, shape=()):
-    known = {"shape": list(shape), "dtype": "int32", "vocabulary": 3, "labels": NAMES, "counts": COUNTS}
+    known = {"shape": list(shape), "dtype": "float32" if shape else "int32", "vocabulary": 3, "labels": NAMES, "counts": COUNTS}
     return Classify(inputs={"kind": known}, target="kind", class_weights=class_weights)
 
 
