@@ -6,6 +6,8 @@ import keras
 import keras_hub
 from keras import ops
 
+from mmzoo import make_stream, pool
+
 EPSILON = 1e-6
 """Of the normalisation before attention over time; both papers' and KerasHub's."""
 
@@ -189,10 +191,7 @@ def with_class(there: Any) -> Any:
 
 def mean(values: Any, there: Any) -> Any:
     """Averages `(batch, times, dim)` over the times that are there, `(batch, 1, dim)`; zeros if none is."""
-    if there is None:
-        return ops.mean(values, axis=1, keepdims=True)
-    share = ops.cast(there, values.dtype)[..., None]
-    return ops.sum(values * share, axis=1, keepdims=True) / ops.maximum(ops.sum(share, axis=1, keepdims=True), 1)
+    return pool(make_stream(values, there))[:, None]
 
 
 def drops(rate: float, depth: int, policy: Any) -> list[keras.layers.Dropout]:
