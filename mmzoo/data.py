@@ -112,6 +112,9 @@ class Data:
     readable: dict[str, list[bool]] = field(default_factory=dict)
     _processed: dict[str, tf.data.Dataset] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._graph = tf.function(self._process, autograph=False)  # traced once for all splits: that takes seconds
+
     def adapt(self) -> None:
         """Lets the processors learn from the training split."""
         for name, processor in self.processors.items():
@@ -130,7 +133,7 @@ class Data:
         """Gives the processed examples, unbatched and in order, kept in memory if they fit; faulty ones have a reason."""
         if split not in self._processed:
             chunks = self.raw_batches(split, self._chunk())
-            examples = chunks.map(self._process, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
+            examples = chunks.map(self._graph, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
             self._processed[split] = examples
             if self._fits(split):
                 self._processed[split] = examples.cache()

@@ -4,23 +4,6 @@ from mmzoo import DataError, Positive
 from mmzoo_answering.by_kind import ByKind
 
 
-class Unknown:
-    """Counts the examples none of whose references is known; without a list of what is known it gives nothing."""
-
-    def __init__(self, known: frozenset[str] | None):
-        self.known = known
-        self.unknown = self.count = 0
-
-    def add(self, references: list[str]) -> None:
-        """Takes in the references of an example."""
-        self.unknown += self.known is not None and self.known.isdisjoint(references)
-        self.count += 1
-
-    def result(self) -> dict[str, float]:
-        """Gives `unknown`, a share from 0 to 1; 0 of nothing."""
-        return {} if self.known is None else {"unknown": self.unknown / max(self.count, 1)}
-
-
 class Accuracy:
     """Counts the answers that are one of their references, letter for letter.
 
@@ -38,34 +21,33 @@ class Accuracy:
     less_is_better = ("unknown",)
 
     def __init__(self, *, known: frozenset[str] | None = None):
-        self.scores, self.unknown = ByKind(), Unknown(known)
+        self.scores, self.known = ByKind(), known
+        self.unknown = self.count = 0
 
     def update(self, answer: str, references: list[str], kind: list[str] | None = None) -> None:
         """Takes in an answer, its references and the kinds of question that it answers."""
         self.scores.add(answer in references, kind)
-        self.unknown.add(references)
+        self.unknown += self.known is not None and self.known.isdisjoint(references)
+        self.count += 1
 
     def result(self) -> dict[str, float]:
         """Gives `accuracy` with its bounds, over all and by kind, and `unknown` of a classifier."""
-        return self.scores.result("accuracy") | self.unknown.result()
+        unknown = {} if self.known is None else {"unknown": self.unknown / max(self.count, 1)}
+        return self.scores.result("accuracy") | unknown
 
 
 class TopAccuracy:
     """Counts the examples of which a reference is among the best answers, letter for letter.
 
-    `top_5`, if `top` is 5, is the share of such examples, from 0 to 1; bounds, kinds and `unknown` are as those of
-    `accuracy`. Nothing answered gives 0.
+    `top_5`, if `top` is 5, is the share of such examples, from 0 to 1; bounds and kinds are as those of `accuracy`. Nothing
+    answered gives 0.
 
     Args:
-        known: The labels of a classifier.
         top: How many answers, best first, count; at least so many must be answered.
     """
 
-    less_is_better = ("unknown",)
-
-    def __init__(self, *, known: frozenset[str] | None = None, top: Positive = 5):
-        self.top = top
-        self.scores, self.unknown = ByKind(), Unknown(known)
+    def __init__(self, *, top: Positive = 5):
+        self.scores, self.top = ByKind(), top
 
     def update(self, label: list[str], references: list[str], kind: list[str] | None = None) -> None:
         """Takes in the answers, best first, their references and the kinds of question that they answer.
@@ -77,8 +59,7 @@ class TopAccuracy:
             advice = f"Give the head `top: {self.top}`, or, if there are no more labels, the metric `top: {len(label)}`."
             raise DataError(f"the metric 'top_accuracy' looks at {self.top} answers, the model gives {len(label)}. {advice}")
         self.scores.add(any(one in references for one in label[: self.top]), kind)
-        self.unknown.add(references)
 
     def result(self) -> dict[str, float]:
-        """Gives `top_5`, if `top` is 5, with its bounds, over all and by kind, and `unknown` of a classifier."""
-        return self.scores.result(f"top_{self.top}") | self.unknown.result()
+        """Gives `top_5`, if `top` is 5, with its bounds, over all and by kind."""
+        return self.scores.result(f"top_{self.top}")
