@@ -89,7 +89,16 @@ class Image(Processor):
             return lambda: tf.map_fn(one, data, fn_output_signature=read)
 
         # The branches that a picture does not take cost it as much time as a small one takes to decode.
-        return tf.cond(tf.reduce_all(_starts(data, JPEG)), each(self._read_jpeg), each(self._read))
+        jpegs = tf.reduce_all(_starts(data, JPEG))
+        ready = tf.cond(jpegs, lambda: self._is_ready(data[0]), lambda: tf.constant(False))
+        return tf.case([(ready, each(self._read_ready)), (jpegs, each(self._read_jpeg))], default=each(self._read))
+
+    def _is_ready(self, jpeg: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_all(tf.io.extract_jpeg_shape(jpeg)[:2] == self.size)
+
+    def _read_ready(self, data: tf.Tensor) -> tf.Tensor:
+        """Decodes a JPEG that has the size already; fails if it has not."""
+        return tf.ensure_shape(_jpeg(tf.where(self._is_ready(data), data, "")), [self.size, self.size, 3]), ""
 
     def _read(self, data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         png, jpeg, bmp = _starts(data, b"\x89PNG"), _starts(data, JPEG), _starts(data, b"BM")

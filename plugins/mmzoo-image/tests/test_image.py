@@ -249,6 +249,14 @@ def test_among_many_pictures_those_that_fail_take_no_other_with_them():
         np.testing.assert_array_equal(features[row], alone[row % 6])
 
 
+def test_among_many_jpegs_that_need_no_resizing_those_that_do_are_resized():
+    other = save(Pillow.fromarray(scene(56, 48)), "JPEG")
+    features, fault, _ = reader(40)(tf.constant([JPEG, other, JPEG, JPEG] * 64))
+    assert not any(fault.numpy())
+    for row, data in enumerate([JPEG, other, JPEG, JPEG] * 64):
+        np.testing.assert_array_equal(features[row], pixels(data, size=40))
+
+
 def test_the_same_eagerly_in_a_pipeline_and_in_a_function():
     image = Image(size=24)
     raw = [PNG, JPEG, b"x", save(RGB, "GIF"), b"", save(GRAY, "BMP")]
