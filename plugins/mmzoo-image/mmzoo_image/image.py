@@ -64,18 +64,21 @@ class Image(Processor):
         """
         sound, count = fault == "", tf.size(raw, out_type=tf.int64)
         together = tf.clip_by_value(count // PARTS, 1, TOGETHER)
-        rows, pixels, faults = self._decoded(raw, tf.where(sound)[:, 0], together)
+        read = tf.function(self._read_all, autograph=False)  # traced once for both
+        rows, pixels, faults = self._decoded(read, raw, tf.where(sound)[:, 0], together)
         left = (together > 1) & tf.tensor_scatter_nd_update(sound, rows[:, None], tf.zeros_like(rows, tf.bool))
-        alone = self._decoded(raw, tf.where(left)[:, 0], tf.constant(1, tf.int64))
+        alone = self._decoded(read, raw, tf.where(left)[:, 0], tf.constant(1, tf.int64))
         return tf.concat([rows, alone[0]], 0), tf.concat([pixels, alone[1]], 0), tf.concat([faults, alone[2]], 0)
 
-    def _decoded(self, raw: tf.Tensor, rows: tf.Tensor, together: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _decoded(
+        self, read: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]], raw: tf.Tensor, rows: tf.Tensor, together: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Decodes the pictures of these rows, so many together; leaves out all of those among which one fails.
 
         A decoder's error cannot be caught in a graph, but a tf.data pipeline inside the graph can leave its element out.
         """
         parts = tf.data.Dataset.from_tensor_slices((rows, tf.gather(raw, rows))).batch(together)
-        pictures = parts.map(lambda rows, data: (rows, *self._read_all(data)), num_parallel_calls=tf.data.AUTOTUNE)
+        pictures = parts.map(lambda rows, data: (rows, *read(data)), num_parallel_calls=tf.data.AUTOTUNE)
         # A batch is never empty, so one row that stands for none is added and taken away again.
         none = (tf.constant(-1, tf.int64), tf.zeros([self.size, self.size, 3], tf.uint8), "")
         pictures = pictures.ignore_errors().unbatch().concatenate(tf.data.Dataset.from_tensors(none))
@@ -96,23 +99,26 @@ class Image(Processor):
     def _is_ready(self, jpeg: tf.Tensor) -> tf.Tensor:
         return tf.reduce_all(tf.io.extract_jpeg_shape(jpeg)[:2] == self.size)
 
-    def _read_ready(self, data: tf.Tensor) -> tf.Tensor:
+    def _read_ready(self, data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Decodes a JPEG that has the size already; fails if it has not."""
-        return tf.ensure_shape(_jpeg(tf.where(self._is_ready(data), data, "")), [self.size, self.size, 3]), ""
-
-    def _read(self, data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        png, jpeg, bmp = _starts(data, b"\x89PNG"), _starts(data, JPEG), _starts(data, b"BM")
-        kinds = [
-            (jpeg, lambda: self._read_jpeg(data)),
-            (png, lambda: (self._square(_png(data)), "")),
-            (bmp, lambda: (self._square(_bmp(data)), "")),
-        ]
-        return tf.case(kinds, default=lambda: (self._square(tf.io.decode_image(data, channels=3, expand_animations=False)), ""))
+        picture = _jpeg(tf.where(self._is_ready(data), data, ""))
+        return tf.ensure_shape(picture, [self.size, self.size, 3]), tf.constant("")
 
     def _read_jpeg(self, data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        large = _jpeg_area(data) > LIMIT
-        picture = tf.cond(large, lambda: tf.fill([1, 1, 3], tf.constant(255, tf.uint8)), lambda: _jpeg(data))
-        return self._square(picture), tf.where(large, TOO_LARGE, "")
+        picture, fault = _jpeg_in_limits(data)
+        return self._square(picture), fault
+
+    def _read(self, data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def sound(read: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[], tuple[tf.Tensor, tf.Tensor]]:
+            return lambda: (tf.cast(read(data), tf.float32), tf.constant(""))
+
+        def jpeg() -> tuple[tf.Tensor, tf.Tensor]:
+            picture, fault = _jpeg_in_limits(data)
+            return tf.cast(picture, tf.float32), fault
+
+        kinds = [(_starts(data, JPEG), jpeg), (_starts(data, b"\x89PNG"), sound(_png)), (_starts(data, b"BM"), sound(_bmp))]
+        picture, fault = tf.case(kinds, default=sound(_gif))
+        return self._square(picture), fault
 
     def _square(self, picture: tf.Tensor) -> tf.Tensor:
         """Fits a picture `(height, width, 3)`, 0 to 255, into the square, and rounds."""
@@ -152,8 +158,15 @@ def _jpeg(data: tf.Tensor) -> tf.Tensor:
     return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
 
 
-def _jpeg_area(data: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_prod(tf.cast(tf.io.extract_jpeg_shape(data)[:2], tf.int64))
+def _jpeg_in_limits(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decodes a JPEG, or gives a white pixel and what is wrong with it."""
+    large = tf.reduce_prod(tf.cast(tf.io.extract_jpeg_shape(data)[:2], tf.int64)) > LIMIT
+    picture = tf.cond(large, lambda: tf.fill([1, 1, 3], tf.constant(255, tf.uint8)), lambda: _jpeg(data))
+    return picture, tf.where(large, TOO_LARGE, "")
+
+
+def _gif(data: tf.Tensor) -> tf.Tensor:
+    return tf.io.decode_image(data, channels=3, expand_animations=False)
 
 
 def _bmp(data: tf.Tensor) -> tf.Tensor:
