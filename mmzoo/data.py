@@ -271,8 +271,8 @@ class Data:
 
     def references(self, split: str, name: str) -> Iterator[list[Any]]:
         """Iterates over the raw values of an input, a list for each example; text is decoded."""
-        for value in self.raw[split].map(lambda example: example[name]):
-            yield plain_values(value)
+        for batch in self.raw[split].map(lambda example: example[name]).ragged_batch(CHUNK):
+            yield from plain_rows(batch)
 
 
 def one_each(values: Any, rank: int) -> tf.Tensor:
@@ -288,9 +288,14 @@ def one_each(values: Any, rank: int) -> tf.Tensor:
     return values.to_tensor() if isinstance(values, tf.RaggedTensor) else values
 
 
-def plain_values(value: tf.Tensor) -> list[Any]:
-    """Gives one or several raw values as a list; strings that are UTF-8 text become text."""
-    values = value.numpy()
+def plain_rows(batch: Any) -> list[list[Any]]:
+    """Gives a batch of raw values, dense or ragged, as `plain_values` gives each."""
+    return [plain_values(row) for row in batch.numpy()]
+
+
+def plain_values(value: Any) -> list[Any]:
+    """Gives one or several raw values, a tensor or an array, as a list; strings that are UTF-8 text become text."""
+    values = value.numpy() if isinstance(value, tf.Tensor) else value
     values = values.tolist() if getattr(values, "shape", ()) else [values]
     return list(map(as_text, values))
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmzoo import baselines
-from mmzoo.data import Data, one_each, plain_values
+from mmzoo.data import Data, one_each, plain_rows
 from mmzoo.dataset import ROW
 from mmzoo.errors import RecipeError, RunError, suggest
 from mmzoo.options import supplied_of, tensors_of
@@ -206,9 +206,10 @@ def _batch(
     shown = served.gallery.shows if signature.gallery and served.gallery else ()
     kept = {name for name, one in data.processors.items() if name not in signature.inputs and not one.from_file}
     texts = [name for name in data.processors if name in {*scoring.named, *kept, *shown}]
-    for index, (answer, *others) in enumerate(zip(answers, *more, strict=True)):
-        references = {name: plain_values(batch[name][index]) for name in texts}
-        row = {"row": batch[ROW][index].numpy().decode(), "references": references, "answers": {"model": answer}}
+    said = {name: plain_rows(batch[name]) for name in texts}
+    for index, (source, answer, *others) in enumerate(zip(batch[ROW].numpy(), answers, *more, strict=True)):
+        references = {name: rows[index] for name, rows in said.items()}
+        row = {"row": source.decode(), "references": references, "answers": {"model": answer}}
         embedded = {output: other[output] for other in others for output in scoring.wanted if output in other}
         yield _Asked(row, _found(row, "model", signature.answers) | embedded)
 
