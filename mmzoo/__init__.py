@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mmzoo.build import build, check  # at once, so that the name is the function's and not the module's
-from mmzoo.dataset import FAULT, ROW, SPLITS, Card, Dataset
+from mmzoo.dataset import FAULT, ROW, SPLITS, Card, Dataset, natural
 from mmzoo.errors import DataError, MmzooError, PluginError, StreamError, reason_of, suggest
 from mmzoo.hookspecs import hookimpl
 from mmzoo.model import load
@@ -112,6 +112,7 @@ __all__ = [
     "interval",
     "load",
     "make_stream",
+    "natural",
     "only_stream",
     "pick_stream",
     "plain_products",

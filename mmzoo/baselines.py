@@ -11,7 +11,7 @@ import tensorflow as tf
 from mmzoo.data import Data, most_common
 from mmzoo.progress import Screen
 from mmzoo.serving import Served
-from mmzoo.streams import PAD
+from mmzoo.streams import PAD, mask_of
 
 Found = Mapping[str, Any]
 """What is answered for an example, by the name of the output."""
@@ -45,7 +45,8 @@ def answers(served: Served, data: Data, split: str, screen: Screen) -> dict[str,
         most_frequent = found["most_frequent"][0][output]
         found["_".join(texts) + "_only"] = [{output: said.get(same, most_frequent)} for same in alike.own]
     if (dense := _dense_input(data, signature.inputs)) is not None:
-        clips = len(data.processors[dense].features["shape"]) == 4
+        features = data.processors[dense].features
+        clips = features.get("mask") == features["shape"][:1]
         parts = {"single_frame": _middle, "nearest": _whole} if clips else {"nearest": _whole}
         near = zip(*_nearest(data, dense, split, screen, [*parts.values()], alike), strict=True)
         for name, indices in zip(parts, near, strict=True):
@@ -128,12 +129,14 @@ def _dense_input(data: Data, inputs: Iterable[str]) -> str | None:
     return dense[0] if len(dense) == 1 and len(data.processors[dense[0]].features["shape"]) >= 2 else None
 
 
-def _whole(features: np.ndarray) -> np.ndarray:
+def _whole(features: np.ndarray, _: np.ndarray) -> np.ndarray:
     return features
 
 
-def _middle(clips: np.ndarray) -> np.ndarray:
-    return clips[:, clips.shape[1] // 2]
+def _middle(clips: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """Takes of each clip the middle one of the frames that are there, `(batch, time)`."""
+    rows = np.arange(len(clips))
+    return clips[rows, np.argsort(~there, axis=1, kind="stable")[rows, there.sum(axis=1) // 2]]
 
 
 def _nearest(
@@ -141,7 +144,7 @@ def _nearest(
     name: str,
     split: str,
     screen: Screen,
-    parts: Sequence[Callable[[np.ndarray], np.ndarray]],
+    parts: Sequence[Callable[[np.ndarray, np.ndarray], np.ndarray]],
     alike: _Alike | None = None,
 ) -> Iterator[tuple[int, ...]]:
     """Finds, for each example, the training example whose features are nearest (Euclidean), among as many as fit, by each part.
@@ -151,7 +154,7 @@ def _nearest(
         name: Whose features.
         split: Which examples.
         screen: Where progress goes.
-        parts: What is compared of the features of a batch.
+        parts: What is compared of the features of a batch and their mask.
         alike: Look among those with the same text, if there are any.
     """
     step = _step(data, name)
@@ -159,8 +162,8 @@ def _nearest(
         screen.say(f"evaluate  the nearest example is looked for among {-(-data.sizes['train'] // step):,} of 'train'")
 
     def read(examples: tf.data.Dataset) -> Iterator[list[np.ndarray]]:
-        for batch in examples.map(lambda example: example[name]).batch(256).as_numpy_iterator():
-            yield [_flat(part(batch)) for part in parts]
+        for batch in examples.map(lambda example: (example[name], example[mask_of(name)])).batch(256).as_numpy_iterator():
+            yield [_flat(part(*batch)) for part in parts]
 
     # Those with the same text stand side by side, so that an example is compared with no others.
     texts = np.zeros(-(-data.sizes["train"] // step), int) if alike is None else alike.train[::step]

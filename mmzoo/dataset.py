@@ -1,8 +1,9 @@
 """What a data set is: options -> splits of raw fields, and a card. The contract alone; light."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -58,3 +59,9 @@ class Dataset(Protocol):
 
         A field is a scalar (encoded bytes, a UTF-8 string, a number) or a list of them, `(values,)`.
         """
+
+
+def natural(name: str) -> tuple[list[Any], str]:
+    """Gives the key that sorts names of files as people count, `2.jpg` before `10.jpg`: the order of the frames in a folder."""
+    parts = re.split(r"([0-9]+)", name)  # text and digits take turns, so that equal places hold one type
+    return [int(part) if place % 2 else part.lower() for place, part in enumerate(parts)], name

@@ -34,16 +34,17 @@ class Model:
 
         Args:
             signature: Which one; the default one if not given.
-            raw: For each of its inputs a list of encoded bytes or strings. One that is encoded, and not among those that the
-                signature needs, may be left out if another such is there.
+            raw: For each of its inputs a list of encoded bytes or strings; of lists of them, which may differ in length, for an
+                input such as the frames of a clip. One that is encoded, and not among those that the signature needs, may be
+                left out if another such is there.
 
         Returns:
             Output name -> array whose first axis is the batch.
 
         Raises:
-            MmzooError: There is no such signature, or it takes other inputs.
+            MmzooError: There is no such signature; it takes other inputs, or of another form; they differ in number.
         """
-        from mmzoo.predict import filled, lacking
+        from mmzoo.predict import filled, lacking, padded, same_count
 
         name, known = signature or self.served.default, self.served.answers
         if name not in known:
@@ -54,7 +55,9 @@ class Model:
         if missing := lacking(raw, asked.inputs, self.plan.encoders.keys() - {*asked.needs, *asked.reads}):
             raise MmzooError(f"the signature '{name}' needs {', '.join(missing)}, received {found}.")
         specs = dict(zip(asked.inputs, self.served.specs(name), strict=True))
-        return self.served.ask(name, *filled(raw, specs).values())
+        given = {one: padded(one, values, specs[one]) for one, values in raw.items()}
+        same_count(given)
+        return self.served.ask(name, *filled(given, specs).values())
 
     def open_data(self, screen: "Screen") -> "Data":
         """Reads the run's data, from where the build read it, through the run's own processors.

@@ -1,6 +1,5 @@
 """Run, raw values -> answers of its exported model: what a server would answer. Assembles no task."""
 
-import re
 import shlex
 from base64 import b64encode
 from collections.abc import Collection, Container, Iterable, Mapping, Sized
@@ -13,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmzoo.catalog import Catalog
+from mmzoo.dataset import natural
 from mmzoo.errors import MmzooError, RunError, suggest
 from mmzoo.plugins import discover
 from mmzoo.processing import as_text
@@ -76,11 +76,7 @@ class Exported:
         who = "the exported model" if name == DEFAULT else f"the signature '{name}'"
         _check(values, specs, who, self.encoded)
         examples = {one: self._examples(one, spec, values[one]) for one, spec in specs.items() if one in values}
-        counts = {one: len(typed) for one, (typed, _) in examples.items()}
-        if len(set(counts.values())) != 1:
-            found = ", ".join(f"--{one} has {count}" for one, count in counts.items())
-            raise MmzooError(f"expected as many values after each input, received others: {found}.")
-        count = next(iter(counts.values()))
+        count = same_count({f"--{one}": typed for one, (typed, _) in examples.items()})
         raw = filled({one: tensor for one, (_, tensor) in examples.items()}, specs)
         outputs = tf.saved_model.load(str(self.folder)).signatures[name](**raw)
         read = {output: value.numpy() for output, value in sorted(outputs.items())}
@@ -98,10 +94,9 @@ class Exported:
     def _examples(self, name: str, spec: tf.TensorSpec, groups: list[list[str]]) -> tuple[list[Any], tf.Tensor]:
         """Gives what was typed and what the model is asked, an entry for each example."""
         groups = [self._opened(name, group) for group in groups] if name in self.files and spec.shape.rank == 2 else groups
+        typed = groups if spec.shape.rank == 2 else [one for group in groups for one in group]
         read = [[self._read(name, value, spec.dtype) for value in group] for group in groups]
-        if spec.shape.rank == 1:
-            return list(chain(*groups)), tf.constant(list(chain(*read)), spec.dtype)
-        return groups, tf.ragged.constant(read, spec.dtype).to_tensor()
+        return typed, padded(name, read if spec.shape.rank == 2 else list(chain(*read)), spec)
 
     def _opened(self, name: str, group: list[str]) -> list[str]:
         """Puts a folder's files in the place of the folder."""
@@ -121,7 +116,7 @@ class Exported:
             found = [path for path in Path(value).iterdir() if path.is_file() and not path.name.startswith(".")]
         except OSError as error:
             raise MmzooError(f"--{name} {value}: the folder cannot be read: {error.strerror}.") from error
-        return sorted(map(str, found), key=_numbered)
+        return sorted(map(str, found), key=natural)
 
     def _check_there(self, name: str, value: str, otherwise: str, found: Sized) -> None:
         """Holds that what a person gives is there: the model takes what is empty as absent."""
@@ -158,6 +153,43 @@ def lacking(given: Container[str], inputs: Collection[str], spared: Container[st
     return [name for name in inputs if name not in given and not (another and name in spared)]
 
 
+def padded(name: str, values: Any, spec: tf.TensorSpec) -> tf.Tensor:
+    """Makes a tensor of raw values; lists of unequal length are filled up with empty values.
+
+    Args:
+        name: The input.
+        values: Of a batch, such as a list of encoded bytes for each example.
+        spec: Batched.
+
+    Raises:
+        MmzooError: They are not what `spec` says.
+    """
+    try:
+        if spec.shape.rank > 1 and isinstance(values, list | tuple):
+            return tf.ragged.constant(values, spec.dtype, ragged_rank=spec.shape.rank - 1).to_tensor()
+        made = tf.convert_to_tensor(values, spec.dtype)
+        if made.shape.is_compatible_with(spec.shape):
+            return made
+        received = f"received {made.shape}"
+    except (ValueError, TypeError) as error:
+        received = str(error)
+    what = "a list of lists" if spec.shape.rank > 1 else "a list"
+    raise MmzooError(f"{name}: expected {what} of {spec.dtype.name}, one for each example: {received}.")
+
+
+def same_count(examples: Mapping[str, Sized]) -> int:
+    """Counts the examples, of which each input must have as many.
+
+    Raises:
+        MmzooError: They differ in number.
+    """
+    counts = {name: len(values) for name, values in examples.items()}
+    if len(set(counts.values())) != 1:
+        found = ", ".join(f"{name} has {count}" for name, count in counts.items())
+        raise MmzooError(f"expected as many values of each input, received others: {found}.")
+    return next(iter(counts.values()))
+
+
 def filled(given: Mapping[str, Any], specs: Mapping[str, tf.TensorSpec]) -> dict[str, Any]:
     """Puts empty values in the place of the inputs that are left out; gives all, in the order of the signature.
 
@@ -170,16 +202,22 @@ def filled(given: Mapping[str, Any], specs: Mapping[str, tf.TensorSpec]) -> dict
     return {name: given[name] if name in given else tf.zeros(shapes[name], spec.dtype) for name, spec in specs.items()}
 
 
-def command(run: Run, inputs: Iterable[str], files: Container[str]) -> str:
+def command(run: Run, specs: Mapping[str, tf.TensorSpec], files: Container[str]) -> str:
     """Words the command that asks a run's exported model.
 
     Args:
         run: Exported, or about to be.
-        inputs: Of the signature.
-        files: Those of them whose values are files; the others are typed.
+        specs: Of the signature, by input, batched.
+        files: The inputs whose values are files; the others are typed.
     """
-    asked = " ".join(f"--{name} {'FILE' if name in files else 'TEXT'}" for name in inputs)
+    asked = " ".join(f"--{name} {_asked_for(spec, name in files)}" for name, spec in specs.items())
     return f"{shlex.join(['mmzoo', 'predict', str(run.folder)])} {asked}"
+
+
+def _asked_for(spec: tf.TensorSpec, file: bool) -> str:
+    if file:
+        return "FILE" if spec.shape.rank == 1 else "FOLDER"
+    return "TEXT" if spec.dtype == tf.string else "NUMBER"
 
 
 def typed(words: Iterable[str]) -> Values:
@@ -248,11 +286,6 @@ def _pictures(file: str) -> int:
         return len(tf.io.decode_gif(content)) if content.startswith(b"GIF8") else 1
     except (OSError, tf.errors.OpError):  # the model says what it makes of the file
         return 1
-
-
-def _numbered(name: str) -> list[tuple[bool, int, str]]:
-    """Makes what sorts `frame10` behind `frame9`."""
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part.lower()) for part in re.split(r"(\d+)", name)]
 
 
 def _check(values: Values, specs: Mapping[str, Any], who: str, encoded: Container[str]) -> None:

@@ -213,7 +213,7 @@ def _tensor(name: str, spec: Any) -> tuple[str, str, str]:
 
 def _predict(run: Run, served: Served) -> str:
     files = [name for name, processor in served.processors.items() if processor.from_file]
-    return command(run, served.answers[served.default].inputs, files)
+    return command(run, {spec.name: spec for spec in served.specs(served.default)}, files)
 
 
 def _body(served: Served) -> str:

@@ -400,7 +400,7 @@ def test_an_array_is_printed_by_its_shape():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--text a b --factor 1", "expected as many values after each input, received others: --factor has 1, --text has 2."),
+        ("--text a b --factor 1", "expected as many values of each input, received others: --factor has 1, --text has 2."),
         ("--text a --factor one", "--factor one: expected a number (float32)."),
         ("--factor 1", "the exported model needs --text, each with one or more values after it."),
     ],

@@ -10,6 +10,7 @@ from keras import ops
 
 from mmzoo import Features, MmzooError, Processed, Processor, Signature, fine
 from mmzoo.model import Model
+from mmzoo.predict import padded
 from mmzoo.serving import Served
 
 LETTERS = np.array(["", "a", "b", "c"])
@@ -147,6 +148,36 @@ def test_a_model_takes_an_input_that_is_left_out_as_absent():
     for asked, needed in (("first", "second"), ("second", "first")):
         with pytest.raises(MmzooError, match=f"^the signature 'needing' needs {needed}, received {asked}\\.$"):
             model.predict("needing", **{asked: ["1"]})
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"first": "1"}, "first: expected a list of string, one for each example: received ()."),
+        ({"first": [1]}, "first: expected a list of string, one for each example: *"),
+        ({"first": [["1"]]}, "first: expected a list of string, one for each example: received (1, 1)."),
+        (
+            {"first": ["1"], "second": ["1", "2"]},
+            "expected as many values of each input, received others: first has 1, second has 2.",
+        ),
+    ],
+)
+def test_what_a_model_cannot_take_is_said(asked, message):
+    both = Signature(lambda streams: {"first": streams["first"]}, inputs=("first", "second"))
+    model = Model(SimpleNamespace(encoders={"first": None, "second": None}), None, None, served_by(both=both))
+    with pytest.raises(MmzooError) as raised:
+        model.predict(**asked)
+    start, star, _ = message.partition("*")
+    assert str(raised.value).startswith(start) if star else str(raised.value) == message
+
+
+def test_lists_of_unequal_length_are_filled_up_with_what_is_empty():
+    spec = tf.TensorSpec((None, None), tf.string)
+    made = padded("words", [["a"], ["b", "c"], []], spec)
+    assert made.numpy().tolist() == [[b"a", b""], [b"b", b"c"], [b"", b""]]
+    for wrong in (["a", "b"], "a", [["a"], [["b"]]]):
+        with pytest.raises(MmzooError, match=r"^words: expected a list of lists of string, one for each example: ."):
+            padded("words", wrong, spec)
 
 
 def test_a_task_is_told_what_is_there():

@@ -92,6 +92,13 @@ class Reversed(Share):
         return {"share": 1 - super().result()["share"]}
 
 
+class Constant(Share):
+    """Finds everything right."""
+
+    def result(self) -> dict[str, float]:
+        return {"share": 1.0}
+
+
 class Unsafe(Share):
     """Divides by the number of examples."""
 
@@ -140,6 +147,7 @@ METRIC = MetricCase("broken", [{"answer": "a", "references": ["a"]}], [{"answer"
             Reversed,
             "'share' is 0 for right answers and 1 for wrong ones. Name it in the class's `less_is_better` if it should fall.",
         ),
+        ("order", Constant, "right answers and wrong ones score the same, {'share': 1.0}."),
         ("empty", Unsafe, "it raises ZeroDivisionError: division by zero"),
         ("empty", Undefined, "'share' is nan without examples. Choose a number, such as 0."),
         ("result", Consuming, "result gives {'share': 1.0} and, asked again, {'share': 0.0}."),

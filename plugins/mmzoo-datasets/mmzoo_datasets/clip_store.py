@@ -62,8 +62,15 @@ class ClipStore:
         return Clip(files, str(self.folder / f"{name}.clip"))
 
     def lacking(self, clips: Clips) -> Clips:
-        """Gives the clips whose frames are not kept yet."""
-        return {key: clip for key, clip in clips.items() if clip.kept and not Path(clip.kept).exists()}
+        """Gives the clips whose frames are not kept yet.
+
+        Raises:
+            DataError: The folder in which they are kept cannot be looked into.
+        """
+        try:
+            return {key: clip for key, clip in clips.items() if clip.kept and not Path(clip.kept).exists()}
+        except OSError as error:
+            raise self._failed(error) from error
 
     def keep(self, clips: Clips) -> Clips:
         """Decodes clips and keeps their frames, or what is wrong with a clip; shows how many are done and the time left.
@@ -80,9 +87,12 @@ class ClipStore:
             done = Screen().track(pool.map(self._keep, clips.values()), "decode clips", len(clips))
             return dict(zip(clips, done, strict=True))
         except OSError as error:
-            raise DataError(f"the frames cannot be kept in {self.folder}: {error.strerror or error}.") from error
+            raise self._failed(error) from error
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def _failed(self, error: OSError) -> DataError:
+        return DataError(f"the frames cannot be kept in {self.folder}: {error.strerror or error}.")
 
     def _keep(self, clip: Clip) -> Clip:
         try:

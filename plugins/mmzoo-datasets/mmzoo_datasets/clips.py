@@ -1,7 +1,6 @@
 """A clip -> some of its frames as encoded pictures: of a video, an animation, a folder. Light: no TensorFlow."""
 
 import io
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from mmzoo import DataError
+from mmzoo import DataError, natural
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 """Suffixes of the files that are frames, in a folder."""
@@ -51,7 +50,7 @@ def find_frames(paths: Sequence[Path], frames: int) -> list[Path]:
             names = [one.name for one in path.iterdir() if one.suffix.lower() in PICTURES and not one.name.startswith(".")]
             if not names:
                 raise ClipError(f"the folder {path} holds no picture ({', '.join(PICTURES)})")
-            found += [path / name for name in sorted(names, key=_natural)]
+            found += [path / name for name in sorted(names, key=natural)]
         else:
             found.append(path)
     return [found[place] for place in spread(len(found), frames)]
@@ -87,12 +86,6 @@ def read_frames(files: Sequence[Path], frames: int, side: int) -> list[bytes]:
 def spread(count: int, most: int) -> list[int]:
     """Chooses places, of each of `most` equal segments the middle: `floor((2 i + 1) count / (2 most))`; all of fewer."""
     return [(2 * number + 1) * count // (2 * most) for number in range(most)] if count > most else list(range(count))
-
-
-def _natural(name: str) -> tuple[list[Any], str]:
-    """Orders `2.jpg` before `10.jpg`; text and digits take turns, so that equal places hold one type."""
-    parts = re.split(r"([0-9]+)", name)
-    return [int(part) if place % 2 else part.lower() for place, part in enumerate(parts)], name
 
 
 def _read_picture(file: Path, side: int) -> bytes:

@@ -145,11 +145,13 @@ def test_frames_that_are_gone_are_a_fault(tmp_path):
     assert [row[FAULT].decode() for row in read(data)] == [what]
 
 
-def test_frames_that_cannot_be_kept(tmp_path):
+@pytest.mark.parametrize(("name", "reason"), [("file", "File exists"), ("x" * 300, "File name too long")])
+def test_frames_that_cannot_be_kept(tmp_path, name, reason):
     gif(tmp_path / "a.gif", 2)
     (tmp_path / "file").touch()
-    data = opened(table_of(tmp_path, "a.gif,one"), frames_dir=str(tmp_path / "file"))
-    with pytest.raises(DataError, match=f"^the frames cannot be kept in {tmp_path / 'file'}: File exists.$"):
+    data = opened(table_of(tmp_path, "a.gif,one"), frames_dir=str(tmp_path / name))
+    assert data.card.needs in ("", f"decodes 1 clips and keeps their frames in {tmp_path / name}")
+    with pytest.raises(DataError, match=f"^the frames cannot be kept in {tmp_path / name}: {reason}.$"):
         data.prepare()
 
 

@@ -271,6 +271,11 @@ def test_table_that_cannot_be_opened(tmp_path, name, reason):
         Files(table=str(tmp_path / name))
 
 
+def test_the_folder_of_a_user_that_there_is_not():
+    with pytest.raises(DataError, match=r"^~nobody-of-that-name/t\.csv: there is no such folder of a user: "):
+        Files(table="~nobody-of-that-name/t.csv")
+
+
 def test_relative_table_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=rf"^the table no.csv cannot .*\nThe path starts in the current folder, {tmp_path}\.$"):

@@ -87,14 +87,14 @@ def gated(fusion, example):
 
 
 def cross_attention(fusion, example):
-    given = projected(fusion, example)
-    if fusion.asks not in given:
+    given, asks = projected(fusion, example), fusion.query or "video"  # the first stream
+    if asks not in given:
         return given
-    x = given[fusion.asks]
-    others = [one for name, one in given.items() if name != fusion.asks]
+    x = given[asks]
+    others = [one for name, one in given.items() if name != asks]
     for block in fusion.blocks:
         x = cross_block(block, x, np.concatenate(others) if others else [])
-    return given | {fusion.asks: norm(fusion.norm, x)}
+    return given | {asks: norm(fusion.norm, x)}
 
 
 def hybrid(fusion, example):

@@ -21,9 +21,10 @@ class GivenFeatures(keras.layers.Layer):
 
     def __init__(self, *, features: Features, dim: Positive = 256, dropout: Rate = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
-        if features["vocabulary"] is not None or len(features["shape"]) not in (1, 2):
+        shape = features["shape"]
+        if features["vocabulary"] is not None or len(shape) not in (1, 2) or features.get("mask", []) != shape[:-1]:
             raise StreamError(
-                f"features takes vectors, one or several, received {features['shape']} {features['dtype']}. "
+                f"features takes vectors, one or several with their mask, received {shape} {features['dtype']}. "
                 "Read them by `vectors`, or take an encoder of what the input holds."
             )
         self.dropout = keras.layers.Dropout(dropout)

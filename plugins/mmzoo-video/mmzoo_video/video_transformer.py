@@ -75,10 +75,13 @@ class VideoTransformer(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if len(features["shape"]) != 4:
-            raise StreamError(f"video_transformer takes frames, received features {features['shape']}. Read them by `frames`.")
+        given = features["shape"]
+        if len(given) != 4 or features.get("mask") != given[:1]:
+            raise StreamError(
+                f"video_transformer takes frames and their mask, received features {given}. Read them by `frames`."
+            )
         self.tubelet, self.tokens = tubelet, tokens
-        time, *frame = features["shape"]
+        time, *frame = given
         image, self.scale, self.kept = None, SIGNED, kept
         vit: dict[str, Any] = {
             "patch_size": patch,

@@ -96,6 +96,6 @@ def test_features_that_are_no_vectors_are_refused(known):
     with pytest.raises(StreamError) as error:
         GivenFeatures(features=known)
     assert str(error.value) == (
-        f"features takes vectors, one or several, received {known['shape']} {known['dtype']}. "
+        f"features takes vectors, one or several with their mask, received {known['shape']} {known['dtype']}. "
         "Read them by `vectors`, or take an encoder of what the input holds."
     )
