@@ -13,6 +13,7 @@ from mmzoo import make_stream
 from mmzoo.testing import EncoderCase, FusionCase, check, features, properties
 
 IDS = features(6, dtype="int32", vocabulary=11)
+FRAMES = {**features(3, 2), "mask": [3]}
 STREAMS = {"image": (5, 4), "text": (6, 4)}
 
 
@@ -264,6 +265,44 @@ def test_broken_padding():
         said(EncoderCase("broken", IDS), "mask", encoder=AllReal)
         == "the mask says that padding is real; it must be ids != PAD."
     )
+
+
+class Gaps(keras.layers.Layer):
+    """Averages over missing frames too."""
+
+    def __init__(self, *, features: Any, **kwargs: Any):
+        super().__init__(**kwargs)
+
+    def call(self, frames: Any, there: Any = None) -> Any:
+        return make_stream(ops.mean(frames, axis=1))
+
+
+class Unsafe(Gaps):
+    """Divides by the number of frames that are there."""
+
+    def call(self, frames: Any, there: Any = None) -> Any:
+        there = ops.ones(frames.shape[:2], "bool") if there is None else there
+        known = ops.where(there[..., None], frames, 0.0)
+        return make_stream(ops.sum(known, axis=1) / ops.sum(ops.cast(there, "float32"), axis=1, keepdims=True))
+
+
+class Untold(Gaps):
+    """Is not told which frames are there."""
+
+    def call(self, frames: Any) -> Any:
+        return make_stream(frames)
+
+
+@pytest.mark.parametrize(
+    ("component", "text"),
+    [
+        (Gaps, "'tokens' depends on what stands in the place of a missing part. Put zeros there, and mask it."),
+        (Unsafe, "'tokens' is not finite for an example of which nothing is there. Divide by at least 1."),
+        (Untold, "its call takes no `there`, which says what is missing."),
+    ],
+)
+def test_missing_frames(component, text):
+    assert said(EncoderCase("broken", FRAMES), "mask", encoder=component) == text
 
 
 @pytest.mark.parametrize("name", properties(FUSION))

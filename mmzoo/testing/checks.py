@@ -76,8 +76,8 @@ CHECKS: Mapping[str, Mapping[str, Check]] = {
 def properties(case: Case) -> list[str]:
     """Lists the properties that a case is held against."""
     idle = {
-        # There is no telling which values of pixels would be padding.
-        "mask": isinstance(case, EncoderCase) and case.reads["vocabulary"] is None,
+        # There is no telling which values of one picture would be padding.
+        "mask": isinstance(case, EncoderCase) and case.reads["vocabulary"] is None and "mask" not in case.reads,
         "faults": isinstance(case, ProcessorCase) and not case.bad,
         "padding": isinstance(case, LossCase) and not case.same,
     }

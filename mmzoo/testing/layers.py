@@ -1,5 +1,6 @@
 """What encoders, fusions and heads must hold."""
 
+import inspect
 import json
 import tempfile
 from collections.abc import Iterator
@@ -136,10 +137,10 @@ def _fits(promised: Any, given: Any) -> bool:
 
 
 def check_mask(subject: Subject) -> None:
-    """What is masked does not count: neither the values of masked tokens nor more padding of a text."""
+    """What is masked does not count: neither the values of masked tokens and missing frames nor more padding of a text."""
     trial = Trial(subject)
     if isinstance(trial.case, EncoderCase):
-        _check_padding(trial)
+        (_check_missing if "mask" in trial.case.reads else _check_padding)(trial)
         return
     changed = {name: stream | {"tokens": _disturbed(stream)} for name, stream in trial.batch[0].items()}
     text = "the values of masked tokens change {name}. Mask attention, means and sums; `mmzoo.pool` averages real tokens."
@@ -157,6 +158,18 @@ def _check_padding(trial: Trial) -> None:
     kept = {name: value[:, : less[name].shape[1]] for name, value in whole.items()}
     require(not whole["mask"][:, less["mask"].shape[1] :].any(), "the mask says that padding is real; it must be ids != PAD.")
     same(kept, less, "{name} depends on how much padding follows a text. Mask attention, means and sums.")
+
+
+def _check_missing(trial: Trial) -> None:
+    known, rng = trial.case.reads, np.random.default_rng(SEED + 1)
+    there = rng.random((len(trial.batch[0]), *known["mask"])) < 0.5
+    there[0], there[1] = True, False  # all of it is there, and nothing
+    require("there" in inspect.signature(trial.layer.call).parameters, "its call takes no `there`, which says what is missing.")
+    spread = there.reshape(there.shape + (1,) * (trial.batch[0].ndim - there.ndim))
+    given = trial.layer(trial.batch[0], there=there)
+    other = trial.layer(np.where(spread, trial.batch[0], batch_of(known, rng)), there=there)
+    same(given, other, "{name} depends on what stands in the place of a missing part. Put zeros there, and mask it.")
+    finite(given, "{name} is not finite for an example of which nothing is there. Divide by at least 1.")
 
 
 def check_absent(subject: Subject) -> None:
