@@ -116,9 +116,16 @@ class Data:
         self._graph = tf.function(self._process, autograph=False)  # traced once for all splits: that takes seconds
 
     def adapt(self) -> None:
-        """Lets the processors learn from the training split."""
+        """Lets the processors learn from the training split.
+
+        Raises:
+            DataError: One of them cannot; the message names its input.
+        """
         for name, processor in self.processors.items():
-            processor.adapt(self.values("train", name))
+            try:
+                processor.adapt(self.values("train", name))
+            except DataError as error:
+                raise DataError(f"{name}: {error}") from error
 
     def values(self, split: str, name: str) -> tf.data.Dataset:
         """Gives the raw values of one input, unbatched; several for one example follow each other."""

@@ -120,7 +120,9 @@ def same_dim(streams: Mapping[str, Stream], user: str) -> int:
     dims = {name: stream["tokens"].shape[-1] for name, stream in streams.items()}
     if len(set(dims.values())) != 1:
         found = ", ".join(f"{name} has {dim}" for name, dim in dims.items())
-        raise StreamError(f"{user} takes streams of one dim, received others: {found}.")
+        raise StreamError(
+            f"{user} takes streams of one dim, received others: {found}. Give them one by their encoders or a fusion."
+        )
     return next(iter(dims.values()))
 
 

@@ -324,6 +324,18 @@ def test_as_many_examples_are_shuffled_as_fit_into_memory(monkeypatch):
     assert all(value < place + 10 for place, value in enumerate(drawn))  # of ten at a time, none comes before its turn
 
 
+class Wary(Number):
+    """Learns from nothing."""
+
+    def adapt(self, values: tf.data.Dataset) -> None:
+        raise DataError("expected few numbers.")
+
+
+def test_what_a_processor_cannot_learn_is_said_with_its_input():
+    with pytest.raises(DataError, match=r"^number: expected few numbers\.$"):
+        opened(Table(train=texts(range(3))), processor=Wary)
+
+
 def test_processors_that_have_learned_learn_nothing_more():
     learned = {"number": Number()}
     data = open_data(make_plan(Table(train=["1"])), Screen(quiet=True), learned)

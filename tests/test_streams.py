@@ -81,7 +81,8 @@ def test_streams_of_one_dim():
     assert same_dim({"a": make_stream(TOKENS), "b": make_stream(TOKENS[:, :1])}, "the fusion 'f'") == 4
     with pytest.raises(StreamError) as raised:
         same_dim({"a": make_stream(TOKENS), "b": make_stream(TOKENS[..., :2])}, "the fusion 'f'")
-    assert str(raised.value) == "the fusion 'f' takes streams of one dim, received others: a has 4, b has 2."
+    what = "the fusion 'f' takes streams of one dim, received others: a has 4, b has 2."
+    assert str(raised.value) == f"{what} Give them one by their encoders or a fusion."
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,8 @@ def test_a_gallery_brings_the_searches() -> None:
     [
         (
             {"image": (2, 4), "caption": (2, 3)},
-            "the head 'match' takes streams of one dim, received others: image has 4, caption has 3.",
+            "the head 'match' takes streams of one dim, received others: image has 4, caption has 3. "
+            "Give them one by their encoders or a fusion.",
         ),
         ({"image": (2, 4)}, "the head 'match' takes the stream 'caption', which is not there. Known: image."),
     ],
