@@ -135,13 +135,13 @@ def scored(run: "Run") -> RenderableType:
 
 
 def missed(run: "Run") -> RenderableType:
-    """Shows the scores with inputs missing, a row for each condition."""
+    """Shows the scores with inputs missing, the conditions side by side."""
     found = run.load_json(run.missing)
     conditions, share = with_missing(found)
     metrics = dict.fromkeys(metric for numbers in conditions.values() for metric in numbers)
-    table = _table("given", *metrics, title=f"\nScores on '{found['split']}' with inputs missing in {share}")
-    for condition, numbers in conditions.items():
-        table.add_row(condition, *[_scalar(numbers.get(metric, "")) for metric in metrics])
+    table = _table("metric", *conditions, title=f"\nScores on '{found['split']}' with inputs missing in {share}")
+    for metric in metrics:
+        table.add_row(metric, *[_scalar(numbers.get(metric, "")) for numbers in conditions.values()])
     return table
 
 
