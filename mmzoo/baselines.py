@@ -46,7 +46,7 @@ def answers(served: Served, data: Data, split: str, screen: Screen) -> dict[str,
         found["_".join(texts) + "_only"] = [{output: said.get(same, most_frequent)} for same in alike.own]
     if (dense := _dense_input(data, signature.inputs)) is not None:
         features = data.processors[dense].features
-        clips = features.get("mask") == features["shape"][:1]
+        clips = len(features["shape"]) == 4 and features.get("mask") == features["shape"][:1]
         parts = {"single_frame": _middle, "nearest": _whole} if clips else {"nearest": _whole}
         near = zip(*_nearest(data, dense, split, screen, [*parts.values()], alike), strict=True)
         for name, indices in zip(parts, near, strict=True):

@@ -3,6 +3,7 @@
 import shlex
 from base64 import b64encode
 from collections.abc import Collection, Container, Iterable, Mapping, Sized
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -164,17 +165,28 @@ def padded(name: str, values: Any, spec: tf.TensorSpec) -> tf.Tensor:
     Raises:
         MmzooError: They are not what `spec` says.
     """
-    try:
-        if spec.shape.rank > 1 and isinstance(values, list | tuple):
-            return tf.ragged.constant(values, spec.dtype, ragged_rank=spec.shape.rank - 1).to_tensor()
+    made = _tensor(values, spec)
+    if made is None or not made.shape.is_compatible_with(spec.shape):
+        what, found = "a list of lists" if spec.shape.rank > 1 else "a list", _kind(values)
+        raise MmzooError(f"{name}: expected {what} of {spec.dtype.name}, one for each example; received {found}.")
+    return made
+
+
+def _tensor(values: Any, spec: tf.TensorSpec) -> tf.Tensor | None:
+    """Makes a tensor of raw values; None if there is none of them."""
+    with suppress(ValueError, TypeError):  # lists of unequal length are tried below
         made = tf.convert_to_tensor(values, spec.dtype)
-        if made.shape.is_compatible_with(spec.shape):
+        if made.shape.rank == spec.shape.rank:
             return made
-        received = f"received {made.shape}"
-    except (ValueError, TypeError) as error:
-        received = str(error)
-    what = "a list of lists" if spec.shape.rank > 1 else "a list"
-    raise MmzooError(f"{name}: expected {what} of {spec.dtype.name}, one for each example: {received}.")
+    with suppress(ValueError, TypeError):  # what is none of both is said by the caller
+        return tf.ragged.constant(values, spec.dtype, ragged_rank=spec.shape.rank - 1).to_tensor()
+    return None
+
+
+def _kind(values: Any) -> str:
+    """Names the types in nested lists by their first elements: `list of list of bytes`."""
+    of = f" of {_kind(values[0])}" if isinstance(values, list | tuple) and values else ""
+    return type(values).__name__ + of
 
 
 def same_count(examples: Mapping[str, Sized]) -> int:
@@ -217,7 +229,7 @@ def command(run: Run, specs: Mapping[str, tf.TensorSpec], files: Container[str])
 def _asked_for(spec: tf.TensorSpec, file: bool) -> str:
     if file:
         return "FILE" if spec.shape.rank == 1 else "FOLDER"
-    return "TEXT" if spec.dtype == tf.string else "NUMBER"
+    return {tf.string: "TEXT", tf.bool: "true"}.get(spec.dtype, "NUMBER")
 
 
 def typed(words: Iterable[str]) -> Values:

@@ -153,9 +153,9 @@ def test_a_model_takes_an_input_that_is_left_out_as_absent():
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"first": "1"}, "first: expected a list of string, one for each example: received ()."),
-        ({"first": [1]}, "first: expected a list of string, one for each example: *"),
-        ({"first": [["1"]]}, "first: expected a list of string, one for each example: received (1, 1)."),
+        ({"first": "1"}, "first: expected a list of string, one for each example; received str."),
+        ({"first": [1]}, "first: expected a list of string, one for each example; received list of int."),
+        ({"first": [["1"]]}, "first: expected a list of string, one for each example; received list of list of str."),
         (
             {"first": ["1"], "second": ["1", "2"]},
             "expected as many values of each input, received others: first has 1, second has 2.",
@@ -167,16 +167,16 @@ def test_what_a_model_cannot_take_is_said(asked, message):
     model = Model(SimpleNamespace(encoders={"first": None, "second": None}), None, None, served_by(both=both))
     with pytest.raises(MmzooError) as raised:
         model.predict(**asked)
-    start, star, _ = message.partition("*")
-    assert str(raised.value).startswith(start) if star else str(raised.value) == message
+    assert str(raised.value) == message
 
 
 def test_lists_of_unequal_length_are_filled_up_with_what_is_empty():
     spec = tf.TensorSpec((None, None), tf.string)
     made = padded("words", [["a"], ["b", "c"], []], spec)
     assert made.numpy().tolist() == [[b"a", b""], [b"b", b"c"], [b"", b""]]
-    for wrong in (["a", "b"], "a", [["a"], [["b"]]]):
-        with pytest.raises(MmzooError, match=r"^words: expected a list of lists of string, one for each example: ."):
+    assert padded("words", [], spec).shape == (0, 0)
+    for wrong in (["a", "b"], "a", [["a"], [["b"]]], [[["a"]]]):
+        with pytest.raises(MmzooError, match=r"^words: expected a list of lists of string, one for each example; received ."):
             padded("words", wrong, spec)
 
 

@@ -13,7 +13,7 @@ from mmzoo import make_stream
 from mmzoo.testing import EncoderCase, FusionCase, check, features, properties
 
 IDS = features(6, dtype="int32", vocabulary=11)
-FRAMES = {**features(3, 2), "mask": [3]}
+FRAMES = features(3, 2, mask=[3])
 STREAMS = {"image": (5, 4), "text": (6, 4)}
 
 

@@ -9,15 +9,19 @@ Tensors = Mapping[str, Any]
 """Numbers by name, as nested lists or arrays whose first axis is the batch; a single number is the whole batch's."""
 
 
-def features(*shape: int, dtype: str = "float32", vocabulary: int | None = None) -> dict[str, Any]:
+def features(
+    *shape: int, dtype: str = "float32", vocabulary: int | None = None, mask: list[int] | None = None
+) -> dict[str, Any]:
     """Says what a processor gives for one example.
 
     Args:
         shape: Without batch.
         dtype: `int32` for ids.
         vocabulary: Number of distinct ids; None for features that are no ids.
+        mask: Shape of the mask that says what is there, `[time]` for the frames of a clip; None for none.
     """
-    return {"shape": list(shape), "dtype": dtype, "vocabulary": vocabulary}
+    known = {"shape": list(shape), "dtype": dtype, "vocabulary": vocabulary}
+    return known if mask is None else known | {"mask": mask}
 
 
 @dataclass(frozen=True)

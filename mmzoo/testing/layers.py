@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras import tree
 
 from mmzoo.plan import Bound
-from mmzoo.streams import check_stream, describe
+from mmzoo.streams import check_stream, describe, without_absent
 from mmzoo.task import Signature
 from mmzoo.testing.cases import EncoderCase, FusionCase, HeadCase
 from mmzoo.testing.subject import ConformanceError, Subject, require
@@ -163,11 +163,12 @@ def _check_padding(trial: Trial) -> None:
 def _check_missing(trial: Trial) -> None:
     known, rng = trial.case.reads, np.random.default_rng(SEED + 1)
     there = rng.random((len(trial.batch[0]), *known["mask"])) < 0.5
-    there[0], there[1] = True, False  # all of it is there, and nothing
+    there[:3] = True
+    there[1], there[2, ::2] = False, False  # so there are examples of which all is there, nothing, and something
     require("there" in inspect.signature(trial.layer.call).parameters, "its call takes no `there`, which says what is missing.")
     spread = there.reshape(there.shape + (1,) * (trial.batch[0].ndim - there.ndim))
-    given = trial.layer(trial.batch[0], there=there)
-    other = trial.layer(np.where(spread, trial.batch[0], batch_of(known, rng)), there=there)
+    disturbed = np.where(spread, trial.batch[0], batch_of(known, rng))
+    given, other = (without_absent(trial.layer(one, there=there), there) for one in (trial.batch[0], disturbed))
     same(given, other, "{name} depends on what stands in the place of a missing part. Put zeros there, and mask it.")
     finite(given, "{name} is not finite for an example of which nothing is there. Divide by at least 1.")
 

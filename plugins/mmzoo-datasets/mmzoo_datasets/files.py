@@ -75,8 +75,8 @@ class Files:
         test: Rate | None = None,
         seed: Count = 0,
     ):
-        path = _path(table)
-        start = Path.cwd() / (path.parent if root is None else _path(root))
+        path = _path("table", table)
+        start = Path.cwd() / (path.parent if root is None else _path("root", root))
         names = read_columns(path)
         fields = _fields(names, columns, lists, split_column)
         files = ([] if videos else ["image"]) if files is None else files
@@ -204,16 +204,17 @@ def _fields(
     return (*dict.fromkeys([*(name for name in read if name not in merged), *lists]),)
 
 
-def _path(given: str) -> Path:
+def _path(option: str, given: str) -> Path:
     try:
         return Path(given).expanduser()
     except RuntimeError as error:
-        raise DataError(f"{given}: there is no such folder of a user: {error}") from error
+        what = f"option {option}: there is no user whose folder {given} could start in"
+        raise DataError(f"{what}. Write the path without ~.") from error
 
 
 def _frames_folder(given: str | None) -> Path:
     if given is not None:
-        return Path.cwd() / _path(given)
+        return Path.cwd() / _path("frames_dir", given)
     from tensorflow_datasets.core.constants import DATA_DIR  # takes its time, and only videos ask for it
 
     return Path(DATA_DIR).expanduser() / "mmzoo_clips"

@@ -41,7 +41,7 @@ class Vectors(Processor):
             DataError: One cannot be cut into vectors.
         """
         for size in values.map(tf.size).filter(lambda size: size % self.dim != 0).take(1):
-            raise DataError(f"{self.name}: {self.expected}, received a list of {size}.\nGive `dim` the numbers of one vector.")
+            raise DataError(f"{self.expected}, received a list of {size}.\nGive `dim` the numbers of one vector.")
 
     def __call__(self, raw: tf.Tensor) -> Processed:
         given = tf.shape(raw)[1]

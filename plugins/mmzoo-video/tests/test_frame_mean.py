@@ -14,7 +14,7 @@ from mmzoo_video.frame_mean import FrameMean
 from mmzoo import StreamError, make_stream
 from mmzoo.testing import features
 
-CLIP = {**features(3, 4, 5, 3, dtype="uint8"), "mask": [3]}
+CLIP = features(3, 4, 5, 3, dtype="uint8", mask=[3])
 THERE = np.array([[True, True, True], [False, True, True], [True, False, False], [False, False, False]])
 
 
@@ -112,7 +112,7 @@ def test_the_encoder_is_told_of_frames_and_what_it_keeps_is_kept():
     assert layer.kept == {"scale": 1}
 
 
-@pytest.mark.parametrize("known", [features(4, 5, 3, dtype="uint8"), features(), {**features(3, 8), "mask": [3]}])
+@pytest.mark.parametrize("known", [features(4, 5, 3, dtype="uint8"), features(), features(3, 8, mask=[3])])
 def test_what_is_no_clip_is_refused(known):
     with pytest.raises(StreamError) as error:
         FrameMean(features=known, encoder=Patches)

@@ -34,7 +34,7 @@ CLIPS = [
 BAD = [[], [b"", b""], [encoded("PNG", 1), b"no picture"], [encoded("JPEG", 1)[:200]]]
 GIF = animation(5)
 
-FRAMES = {**features(3, 8, 8, 3, dtype="uint8"), "mask": [3]}
+FRAMES = features(3, 8, 8, 3, dtype="uint8", mask=[3])
 ENCODER = {"type": "resnet", "blocks": [1], "stem": 3}
 
 test_conformance = conformance(
@@ -50,6 +50,6 @@ test_conformance = conformance(
     ProcessorCase("vectors", [[1.0, 2.0], [0.0, 0.0, 3.0, 0.0]], options={"dim": 2, "time": 3}, bad=[[]], label="several"),
     EncoderCase("frame_mean", FRAMES, options={"encoder": ENCODER}, label="mean"),
     EncoderCase("frame_mean", FRAMES, options={"encoder": ENCODER | {"dropout": 0.2}, "tokens": "frames"}, label="frames"),
-    EncoderCase("features", {**features(5, 6), "mask": [5]}, options={"dim": 4, "dropout": 0.2}, label="several"),
+    EncoderCase("features", features(5, 6, mask=[5]), options={"dim": 4, "dropout": 0.2}, label="several"),
     EncoderCase("features", features(6), options={"dim": 4}, label="one"),
 )

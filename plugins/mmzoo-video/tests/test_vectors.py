@@ -70,9 +70,7 @@ def test_lists_of_another_dim_are_found_before_a_batch_pads_them():
     Vectors(dim=4, time=3).adapt(lists)
     with pytest.raises(DataError) as error:
         Vectors(dim=3, time=3).adapt(lists)
-    assert str(error.value) == (
-        "vectors: expected vectors of 3 numbers, received a list of 8.\nGive `dim` the numbers of one vector."
-    )
+    assert str(error.value) == "expected vectors of 3 numbers, received a list of 8.\nGive `dim` the numbers of one vector."
 
 
 def test_what_is_known_of_them():
@@ -81,7 +79,7 @@ def test_what_is_known_of_them():
 
 
 def test_features_are_linear_in_the_vectors_and_keep_their_mask():
-    encoder = GivenFeatures(features={**features(4, 3), "mask": [4]}, dim=2)
+    encoder = GivenFeatures(features=features(4, 3, mask=[4]), dim=2)
     vectors, there = numbers(8).reshape(2, 4, 3), np.array([[True, False, True, True], [False] * 4])
     stream = encoder(vectors, there=there)
     weights, bias = (keras.ops.convert_to_numpy(value) for value in encoder.get_weights())

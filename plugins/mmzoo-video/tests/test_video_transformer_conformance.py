@@ -2,7 +2,7 @@
 
 from mmzoo.testing import EncoderCase, conformance, features
 
-FRAMES = {**features(4, 8, 12, 3, dtype="uint8"), "mask": [4]}
+FRAMES = features(4, 8, 12, 3, dtype="uint8", mask=[4])
 TINY = {"patch": 4, "dim": 8, "depth": 1, "heads": 2}
 
 test_conformance = conformance(
