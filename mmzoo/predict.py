@@ -178,8 +178,9 @@ def _tensor(values: Any, spec: tf.TensorSpec) -> tf.Tensor | None:
         made = tf.convert_to_tensor(values, spec.dtype)
         if made.shape.rank == spec.shape.rank:
             return made
-    with suppress(ValueError, TypeError):  # what is none of both is said by the caller
-        return tf.ragged.constant(values, spec.dtype, ragged_rank=spec.shape.rank - 1).to_tensor()
+    if spec.shape.rank > 1:
+        with suppress(ValueError, TypeError):  # what is none of both is said by the caller
+            return tf.ragged.constant(values, spec.dtype, ragged_rank=spec.shape.rank - 1).to_tensor()
     return None
 
 
