@@ -11,7 +11,7 @@ import tensorflow as tf
 from mmzoo.data import Data, most_common
 from mmzoo.progress import Screen
 from mmzoo.serving import Served
-from mmzoo.streams import PAD, mask_of
+from mmzoo.streams import PAD, is_clip, mask_of
 
 Found = Mapping[str, Any]
 """What is answered for an example, by the name of the output."""
@@ -45,8 +45,7 @@ def answers(served: Served, data: Data, split: str, screen: Screen) -> dict[str,
         most_frequent = found["most_frequent"][0][output]
         found["_".join(texts) + "_only"] = [{output: said.get(same, most_frequent)} for same in alike.own]
     if (dense := _dense_input(data, signature.inputs)) is not None:
-        features = data.processors[dense].features
-        clips = len(features["shape"]) == 4 and features.get("mask") == features["shape"][:1]
+        clips = is_clip(data.processors[dense].features)
         parts = {"single_frame": _middle, "nearest": _whole} if clips else {"nearest": _whole}
         near = zip(*_nearest(data, dense, split, screen, [*parts.values()], alike), strict=True)
         for name, indices in zip(parts, near, strict=True):

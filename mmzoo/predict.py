@@ -95,9 +95,11 @@ class Exported:
     def _examples(self, name: str, spec: tf.TensorSpec, groups: list[list[str]]) -> tuple[list[Any], tf.Tensor]:
         """Gives what was typed and what the model is asked, an entry for each example."""
         groups = [self._opened(name, group) for group in groups] if name in self.files and spec.shape.rank == 2 else groups
-        typed = groups if spec.shape.rank == 2 else [one for group in groups for one in group]
-        read = [[self._read(name, value, spec.dtype) for value in group] for group in groups]
-        return typed, padded(name, read if spec.shape.rank == 2 else list(chain(*read)), spec)
+        typed: list[Any] = groups
+        read: list[Any] = [[self._read(name, value, spec.dtype) for value in group] for group in groups]
+        if spec.shape.rank == 1:
+            typed, read = list(chain(*typed)), list(chain(*read))
+        return typed, padded(name, read, spec)
 
     def _opened(self, name: str, group: list[str]) -> list[str]:
         """Puts a folder's files in the place of the folder."""

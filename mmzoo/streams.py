@@ -45,6 +45,12 @@ class Features(TypedDict):
     counts: NotRequired[list[int]]
 
 
+def is_clip(features: Features) -> bool:
+    """Tells whether features are frames, `(time, height, width, channels)`, with a mask of those that are there."""
+    shape = features["shape"]
+    return len(shape) == 4 and features.get("mask") == shape[:1]
+
+
 def mask_of(name: str) -> str:
     """Names the mask that goes beside an input's features: True for what is there."""
     return f"{name}@mask"

@@ -6,7 +6,7 @@ from typing import Any, Literal, cast
 import keras
 from keras import ops
 
-from mmzoo import EncoderPart, Features, Stream, StreamError, make_stream, pool
+from mmzoo import EncoderPart, Features, Stream, StreamError, is_clip, make_stream, pool
 
 
 class FrameMean(keras.layers.Layer):
@@ -40,7 +40,7 @@ class FrameMean(keras.layers.Layer):
         super().__init__(**kwargs)
         self.features, self.tokens = features, tokens
         shape = features["shape"]
-        if len(shape) != 4 or features.get("mask") != shape[:1]:
+        if not is_clip(features):
             raise StreamError(f"frame_mean takes frames and their mask, received features {shape}. Read them by `frames`.")
         self.time, *self.frame = shape
         known = {name: value for name, value in features.items() if name != "mask"} | {"shape": self.frame}

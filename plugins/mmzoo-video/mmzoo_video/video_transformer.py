@@ -6,7 +6,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from mmzoo import Features, Positive, Rate, Stream, StreamError, make_stream
+from mmzoo import Features, Positive, Rate, Stream, StreamError, is_clip, make_stream
 from mmzoo_video.image_vit import SHAPE, load_scale, load_vit, start_from
 from mmzoo_video.space_time import Divided, Factorised, Joint, Seen
 
@@ -76,7 +76,7 @@ class VideoTransformer(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         given = features["shape"]
-        if len(given) != 4 or features.get("mask") != given[:1]:
+        if not is_clip(features):
             raise StreamError(
                 f"video_transformer takes frames and their mask, received features {given}. Read them by `frames`."
             )
