@@ -52,12 +52,12 @@ def measure(batch: int, parts: int, overrides: list[str]) -> dict[str, object]:
     import keras
     import numpy as np
 
-    from mmzoo.assemble import assemble
-    from mmzoo.optimizer import make_optimizer
-    from mmzoo.plugins import discover
-    from mmzoo.recipe import parse_recipe
-    from mmzoo.resolve import resolve
-    from mmzoo.train import prepare
+    from mmzoo.modeling.assemble import assemble
+    from mmzoo.recipe.resolve import resolve
+    from mmzoo.recipe.source import parse_recipe
+    from mmzoo.registry.discovery import discover
+    from mmzoo.training.optimizer import make_optimizer
+    from mmzoo.training.train import prepare
 
     plan = resolve(parse_recipe(RECIPE, "clip", tuple(overrides)), discover(), with_data=False)
     features: dict[str, Any] = {"image": {"shape": (64, 64, 3), "dtype": "uint8", "vocabulary": None}}

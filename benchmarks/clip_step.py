@@ -29,18 +29,19 @@ def mmzoo_side(recipe: str, overrides: list[str]) -> tuple[Shape, Loop]:
     import keras
 
     import mmzoo
-    from mmzoo.assemble import assemble
-    from mmzoo.data import open_data
-    from mmzoo.optimizer import make_optimizer
-    from mmzoo.progress import Screen
-    from mmzoo.train import prepare
+    from mmzoo.contracts.progress import Screen
+    from mmzoo.data.batches import training_batches
+    from mmzoo.data.open import open_data
+    from mmzoo.modeling.assemble import assemble
+    from mmzoo.training.optimizer import make_optimizer
+    from mmzoo.training.train import prepare
 
     plan = mmzoo.check(recipe, overrides=overrides).plan
     data, options = open_data(plan, Screen(quiet=True)), plan.train
     prepare(options)
     task, _ = assemble(plan, {name: processor.features for name, processor in data.processors.items()})
     task.compile(optimizer=make_optimizer(options, 1000), jit_compile=options.jit, loss=None)
-    batches = data.batches("train", options.batch, options.seed, range(10**6))
+    batches = training_batches(data, "train", options.batch, options.seed, range(10**6))
 
     def loop(steps: int, before: Callable[[], None], after: Callable[[], None]) -> None:
         turn = keras.callbacks.LambdaCallback(on_epoch_begin=lambda *_: before(), on_epoch_end=lambda *_: after())

@@ -27,17 +27,18 @@ def main() -> None:
     parser.add_argument("recipe", nargs="?", default="recipes/openmoji/captioner.yaml")
     given = parser.parse_args()
     import mmzoo
-    from mmzoo.assemble import assemble
-    from mmzoo.data import open_data
-    from mmzoo.optimizer import make_optimizer
-    from mmzoo.progress import Screen
+    from mmzoo.contracts.progress import Screen
+    from mmzoo.data.batches import training_batches
+    from mmzoo.data.open import open_data
+    from mmzoo.modeling.assemble import assemble
+    from mmzoo.training.optimizer import make_optimizer
 
     plan = mmzoo.check(given.recipe, overrides=["train.cache=false"]).plan
     data = open_data(plan, Screen(quiet=True))
     task, _ = assemble(plan, {name: processor.features for name, processor in data.processors.items()})
     batch, steps = plan.train.batch, data.steps(plan.train.batch)
-    cold = rate(data.batches("train", batch, 0, range(1)).take(steps), batch)
-    kept = list(data.batches("train", batch, 0, range(1)).take(min(steps, 20)))
+    cold = rate(training_batches(data, "train", batch, 0, range(1)).take(steps), batch)
+    kept = list(training_batches(data, "train", batch, 0, range(1)).take(min(steps, 20)))
     task.compile(optimizer=make_optimizer(plan.train, steps), jit_compile=plan.train.jit, loss=None)
     task.train_on_batch(kept[0])
     began = time.perf_counter()

@@ -21,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 def random_entries(entries: int, dim: int, shows: list[str]) -> Any:
     """Draws vectors of length 1 and numbers the texts beside them."""
-    from mmzoo.gallery import Entries
+    from mmzoo.serving.entries import Entries
 
     vectors = np.random.default_rng(0).normal(size=(entries, dim)).astype("float32")
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -47,8 +47,8 @@ def exported(run: Path, entries: int, folder: str) -> tuple[Any, str, int]:
     import tensorflow as tf
 
     import mmzoo
-    from mmzoo.gallery import load_entries
-    from mmzoo.serving import Served
+    from mmzoo.serving.entries import load_entries
+    from mmzoo.serving.served import Served
 
     model = mmzoo.load(run)
     own = load_entries(model.run)

@@ -32,7 +32,7 @@ def questions(run: Path, signature: Any, count: int) -> list[dict[str, Any]]:
     import tensorflow as tf
 
     import mmzoo
-    from mmzoo.progress import Screen
+    from mmzoo.contracts.progress import Screen
 
     data = mmzoo.load(run).open_data(Screen(quiet=True))
     names = list(signature.structured_input_signature[1])

@@ -7,11 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mmzoo.build import build, check  # at once, so that the name is the function's and not the module's
-from mmzoo.dataset import FAULT, ROW, SPLITS, Card, Dataset, natural
-from mmzoo.errors import DataError, MmzooError, PluginError, StreamError, reason_of, suggest
-from mmzoo.hookspecs import hookimpl
-from mmzoo.model import load
-from mmzoo.options import (
+from mmzoo.contracts.dataset import FAULT, ROW, SPLITS, Card, Dataset, natural
+from mmzoo.contracts.option_types import (
     Count,
     EncoderPart,
     Examples,
@@ -23,13 +20,18 @@ from mmzoo.options import (
     ProcessorPart,
     Rate,
 )
+from mmzoo.errors import DataError, MmzooError, PluginError, StreamError, reason_of, suggest
+from mmzoo.registry.hookspecs import hookimpl
+from mmzoo.trained import load
 
 if TYPE_CHECKING:
-    from mmzoo.bootstrap import interval
-    from mmzoo.processing import Processed, Processor, fine
-    from mmzoo.progress import Screen
-    from mmzoo.projections import plain_products
-    from mmzoo.streams import (
+    from mmzoo.contracts.head import Gallery, Head, Signature
+    from mmzoo.contracts.loss import whole_batch
+    from mmzoo.contracts.metric import interval
+    from mmzoo.contracts.processor import Processed, Processor, fine
+    from mmzoo.contracts.progress import Screen
+    from mmzoo.contracts.projections import plain_products
+    from mmzoo.contracts.streams import (
         END,
         PAD,
         START,
@@ -44,35 +46,33 @@ if TYPE_CHECKING:
         pool,
         same_dim,
     )
-    from mmzoo.task import Gallery, Head, Signature, whole_batch
 
 __version__ = "0.1.0"
 
 _LAZY = {
-    "interval": "bootstrap",
-    "Processed": "processing",
-    "Processor": "processing",
-    "fine": "processing",
-    "Screen": "progress",
-    "plain_products": "projections",
-    "END": "streams",
-    "PAD": "streams",
-    "START": "streams",
-    "UNKNOWN": "streams",
-    "Features": "streams",
-    "Stream": "streams",
-    "given_ids": "streams",
-    "is_clip": "streams",
-    "make_stream": "streams",
-    "only_stream": "streams",
-    "pick_stream": "streams",
-    "pool": "streams",
-    "same_dim": "streams",
-    "Gallery": "task",
-    "Head": "task",
-    "Signature": "task",
-    "whole_batch": "task",
+    "head": ("Gallery", "Head", "Signature"),
+    "loss": ("whole_batch",),
+    "metric": ("interval",),
+    "processor": ("Processed", "Processor", "fine"),
+    "progress": ("Screen",),
+    "projections": ("plain_products",),
+    "streams": (
+        "END",
+        "PAD",
+        "START",
+        "UNKNOWN",
+        "Features",
+        "Stream",
+        "given_ids",
+        "is_clip",
+        "make_stream",
+        "only_stream",
+        "pick_stream",
+        "pool",
+        "same_dim",
+    ),
 }
+"""File of `mmzoo.contracts` that imports Keras, TensorFlow or NumPy -> its public names."""
 
 __all__ = [
     "END",
@@ -128,6 +128,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'mmzoo' has no attribute '{name}'")
-    return getattr(import_module(f"mmzoo.{_LAZY[name]}"), name)
+    for file, names in _LAZY.items():
+        if name in names:
+            return getattr(import_module(f"mmzoo.contracts.{file}"), name)
+    raise AttributeError(f"module 'mmzoo' has no attribute '{name}'")

@@ -1,5 +1,5 @@
 """`python -m mmzoo`."""
 
-from mmzoo.cli import main
+from mmzoo.cli.verbs import main
 
 main()

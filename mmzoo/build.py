@@ -10,21 +10,22 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmzoo.backend import choose_backend
-from mmzoo.catalog import Catalog
 from mmzoo.errors import RunError
-from mmzoo.model import Model, fill_gallery, load
-from mmzoo.plan import Plan
-from mmzoo.plugins import discover
-from mmzoo.recipe import read_recipe
-from mmzoo.resolve import resolve
+from mmzoo.recipe.plan import Plan
+from mmzoo.recipe.resolve import resolve
+from mmzoo.recipe.source import read_recipe
+from mmzoo.registry.catalog import Catalog
+from mmzoo.registry.discovery import discover
+from mmzoo.trained import Model, fill_gallery, load
+from mmzoo.training.backend import choose_backend
 
 if TYPE_CHECKING:
-    from mmzoo.assemble import Join
-    from mmzoo.data import Data
-    from mmzoo.progress import Screen
-    from mmzoo.run import Run
-    from mmzoo.task import Signature, Task
+    from mmzoo.contracts.head import Signature
+    from mmzoo.contracts.progress import Screen
+    from mmzoo.data.splits import Data
+    from mmzoo.modeling.assemble import Join
+    from mmzoo.modeling.task import Task
+    from mmzoo.run.folder import Run
 
 LIBRARIES = ("mmzoo", "keras", "tensorflow", "keras-hub", "tensorflow-datasets", "jax")
 """The libraries whose versions a run records."""
@@ -62,8 +63,8 @@ def build(
     backend: Any = choose_backend(read)
     plan = resolve(read, catalog or discover())
     plan = replace(plan, train=replace(plan.train, backend=backend))  # the run says what it was trained on
-    from mmzoo.progress import Screen
-    from mmzoo.run import Run
+    from mmzoo.contracts.progress import Screen
+    from mmzoo.run.folder import Run
 
     screen, run = screen or Screen(), Run(Path(out or Path("runs") / plan.name))
     data = _train(plan, run, screen, resume, force)
@@ -122,10 +123,10 @@ def evaluate(model: Model, screen: "Screen", data: "Data | None" = None, missing
         data: Saves opening it again.
         missing: Score it also without each of its inputs, in this share of the examples, and keep that in the run.
     """
-    from mmzoo.evaluate import evaluate as score
-    from mmzoo.evaluate import evaluate_missing
-    from mmzoo.report import report
-    from mmzoo.run import write_json
+    from mmzoo.evaluation.evaluate import evaluate as score
+    from mmzoo.evaluation.evaluate import evaluate_missing
+    from mmzoo.reporting.report import report
+    from mmzoo.run.atomic import write_json
 
     data = data or model.open_data(screen)
     if model.served.searched is None:
@@ -140,7 +141,7 @@ def evaluate(model: Model, screen: "Screen", data: "Data | None" = None, missing
 
 def export(model: Model, screen: "Screen", data: "Data | None" = None) -> Path:
     """Exports a trained run and gives the folder of the version."""
-    from mmzoo.export import export as write
+    from mmzoo.serving.export import export as write
 
     data = data or model.open_data(screen)
     if model.served.searched is None:
@@ -149,10 +150,10 @@ def export(model: Model, screen: "Screen", data: "Data | None" = None) -> Path:
 
 
 def _train(plan: Plan, run: "Run", screen: "Screen", resume: bool, force: bool) -> "Data":
-    from mmzoo.assemble import assemble
-    from mmzoo.data import make_processors, open_data
-    from mmzoo.devices import on_devices
-    from mmzoo.train import prepare, train
+    from mmzoo.data.open import make_processors, open_data
+    from mmzoo.modeling.assemble import assemble
+    from mmzoo.modeling.devices import on_devices
+    from mmzoo.training.train import prepare, train
 
     if resume and force:
         raise RunError(f"{run.folder}: --resume continues the run and --force replaces it; give one of the two.")
@@ -187,9 +188,9 @@ def _train(plan: Plan, run: "Run", screen: "Screen", resume: bool, force: bool) 
 
 def _assemble_ahead(plan: Plan, kept: Mapping[str, Any] | None = None) -> "tuple[Task, list[Join]]":
     """Assembles a plan on what is known of its data by now; prepares no data."""
-    from mmzoo.assemble import assemble
-    from mmzoo.data import learned_processors
-    from mmzoo.train import prepare
+    from mmzoo.data.open import learned_processors
+    from mmzoo.modeling.assemble import assemble
+    from mmzoo.training.train import prepare
 
     prepare(plan.train)
     return assemble(plan, {name: processor.features for name, processor in learned_processors(plan).items()}, kept)
@@ -200,11 +201,11 @@ def _rehearse(plan: Plan, task: Any, data: "Data") -> None:
     import keras
 
     if keras.backend.backend() == "tensorflow":
-        from mmzoo.evaluate import rehearse
-        from mmzoo.export import audit
-        from mmzoo.gallery import collect
-        from mmzoo.progress import Screen
-        from mmzoo.serving import Served
+        from mmzoo.contracts.progress import Screen
+        from mmzoo.evaluation.evaluate import rehearse
+        from mmzoo.serving.audit import audit
+        from mmzoo.serving.gallery import collect
+        from mmzoo.serving.served import Served
 
         served = Served(task, data.processors)
         if (wanted := task.head.gallery) is not None:
@@ -215,7 +216,7 @@ def _rehearse(plan: Plan, task: Any, data: "Data") -> None:
 
 def _finish_under_tensorflow(run: "Run") -> None:
     """Evaluates and exports a run that another backend trained, in a process of its own."""
-    code = "import sys; from mmzoo.cli import finish_run; sys.exit(finish_run(sys.argv[1]))"
+    code = "import sys; from mmzoo.cli.verbs import finish_run; sys.exit(finish_run(sys.argv[1]))"
     done = subprocess.run(
         [sys.executable, "-c", code, str(run.folder)], check=False, env=os.environ | {"KERAS_BACKEND": "tensorflow"}
     )
@@ -224,7 +225,7 @@ def _finish_under_tensorflow(run: "Run") -> None:
 
 
 def _check_same(plan: Plan, run: "Run") -> None:
-    saved, now = run.load_json(run.plan)["recipe"], json.loads(json.dumps(plan.plain()))  # which makes lists of tuples
+    saved, now = run.load_plan(), json.loads(json.dumps(plan.plain()))  # which makes lists of tuples
     changed = [key for key in now if key not in ("train", "export") and now[key] != saved.get(key)]
     changed += [f"train.{key}" for key, value in now["train"].items() if key != "epochs" and saved["train"].get(key) != value]
     if changed:

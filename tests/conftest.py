@@ -68,13 +68,13 @@ def toy_world(tmp_path_factory):
 @pytest.fixture(scope="module")
 def served_toy(toy_world):
     """Opens the data of a toy and makes its served answer, as a build does: plan, data, task, served."""
-    from mmzoo.assemble import assemble
-    from mmzoo.data import open_data
-    from mmzoo.plugins import discover
-    from mmzoo.progress import Screen
-    from mmzoo.recipe import read_recipe
-    from mmzoo.resolve import resolve
-    from mmzoo.serving import Served
+    from mmzoo.contracts.progress import Screen
+    from mmzoo.data.open import open_data
+    from mmzoo.modeling.assemble import assemble
+    from mmzoo.recipe.resolve import resolve
+    from mmzoo.recipe.source import read_recipe
+    from mmzoo.registry.discovery import discover
+    from mmzoo.serving.served import Served
 
     plan = resolve(read_recipe("r.yaml"), discover())
     data = open_data(plan, Screen(quiet=True))

@@ -7,14 +7,16 @@ import numpy as np
 import tensorflow as tf
 
 from mmzoo import Card, Features, Processed, Processor, Signature, fine
-from mmzoo.catalog import Component, Plugin
-from mmzoo.data import Data
-from mmzoo.dataset import FAULT, ROW
-from mmzoo.plan import Bound, Export, Input, Loss, Metric, Plan, Train
-from mmzoo.recipe import parse_recipe
-from mmzoo.report import report
-from mmzoo.run import Run, write_json
-from mmzoo.scores import Scores
+from mmzoo.contracts.dataset import FAULT, ROW
+from mmzoo.data.splits import Data
+from mmzoo.evaluation.scores import Scores
+from mmzoo.recipe.plan import Bound, Input, Loss, Metric, Plan
+from mmzoo.recipe.settings import Export, Train
+from mmzoo.recipe.source import parse_recipe
+from mmzoo.registry.catalog import Component, Plugin
+from mmzoo.reporting.report import report
+from mmzoo.run.atomic import write_json
+from mmzoo.run.folder import Run
 
 EVIL = "<script>alert('x')</script>"
 VOID = {"meta", "img", "br", "line", "circle", "path"}

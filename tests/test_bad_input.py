@@ -18,9 +18,9 @@ import tensorflow as tf
 from click.testing import CliRunner
 
 from mmzoo.build import check
-from mmzoo.cli import main
+from mmzoo.cli.verbs import main
 from mmzoo.errors import RunError
-from mmzoo.run import replacing, write_text
+from mmzoo.run.atomic import replacing, write_text
 
 RECIPE = """\
 name: toy

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 import mmzoo
 from mmzoo.build import _check_same
-from mmzoo.progress import Screen
-from mmzoo.run import Run
+from mmzoo.contracts.progress import Screen
+from mmzoo.run.folder import Run
 
 FOLDER = {
     "README.md",
@@ -108,9 +108,9 @@ def test_a_run_is_reopened_and_answers_where_its_data_is_not(runs, pictures, mon
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"picture": [b""]}, "the signature 'answer' takes image, received picture."),
-        ({"image": [b""], "mood": ["good"]}, "the signature 'answer' takes image, received image, mood."),
-        ({}, "the signature 'answer' needs image, received nothing."),
+        ({"picture": [b""]}, "picture: the signature 'answer' takes no such input. Known: image."),
+        ({"image": [b""], "mood": ["good"]}, "mood: the signature 'answer' takes no such input. Known: image."),
+        ({}, "the signature 'answer' needs image, each with one or more values."),
         ({"signature": "answers"}, "the model has no signature 'answers'. Nearest: answer. Known: answer."),
     ],
 )

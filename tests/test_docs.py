@@ -24,14 +24,14 @@ from ruamel.yaml import YAML
 
 import mmzoo
 from mmzoo import errors
-from mmzoo.cli import main
-from mmzoo.hookspecs import KINDS, hook_name
-from mmzoo.plugins import discover
-from mmzoo.progress import Screen
-from mmzoo.recipe import parse_recipe, read_recipe
-from mmzoo.resolve import resolve
-from mmzoo.run import Run
-from mmzoo.tables import finished
+from mmzoo.cli.tables import finished
+from mmzoo.cli.verbs import main
+from mmzoo.contracts.progress import Screen
+from mmzoo.recipe.resolve import resolve
+from mmzoo.recipe.source import parse_recipe, read_recipe
+from mmzoo.registry.discovery import discover
+from mmzoo.registry.hookspecs import KINDS, hook_name
+from mmzoo.run.folder import Run
 from mmzoo.testing import check
 
 ROOT = Path(__file__).parents[1]

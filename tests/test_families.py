@@ -14,8 +14,8 @@ import tensorflow as tf
 
 import mmzoo
 from mmzoo.build import evaluate, finish
-from mmzoo.progress import Screen
-from mmzoo.run import Run
+from mmzoo.contracts.progress import Screen
+from mmzoo.run.folder import Run
 
 TOYS = Path(__file__).with_name("toys").absolute()
 LEARNED = {
@@ -62,7 +62,7 @@ def run_of(toy_world, request):
 @pytest.fixture(scope="module")
 def held_out(toy_world):
     """Gives the raw fields of the first four test examples."""
-    data = mmzoo.plugins.discover().get("dataset", "toy_squares").load()().splits()["test"]
+    data = mmzoo.registry.discovery.discover().get("dataset", "toy_squares").load()().splits()["test"]
     return {
         name: value.to_tensor() if hasattr(value, "to_tensor") else value
         for name, value in next(iter(data.ragged_batch(4))).items()

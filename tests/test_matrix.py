@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from mmzoo import Features
-from mmzoo.assemble import assemble
-from mmzoo.catalog import Catalog
+from mmzoo.contracts.streams import mask_of
 from mmzoo.errors import RecipeError
-from mmzoo.plugins import discover
-from mmzoo.recipe import parse_recipe
-from mmzoo.resolve import resolve
-from mmzoo.streams import mask_of
-from mmzoo.task import Task
+from mmzoo.modeling.assemble import assemble
+from mmzoo.modeling.task import Task
+from mmzoo.recipe.resolve import resolve
+from mmzoo.recipe.source import parse_recipe
+from mmzoo.registry.catalog import Catalog
+from mmzoo.registry.discovery import discover
 from mmzoo.testing.tensors import batch_of, finite
 
 BATCH = 4

@@ -3,16 +3,17 @@
 import pytest
 import tensorflow as tf
 
-from mmzoo.assemble import assemble
-from mmzoo.data import open_data
-from mmzoo.evaluate import evaluate
-from mmzoo.export import export
-from mmzoo.plugins import discover
-from mmzoo.progress import Screen
-from mmzoo.recipe import read_recipe
-from mmzoo.resolve import resolve
-from mmzoo.run import Run
-from mmzoo.serving import Served
+from mmzoo.contracts.progress import Screen
+from mmzoo.data.batches import examples_of
+from mmzoo.data.open import open_data
+from mmzoo.evaluation.evaluate import evaluate
+from mmzoo.modeling.assemble import assemble
+from mmzoo.recipe.resolve import resolve
+from mmzoo.recipe.source import read_recipe
+from mmzoo.registry.discovery import discover
+from mmzoo.run.folder import Run
+from mmzoo.serving.export import export
+from mmzoo.serving.served import Served
 
 
 class StoppedError(Exception):
@@ -32,7 +33,7 @@ def test_what_feeds_fit_is_what_is_served(served_toy):
     plan, data, served, _ = served_toy
     assert list(served.processors) == list(plan.inputs)
     assert all(served.processors[name] is data.processors[name] for name in plan.inputs)
-    raw, fed = next(iter(data.raw_batches("train", 4))), next(iter(data.examples("train").batch(4)))
+    raw, fed = next(iter(data.raw_batches("train", 4))), next(iter(examples_of(data, "train").batch(4)))
     for name, processor in served.processors.items():
         assert (processor(raw[name]).features.numpy() == fed[name].numpy()).all()
 

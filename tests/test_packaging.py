@@ -149,7 +149,7 @@ def test_the_core_keeps_h5py_below_what_tensorflow_takes():
 @each
 def test_a_plugin_names_a_hook_module_of_its_own(package):
     if package == ROOT:
-        assert config(package)["options.entry_points"]["console_scripts"].strip() == "mmzoo = mmzoo.cli:main"
+        assert config(package)["options.entry_points"]["console_scripts"].strip() == "mmzoo = mmzoo.cli.verbs:main"
         return
     _, _, target = config(package)["options.entry_points"]["mmzoo"].partition("=")
     assert target.strip() == f"{module(package).name}.hooks"

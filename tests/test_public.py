@@ -12,10 +12,10 @@ import pytest
 from docstring_parser import parse
 
 import mmzoo
-from mmzoo.options import options_of
-from mmzoo.plugins import discover
+from mmzoo.recipe.options import options_of
+from mmzoo.registry.discovery import discover
 
-SCRIPTS = ("mmzoo.__main__", "mmzoo.fresh")
+SCRIPTS = ("mmzoo.__main__", "mmzoo.serving.verify_export")
 MODULES = [m.name for m in pkgutil.walk_packages(mmzoo.__path__, "mmzoo.") if m.name not in SCRIPTS]
 COMPONENTS = [c for c in discover().components if c.target.startswith("mmzoo_")]
 
@@ -52,7 +52,7 @@ def arguments(value: Any) -> set[str]:
 
 def doc_of_constant(name: str) -> str:
     """Finds the string below the assignment of a public constant, in the module that assigns it."""
-    for module in ("dataset", "options", "streams", "hookspecs"):
+    for module in ("contracts.dataset", "contracts.option_types", "contracts.streams", "registry.hookspecs"):
         body = ast.parse(inspect.getsource(importlib.import_module(f"mmzoo.{module}"))).body
         for node, below in itertools.pairwise(body):
             targets = ast.unparse(node.targets[0]).strip("()").split(", ") if isinstance(node, ast.Assign) else []

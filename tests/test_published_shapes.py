@@ -8,9 +8,9 @@ import keras_hub
 import numpy as np
 import pytest
 
-from mmzoo.plugins import discover
-from mmzoo.recipe import read_recipe
-from mmzoo.resolve import resolve
+from mmzoo.recipe.resolve import resolve
+from mmzoo.recipe.source import read_recipe
+from mmzoo.registry.discovery import discover
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 RESNET_50 = ("encoders.image.weights=null", "encoders.image.blocks=[3, 4, 6, 3]", "encoders.image.block=bottleneck")

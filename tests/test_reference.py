@@ -3,13 +3,14 @@
 import inspect
 from pathlib import Path
 
-from mmzoo.catalog import Catalog
-from mmzoo.hookspecs import KINDS
-from mmzoo.options import Option, options_of
-from mmzoo.plan import Export, Train
-from mmzoo.plugins import discover
-from mmzoo.resolve import KEYS, REQUIRED, own_keys, settings_of
-from mmzoo.schema import DESCRIPTIONS
+from mmzoo.recipe.options import Option, options_of
+from mmzoo.recipe.own_keys import own_keys, settings_of
+from mmzoo.recipe.resolve import KEYS, REQUIRED
+from mmzoo.recipe.schema import DESCRIPTIONS
+from mmzoo.recipe.settings import Export, Train
+from mmzoo.registry.catalog import Catalog
+from mmzoo.registry.discovery import discover
+from mmzoo.registry.hookspecs import KINDS
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "recipes.md"

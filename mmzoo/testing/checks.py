@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from mmzoo.catalog import Catalog
-from mmzoo.plugins import discover
+from mmzoo.registry.catalog import Catalog
+from mmzoo.registry.discovery import discover
 from mmzoo.testing import datasets, heads, layers, processors, scoring
 from mmzoo.testing.cases import Case, EncoderCase, LossCase, ProcessorCase
 from mmzoo.testing.subject import ConformanceError, Subject, check_options, subject_of

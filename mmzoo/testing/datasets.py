@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mmzoo.dataset import FAULT, ROW, SPLITS, Dataset
+from mmzoo.contracts.dataset import FAULT, ROW, SPLITS, Dataset
 from mmzoo.testing.subject import Subject, require
 
 READ = 16

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 import keras
 
+from mmzoo.contracts.streams import describe
 from mmzoo.errors import suggest
-from mmzoo.options import tensors_of
-from mmzoo.streams import describe
+from mmzoo.recipe.options import tensors_of
 from mmzoo.testing.layers import Trial
 from mmzoo.testing.scoring import per_example
 from mmzoo.testing.subject import Subject, bind_component, require

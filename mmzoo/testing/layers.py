@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
-from mmzoo.plan import Bound
-from mmzoo.streams import check_stream, describe, without_absent
-from mmzoo.task import Signature
+from mmzoo.contracts.head import Signature
+from mmzoo.contracts.streams import check_stream, describe, without_absent
+from mmzoo.recipe.plan import Bound
 from mmzoo.testing.cases import EncoderCase, FusionCase, HeadCase
 from mmzoo.testing.subject import ConformanceError, Subject, require
 from mmzoo.testing.tensors import PADDING, batch_of, finite, named, numbers, same, streams_of

@@ -7,8 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from mmzoo.processing import Processed, Processor, process
-from mmzoo.streams import describe
+from mmzoo.contracts.processor import Processed, Processor
+from mmzoo.contracts.raw import process
+from mmzoo.contracts.streams import describe
 from mmzoo.testing.subject import Subject, require
 from mmzoo.testing.tensors import same
 

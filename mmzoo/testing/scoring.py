@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mmzoo.options import tensors_of
-from mmzoo.streams import describe
+from mmzoo.contracts.streams import describe
+from mmzoo.recipe.options import tensors_of
 from mmzoo.testing.subject import Subject, require
 from mmzoo.testing.tensors import TOLERANCE, finite, numbers, same
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mmzoo.catalog import Catalog
+from mmzoo.contracts.option_types import PARTS
 from mmzoo.errors import RecipeError
-from mmzoo.options import PARTS, SUPPLIED, bind, options_of, tensors_of
-from mmzoo.plan import Bound
-from mmzoo.recipe import place
+from mmzoo.recipe.options import SUPPLIED, bind, options_of, tensors_of
+from mmzoo.recipe.plan import Bound
+from mmzoo.recipe.source import place
+from mmzoo.registry.catalog import Catalog
 from mmzoo.testing.cases import Case, DatasetCase
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from mmzoo.streams import END, PAD
+from mmzoo.contracts.streams import END, PAD
 from mmzoo.testing.subject import require
 
 BATCH = 4

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mmzoo.plugins import discover
-from mmzoo.progress import Screen
+from mmzoo.contracts.progress import Screen
+from mmzoo.registry.discovery import discover
 
 
 def train(out: Path, recipes: list[Path]) -> None:

@@ -8,7 +8,7 @@ import jax
 import keras
 import numpy as np
 
-from mmzoo.plugins import discover
+from mmzoo.registry.discovery import discover
 
 
 def results(case):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mmzoo import make_stream, pool
-from mmzoo.plugins import discover
+from mmzoo.registry.discovery import discover
 
 SMALL = {"dim": 16, "heads": 2, "depth": 1}
 # One for each way in which streams meet: hybrid is cross_attention both ways, and concat is early without attention.

@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from mmzoo import StreamError, make_stream
-from mmzoo.plugins import discover
+from mmzoo.registry.discovery import discover
 
 DIMS = {"video": 7, "sound": 3, "caption": 5}  # in an order that is not the alphabet's
 TOKENS = {"video": 4, "sound": 1, "caption": 3}

@@ -100,11 +100,11 @@ class EfficientNet(PictureEncoder):
 def _stages(blocks: Sequence[int], **given: Sequence[int] | None) -> Iterator[list[int]]:
     """Completes the options that have one value for each stage."""
     for option, values in given.items():
-        one_each = list(B0[option][: len(blocks)] if values is None else values)
-        if len(one_each) != len(blocks):
-            what = f"blocks has {len(blocks)} stages and {option} {len(one_each)}"
+        first_values = list(B0[option][: len(blocks)] if values is None else values)
+        if len(first_values) != len(blocks):
+            what = f"blocks has {len(blocks)} stages and {option} {len(first_values)}"
             raise StreamError(f"{what}. Give {option} one value for each stage.")
-        yield one_each
+        yield first_values
 
 
 def _published(stages: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from click.testing import CliRunner
 
 import mmzoo
-from mmzoo.cli import main
+from mmzoo.cli.verbs import main
 
 RECIPE = """\
 name: pairs

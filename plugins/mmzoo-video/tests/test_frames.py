@@ -10,7 +10,7 @@ from mmzoo_video.frames import Frames
 from PIL import Image
 
 from mmzoo import Features, MmzooError, Processed, Processor
-from mmzoo.plugins import discover
+from mmzoo.registry.discovery import discover
 from mmzoo.testing import ProcessorCase
 from mmzoo.testing.subject import subject_of
 

@@ -1,0 +1,222 @@
+"""The command line: verbs that print; no logic. Light until a verb needs Keras."""
+
+import math
+import shlex
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mmzoo.errors import MmzooError
+
+USER_FAULT, INTERRUPTED = 2, 130
+
+
+class _Verbs(click.Group):
+    """Prints what the user can mend without a traceback, and how to go on after Ctrl-C."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MmzooError as error:
+            click.echo(str(error), err=True)
+            ctx.exit(USER_FAULT)
+        except (KeyboardInterrupt, click.Abort) as stop:
+            click.echo(f"\nStopped. {' '.join(map(str, stop.args)) or 'Nothing is half written.'}", err=True)
+            ctx.exit(INTERRUPTED)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order of the work, not of the alphabet
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mmzoo", message="mmzoo %(version)s")
+def main() -> None:
+    """The plugin model zoo for multimodal Keras: from a YAML recipe to a trained and served model."""
+
+
+RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
+RUN = click.argument("run", type=click.Path(path_type=Path))
+SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace or add a value: train.epochs=1.")
+
+
+@main.command()
+@RECIPE
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; runs/<name> by default.")
+@SET
+@click.option("--resume", is_flag=True, help="Continue the run from its last checkpoint.")
+@click.option("--force", is_flag=True, help="Replace a run that is there.")
+def build(recipe: Path, out: Path | None, overrides: tuple[str, ...], resume: bool, force: bool) -> None:
+    """Train, evaluate and export RECIPE."""
+    from mmzoo.build import build as build_run
+    from mmzoo.cli.tables import finished
+
+    try:
+        run = build_run(recipe, out=out, overrides=overrides, resume=resume, force=force)
+    except (KeyboardInterrupt, click.Abort) as stop:
+        again = ["mmzoo", "build", str(recipe), *(["--out", str(out)] if out is not None else [])]
+        again += [word for override in overrides for word in ("--set", override)]
+        raise KeyboardInterrupt(f"Go on from the last finished epoch with:  {shlex.join([*again, '--resume'])}") from stop
+    _show(finished(run))
+
+
+@main.command()
+@RECIPE
+@SET
+def check(recipe: Path, overrides: tuple[str, ...]) -> None:
+    """Resolve and assemble RECIPE; show its parts and what it needs; train nothing."""
+    from mmzoo.build import check as check_recipe
+    from mmzoo.cli.tables import checked
+
+    _show(checked(check_recipe(recipe, overrides=overrides)))
+
+
+@main.command("list")
+@click.argument("kind", required=False)
+def list_(kind: str | None) -> None:
+    """List the components of the installed plugins, all or of one KIND."""
+    from mmzoo.cli.tables import broken, listed
+    from mmzoo.registry.catalog import kind_of
+    from mmzoo.registry.discovery import discover
+    from mmzoo.registry.hookspecs import KINDS
+
+    kinds = [kind_of(kind)] if kind is not None else KINDS
+    catalog = discover()
+    _show(listed(catalog, kinds))
+    click.echo(broken(catalog), err=True, nl=False)
+
+
+@main.command()
+@click.argument("component", metavar="KIND/NAME")
+def show(component: str) -> None:
+    """Show a component: what it does, its options, where it stands."""
+    from mmzoo.cli.tables import shown
+    from mmzoo.registry.discovery import discover
+    from mmzoo.training.backend import hushed
+
+    found = discover().find(component)
+    with hushed():
+        found.load()
+    _show(shown(found))
+
+
+@main.command()
+def plugins() -> None:
+    """List the installed plugins and whether they are healthy."""
+    from mmzoo.cli.tables import plugged
+    from mmzoo.registry.discovery import discover
+
+    _show(plugged(discover()))
+
+
+def _share(word: str | float) -> float:
+    """Reads a share of the examples, for which click takes RUN if it stands behind the option."""
+    share = math.nan
+    with suppress(ValueError):  # what is no number is said below
+        share = float(word)
+    if not 0 < share <= 1:  # as NaN never is
+        advice = "RUN stands before it: `mmzoo evaluate RUN --missing`."
+        raise click.BadParameter(f"expected a share, above 0 and at most 1, received '{word}'. {advice}")
+    return share
+
+
+@main.command()
+@RUN
+@click.option(
+    "--missing",
+    metavar="SHARE",
+    type=_share,
+    is_flag=False,
+    flag_value=1.0,
+    help="Also score it without each of its inputs, in this share of the examples; in all of them if no share is given.",
+)
+def evaluate(run: Path, missing: float | None) -> None:
+    """Score RUN on its held-out split again and rewrite its report."""
+    from mmzoo.build import evaluate as score
+    from mmzoo.cli.tables import missed, scored
+    from mmzoo.contracts.progress import Screen
+    from mmzoo.trained import load
+
+    model = load(run)
+    score(model, Screen(), missing=missing)
+    _show(scored(model.run))
+    if missing is not None:
+        _show(missed(model.run))
+
+
+@main.command()
+@RUN
+@SET
+def export(run: Path, overrides: tuple[str, ...]) -> None:
+    """Export RUN again as a SavedModel: under another version, say, or with another gallery to search."""
+    from mmzoo.build import export as write
+    from mmzoo.contracts.progress import Screen
+    from mmzoo.trained import fill_gallery, load
+
+    model, screen = load(run, overrides=overrides), Screen()
+    data = model.open_data(screen)
+    click.echo(write(fill_gallery(model, screen, data) if overrides else model, screen, data))
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@RUN
+@click.option("--signature", metavar="NAME", help="Which of the model's signatures answers; its first by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, every output whole.")
+@click.argument("values", nargs=-1, type=click.UNPROCESSED, metavar="--INPUT VALUE...")
+def predict(run: Path, signature: str | None, as_json: bool, values: tuple[str, ...]) -> None:
+    """Ask the exported model of RUN.
+
+    After each of its inputs come one or more values, a file or a text: `mmzoo predict runs/captioner --image a.png b.png`.
+    """
+    import json
+
+    from mmzoo.training.backend import hushed
+
+    with hushed():
+        from mmzoo.cli.typed import ask, parse
+        from mmzoo.serving.predict import open_export
+    from mmzoo.cli.tables import answered
+    from mmzoo.run.folder import Run
+
+    answers = ask(open_export(Run(run)), parse(values), signature)
+    if as_json:
+        click.echo(json.dumps([answer.plain() for answer in answers], indent=2, ensure_ascii=False))
+    else:
+        _show(answered(answers))
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON schema of recipes over all installed plugins, for editors."""
+    import json
+
+    from mmzoo.recipe.schema import recipe_schema
+    from mmzoo.registry.discovery import discover
+    from mmzoo.training.backend import hushed
+
+    with hushed():
+        made = recipe_schema(discover())
+    click.echo(json.dumps(made, indent=2, ensure_ascii=False))
+
+
+def _show(renderable: Any) -> None:
+    from mmzoo.contracts.progress import Screen
+
+    Screen().show(renderable)
+
+
+def finish_run(folder: str) -> int:
+    """Evaluates and exports a run that another backend trained; gives the exit code."""
+    from mmzoo.build import finish
+    from mmzoo.contracts.progress import Screen
+    from mmzoo.run.folder import Run
+
+    try:
+        finish(Run(Path(folder)), Screen())
+    except MmzooError as error:
+        click.echo(str(error), err=True)
+        return USER_FAULT
+    except KeyboardInterrupt:
+        return INTERRUPTED  # the process that waits for this one says how to go on
+    return 0

@@ -1,0 +1,1 @@
+"""Plan -> Data: splits read, processed, scanned and batched."""

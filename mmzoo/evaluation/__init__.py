@@ -1,0 +1,1 @@
+"""Run, split -> Scores: the served answers, scored beside trivial baselines."""

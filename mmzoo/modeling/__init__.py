@@ -1,0 +1,1 @@
+"""Plan -> Task: encoders -> fusion -> head -> loss, on one device or several."""

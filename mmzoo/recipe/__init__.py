@@ -1,0 +1,1 @@
+"""Text -> Plan: every name looked up, every option bound, all faults at once."""

@@ -1,0 +1,115 @@
+"""Keras' optimizers and schedules in a recipe: checks their names and options, and binds them."""
+
+import inspect
+from typing import Any
+
+from mmzoo.errors import Fault, suggest
+from mmzoo.recipe.settings import Train
+from mmzoo.recipe.source import Node, place
+
+ELSEWHERE = {
+    "global_clipnorm": "clip",
+    "gradient_accumulation_steps": "accumulate",
+    "use_ema": "ema",
+    "ema_momentum": "ema",
+}
+"""Options of Keras' optimizers that the recipe gives under `train`."""
+
+
+def check_optimizer(node: Node | None, train: Train) -> list[Fault]:
+    """Finds what is wrong with `train.optimizer`; an absent one is the default.
+
+    Args:
+        node: The optimizer in the recipe.
+        train: The settings that hold it.
+    """
+    node = node if node is not None and node.value is not None else place(train.optimizer, "train", "train.optimizer")
+    given = dict(node.items())
+    faults = _check(node, "optimizer", _optimizers())
+    faults += [given[key].misnamed(f"it is set by `train.{ELSEWHERE[key]}`.") for key in given if key in ELSEWHERE]
+    rate = given.get("learning_rate")
+    if rate is not None and isinstance(rate.value, dict | str):
+        faults += _check(rate, "schedule", _schedules())
+    return faults or _check_values(node, train)
+
+
+def _check_values(node: Node, train: Train) -> list[Fault]:
+    try:
+        optimizer, options = bind_optimizer(train, 1)
+        optimizer(**options)
+    except (TypeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        return [node.fault(f"Keras cannot make this optimizer: {reason}", "See keras.optimizers for its options.")]
+    return []
+
+
+def bind_optimizer(train: Train, steps: int) -> tuple[Any, dict[str, Any]]:
+    """Returns the Keras optimizer class of a plan and its options.
+
+    Args:
+        train: The plan's settings.
+        steps: Steps of the whole training, also those that only accumulate: the default of a schedule's `decay_steps`.
+    """
+    kind, options = _split(train.optimizer)
+    rate = options.get("learning_rate")
+    if isinstance(rate, dict | str):
+        options["learning_rate"] = _make_schedule(rate, steps)
+    if train.clip is not None:
+        options["global_clipnorm"] = train.clip
+    if train.accumulate > 1:
+        options["gradient_accumulation_steps"] = train.accumulate
+    if train.ema is not None:
+        # Keras averages at every step, also at those that only accumulate a gradient.
+        options |= {"use_ema": True, "ema_momentum": train.ema ** (1 / train.accumulate)}
+    return _optimizers()[kind], options
+
+
+def _make_schedule(rate: str | dict[str, Any], steps: int) -> Any:
+    kind, options = _split(rate)
+    schedule = _schedules()[kind]
+    parameters = inspect.signature(schedule.__init__).parameters
+    if "decay_steps" in parameters and "decay_steps" not in options:
+        options["decay_steps"] = max(1, steps - (options.get("warmup_steps") or 0))
+    return schedule(**options)
+
+
+def _split(value: str | dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    if isinstance(value, str):
+        return _key(value), {}
+    return _key(value["type"]), {name: option for name, option in value.items() if name != "type"}
+
+
+def _key(identifier: str) -> str:
+    return str(identifier).replace("_", "").lower()
+
+
+def _check(node: Node, what: str, known: dict[str, Any]) -> list[Fault]:
+    named = node.value.get("type") if isinstance(node.value, dict) else node
+    if named is None:
+        return [node.fault(f"the key 'type' is missing; it names the Keras {what}.")]
+    if _key(named.value) not in known:
+        advice = suggest(_key(named.value), known) or f"See keras.optimizers for the {what}s there are."
+        return [named.fault(f"Keras has no {what} '{named.plain()}'.", advice)]
+    found = inspect.signature(known[_key(named.value)].__init__).parameters.values()
+    parameters = [p.name for p in found if p.name != "self" and p.kind is not p.VAR_KEYWORD]
+    return [
+        child.misnamed(f"Keras' {what} '{named.value}' has no such option.", suggest(key, parameters))
+        for key, child in node.items()
+        if key not in ("type", *parameters)
+    ]
+
+
+def _optimizers() -> dict[str, Any]:
+    import keras
+
+    return _subclasses(vars(keras.optimizers), keras.optimizers.Optimizer)
+
+
+def _schedules() -> dict[str, Any]:
+    import keras
+
+    return _subclasses(vars(keras.optimizers.schedules), keras.optimizers.schedules.LearningRateSchedule)
+
+
+def _subclasses(names: dict[str, Any], base: type) -> dict[str, Any]:
+    return {_key(n): c for n, c in names.items() if inspect.isclass(c) and issubclass(c, base) and c is not base}

@@ -1,0 +1,266 @@
+"""Recipe, Catalog -> Plan: every name looked up, every option bound, all faults reported at once."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from mmzoo.contracts.dataset import SPLITS
+from mmzoo.contracts.option_types import PARTS
+from mmzoo.errors import Fault, MmzooError, PluginError, RecipeError, suggest
+from mmzoo.recipe.options import Option, bind, options_of, tensors_of
+from mmzoo.recipe.own_keys import ON_ERROR, own_keys, settings_of, wired_function
+from mmzoo.recipe.plan import Bound, Input, Loss, Metric, Plan
+from mmzoo.recipe.settings import Export, Train
+from mmzoo.recipe.source import Node, Recipe
+from mmzoo.registry.catalog import Catalog
+
+KEYS = ("name", "about", "data", "inputs", "encoders", "fusion", "head", "loss", "train", "metrics", "export")
+"""The keys of a recipe."""
+REQUIRED = ("name", "data", "inputs", "encoders", "head", "loss")
+"""The keys that every recipe has."""
+
+NAME = r"[A-Za-z0-9][\w.-]*"
+"""What the name of a recipe looks like: it becomes the name of the run's folder."""
+
+
+T = TypeVar("T")
+
+
+def resolve(recipe: Recipe, catalog: Catalog, *, with_data: bool = True) -> Plan:
+    """Resolves a recipe against the installed components.
+
+    Args:
+        recipe: What to resolve.
+        catalog: The components.
+        with_data: Open the data set and check the fields against it. Without it `Plan.dataset` is None.
+
+    Raises:
+        RecipeError: Holds every fault found, in the order of the file.
+    """
+    return _Resolver(recipe, catalog, with_data).plan()
+
+
+@dataclass
+class _Resolver:
+    recipe: Recipe
+    catalog: Catalog
+    with_data: bool = True
+    faults: list[Fault] = field(default_factory=list)
+    gallery: Bound | None = None
+
+    def plan(self) -> Plan:
+        from mmzoo.recipe.optimizer_options import check_optimizer
+
+        self._check_keys()
+        data, dataset = self._data(self._get("data"))
+        inputs = self._mapping("inputs", lambda name, node: self._input(name, node, dataset))
+        encoders = self._mapping("encoders", self._encoder)
+        trainable = {name: dict(bound.node.items()).get("trainable", Node(True, "")).value for name, bound in encoders.items()}
+        fusion = self._optional("fusion", lambda node: self._component("fusion", node))
+        head = self._optional("head", lambda node: self._component("head", node))
+        losses = tuple(filter(None, (self._loss(node) for node in self._list("loss"))))
+        metrics = tuple(filter(None, (self._metric(node) for node in self._list("metrics"))))
+        train = self._settings("train", Train)
+        self.faults += check_optimizer(dict(self._get("train").items()).get("optimizer"), train)
+        self._check_absence(inputs, train)
+        export = self._settings("export", Export)
+        name, about = self._name(), self._about()
+        if self.faults:
+            raise RecipeError(sorted(dict.fromkeys(self.faults), key=_order))
+        on_error = dict(self._get("data").items()).get("on_error", Node(ON_ERROR.default, "")).value
+        data, head = cast(Bound, data), cast(Bound, head)  # a missing part is a fault, raised above
+        return Plan(
+            recipe=self.recipe,
+            name=name,
+            about=about,
+            data=data,
+            on_error=on_error,
+            dataset=dataset,
+            inputs=inputs,
+            encoders=encoders,
+            trainable=trainable,
+            fusion=fusion,
+            head=head,
+            gallery=self.gallery,
+            losses=losses,
+            metrics=metrics,
+            train=train,
+            export=export,
+        )
+
+    # The recipe's own keys
+
+    def _get(self, key: str, default: Any = None) -> Node:
+        node = self.recipe.root.value.get(key)
+        return node if node is not None and node.value is not None else Node(default, self.recipe.root.where, key)
+
+    def _check_keys(self) -> None:
+        for key, node in self.recipe.root.items():
+            if key not in KEYS:
+                self.faults.append(node.misnamed("a recipe has no such key.", suggest(key, KEYS)))
+        for key in REQUIRED:
+            node = self._get(key)
+            if node.value is None:
+                self.faults.append(Fault(self.recipe.root.where, key, "the recipe lacks this key."))
+            elif node.value in ({}, []):
+                self.faults.append(node.fault("it is empty; expected at least one."))
+
+    def _name(self) -> str:
+        name = self._get("name").value
+        if name is not None and not (isinstance(name, str) and re.fullmatch(NAME, name)):
+            self.faults.append(
+                self._get("name").fault(
+                    f"expected a name of letters, digits, '.', '_' and '-', received {name!r}.",
+                    "It becomes the name of the run's folder.",
+                )
+            )
+        return str(name)
+
+    def _about(self) -> str:
+        about = self._get("about", "")
+        if not isinstance(about.value, str):
+            self.faults.append(about.fault(f"expected text, received {about.plain()!r}."))
+        return str(about.value)
+
+    def _mapping(self, key: str, read: Callable[[str, Node], T | None]) -> dict[str, T]:
+        node = self._get(key, {})
+        if not isinstance(node.value, dict):
+            self.faults.append(node.fault(f"expected a mapping of names to components, received {node.plain()!r}."))
+        read_all = {name: read(name, child) for name, child in node.items()}
+        return {name: value for name, value in read_all.items() if value is not None}
+
+    def _list(self, key: str) -> list[Node]:
+        node = self._get(key, [])
+        return node.value if isinstance(node.value, list) else [node]
+
+    def _optional(self, key: str, read: Callable[[Node], T]) -> T | None:
+        node = self._get(key)
+        return read(node) if node.value is not None else None
+
+    def _settings(self, key: str, settings: type[T]) -> T:
+        node = self._get(key, {})
+        if not isinstance(node.value, dict):
+            self.faults.append(node.fault(f"expected a mapping, received {node.plain()!r}."))
+        values, faults = bind(settings_of(settings), node)
+        self.faults += faults
+        return settings(**values) if not faults else settings()
+
+    # Components
+
+    def _component(self, kind: str, node: Node, inside: bool = False) -> Bound | None:
+        """Binds `node` to the component it names; one inside another has none of the keys that the core reads."""
+        named = self._type(kind, node)
+        if named is None:
+            return None
+        try:
+            component = self.catalog.get(kind, str(named.value))
+            known = {option.name: option for option in options_of(component.load())}
+            own = [] if inside else own_keys(component)
+        except PluginError as error:
+            what, _, advice = str(error).partition("\n")
+            self.faults.append(named.fault(what, advice))
+            return None
+        values, faults = bind([*known.values(), *own], node, leave=("type",))
+        self.faults += faults
+        self._follow_references(known, values, node)
+        return Bound(component, {name: value for name, value in values.items() if name in known}, node)
+
+    def _type(self, kind: str, node: Node) -> Node | None:
+        named = node.value.get("type") if isinstance(node.value, dict) else node
+        if named is None:
+            self.faults.append(node.fault(f"the key 'type' is missing; it names the {kind}."))
+        elif not isinstance(named.value, str):
+            self.faults.append(named.fault(f"expected the {kind}'s name, received {named.plain()!r}."))
+            return None
+        return named
+
+    def _follow_references(self, options: dict[str, Option], values: dict[str, Any], node: Node) -> None:
+        """Checks the options that name something, and binds those that are components."""
+        for name, option in options.items():
+            given = dict(node.items()).get(name, Node(values.get(name), node.where))
+            if option.refers_to == "examples":
+                self._examples(given)
+                continue
+            if option.refers_to in PARTS and isinstance(given.value, str | dict):  # `bind` faults any other
+                values[name] = self._component(option.refers_to, given, inside=True)
+                continue
+            value, known = values.get(name), dict(self._get(option.refers_to or "?").items())
+            if option.refers_to and isinstance(value, str) and known and value not in known:
+                place = dict(node.items()).get(name, node)
+                singular = option.refers_to.removesuffix("s")
+                self.faults.append(place.fault(f"the recipe has no {singular} '{value}'.", suggest(value, known)))
+
+    def _examples(self, node: Node) -> None:
+        """Checks the name of a split, or binds a data set of its own."""
+        if isinstance(node.value, dict):
+            self.gallery = self._component("dataset", node)
+        elif node.value is not None and node.value not in SPLITS:
+            known = f"expected {', '.join(SPLITS)}, or a data set: a mapping with its `type`"
+            self.faults.append(node.fault(f"the data has no split {node.plain()!r}; {known}."))
+
+    def _data(self, node: Node) -> tuple[Bound | None, Any]:
+        bound = self._component("dataset", node) if node.value is not None else None
+        if bound is None or not self.with_data or any(fault.key.startswith("data") for fault in self.faults):
+            return bound, None
+        try:
+            return bound, bound.make()
+        except MmzooError as error:
+            what, _, advice = str(error).partition("\n")
+            self.faults.append(node.fault(what, advice.strip()))
+            return bound, None
+
+    def _input(self, name: str, node: Node, dataset: Any) -> Input | None:
+        bound = self._component("processor", node)
+        column = dict(node.items()).get("field")
+        if bound is None or column is None:
+            return None
+        if dataset is not None and isinstance(column.value, str) and column.value not in dataset.card.fields:
+            data, fields = self._get("data").plain(), ", ".join(dataset.card.fields)
+            kind = data["type"] if isinstance(data, dict) else data
+            self.faults.append(column.fault(f"the data set '{kind}' has no field '{column.value}'.", f"Its fields: {fields}."))
+        optional = dict(node.items()).get("optional", Node(False, "")).value
+        return Input(name, str(column.value), bound, node, optional is True)
+
+    def _encoder(self, name: str, node: Node) -> Bound | None:
+        inputs = self._get("inputs", {}).value
+        if isinstance(inputs, dict) and name not in inputs:
+            self.faults.append(node.misnamed(f"the recipe has no input '{name}' to encode.", suggest(name, inputs)))
+        return self._component("encoder", node)
+
+    def _check_absence(self, inputs: dict[str, Input], train: Train) -> None:
+        """Holds that what may be absent is encoded beside another: only then can there be an answer without it."""
+        encoded = dict(self._get("encoders").items())
+        for name, column in inputs.items():
+            alone = len(encoded) == 1 and name in encoded
+            if column.optional and (alone or name not in encoded):
+                why = "no other input is encoded" if alone else "it is not encoded"
+                advice = f"Remove `optional`, or give {'another input' if alone else 'it'} an encoder."
+                place = dict(column.node.items())["optional"]
+                self.faults.append(place.fault(f"no example may lack this input, as {why}.", advice))
+        if train.stream_dropout and len(encoded) < 2:
+            place = dict(self._get("train").items())["stream_dropout"]
+            what = "there is no stream to leave out, as fewer than two inputs are encoded."
+            self.faults.append(place.fault(what, "Remove it, or give another input an encoder."))
+
+    def _loss(self, node: Node) -> Loss | None:
+        bound = self._component("loss", node)
+        if bound is None:
+            return None
+        weight = dict(node.items()).get("weight", Node(1.0, "")).value
+        return Loss(bound, _wires(bound), float(weight) if not self.faults else 1.0)
+
+    def _metric(self, node: Node) -> Metric | None:
+        bound = self._component("metric", node)
+        return Metric(bound, _wires(bound)) if bound is not None else None
+
+
+def _wires(bound: Bound) -> dict[str, str]:
+    """Gives what each parameter is called among the answers and inputs: its own name, unless the recipe gives another."""
+    given = {key: child.value for key, child in bound.node.items()}
+    return {name: str(given.get(name, name)) for name in tensors_of(wired_function(bound.component))}
+
+
+def _order(fault: Fault) -> tuple[int, int]:
+    numbers = re.findall(r":(\d+)", fault.where)
+    return (int(numbers[-2]), int(numbers[-1])) if len(numbers) >= 2 else (0, 0)

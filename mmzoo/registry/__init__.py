@@ -1,0 +1,1 @@
+"""Entry points -> Catalog: the components of the installed plugins."""

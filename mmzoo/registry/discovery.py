@@ -1,0 +1,92 @@
+"""Finds the installed plugins one by one: entry points -> `Catalog`.
+
+A plugin that fails is kept in the catalog with its reason and stops nobody else. `MMZOO_BLOCK=name,...` leaves plugins out.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from mmzoo.registry import hookspecs
+from mmzoo.registry.catalog import Catalog, Component, Plugin
+from mmzoo.registry.hookspecs import GROUP, KINDS, hook_name
+
+
+def discover() -> Catalog:
+    """Collects the components of every installed plugin that is not blocked."""
+    blocked = {name.strip() for name in os.environ.get("MMZOO_BLOCK", "").split(",")}
+    return collect(_entry(point) for point in _points() if _name(point) not in blocked)
+
+
+def catalog_of(modules: Mapping[str, ModuleType]) -> Catalog:
+    """Makes a catalog of hook modules that are not installed, for tests: `{plugin name: module}`."""
+    return collect((Plugin(name, "0", module.__name__), module) for name, module in modules.items())
+
+
+def collect(found: Iterable[tuple[Plugin, ModuleType | None]]) -> Catalog:
+    """Calls the hooks of each module and gathers what they contribute.
+
+    Args:
+        found: Plugins with their hook modules; None for one that failed to import.
+    """
+    plugins: list[Plugin] = []
+    components: list[Component] = []
+    for plugin, module in found:
+        plugin, contributed = _contributions(plugin, module)
+        plugins.append(plugin)
+        components += contributed
+    return Catalog(tuple(components), tuple(plugins))
+
+
+def _points() -> list[EntryPoint]:
+    unique = {(_name(point), point.value): point for point in entry_points(group=GROUP)}
+    return [unique[key] for key in sorted(unique)]
+
+
+def _name(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else point.name
+
+
+def _entry(point: EntryPoint) -> tuple[Plugin, ModuleType | None]:
+    version = point.dist.version if point.dist is not None else "0"
+    plugin = Plugin(_name(point), version, point.module)
+    try:
+        return plugin, point.load()
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # an import may fail in any way; it must not stop the others
+        return _broken(plugin, f"{type(error).__name__}: {error}"), None
+
+
+def _broken(plugin: Plugin, fault: str) -> Plugin:
+    return Plugin(plugin.name, plugin.version, plugin.origin, " ".join(fault.split()))
+
+
+def _contributions(plugin: Plugin, module: ModuleType | None) -> tuple[Plugin, list[Component]]:
+    if module is None:
+        return plugin, []
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    try:
+        manager.register(module, name=plugin.name)
+        manager.check_pending()  # a misspelt hook is an error, not a plugin that contributes nothing
+        return plugin, list(_components(plugin, manager))
+    except Exception as error:  # noqa: BLE001  # the hooks are the plugin's code
+        return _broken(plugin, f"{type(error).__name__}: {error}"), []
+
+
+def _components(plugin: Plugin, manager: pluggy.PluginManager) -> Iterator[Component]:
+    for kind in KINDS:
+        for contributed in getattr(manager.hook, hook_name(kind))():
+            for name, target in _pairs(kind, contributed):
+                yield Component(kind, name, target, plugin)
+
+
+def _pairs(kind: str, contributed: Any) -> Iterator[tuple[str, str]]:
+    pairs = contributed.items() if isinstance(contributed, Mapping) else [(contributed, "")]
+    for name, target in pairs:
+        if not (isinstance(name, str) and isinstance(target, str) and ":" in target):
+            raise TypeError(f'{hook_name(kind)} must return {{name: "module:attribute"}}, not {contributed!r}')
+        yield name, target

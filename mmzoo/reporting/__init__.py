@@ -1,0 +1,1 @@
+"""Scores, history -> what a person looks at: the report and the model card."""

@@ -1,0 +1,1 @@
+"""Task, Data -> trained Run: backend, optimizer, `fit`, callbacks, checkpoints."""

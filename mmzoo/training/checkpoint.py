@@ -1,0 +1,99 @@
+"""Checkpoints: where a training stands, saved after each epoch and restored when it is resumed; and the best weights."""
+
+import math
+import time
+from typing import Any
+
+import keras
+
+from mmzoo.errors import RunError
+from mmzoo.modeling.task import Task
+from mmzoo.run.atomic import replacing, write_json
+from mmzoo.run.folder import Run
+
+History = dict[str, list[float]]
+
+
+def load_weights(task: Task, run: Run) -> None:
+    """Loads the trained weights of a run into its assembled task.
+
+    Raises:
+        RunError: The file is broken, or does not fit the task.
+    """
+    try:
+        task.load_weights(run.weights)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{run.weights}: the weights do not fit the run's plan: {error}.") from error
+
+
+class State:
+    """Where a training stands; what a checkpoint remembers beside the weights."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.best = math.inf
+        self.waited = 0
+        self.weights = ""
+        self.history: History = {}
+
+    def stopped(self, patience: int | None) -> bool:
+        return patience is not None and self.waited >= patience
+
+
+def restore(task: Task, run: Run) -> State:
+    """Loads the last checkpoint of a run into a task; a run without one begins anew.
+
+    Raises:
+        RunError: It cannot be read.
+    """
+    state = State()
+    path = run.checkpoint / "state.json"
+    if not path.exists():
+        return state
+    vars(state).update(run.load_json(path))
+    weights = run.checkpoint / state.weights
+    try:
+        task.load_weights(weights)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{weights}: the checkpoint cannot be read: {error}. Start again with --force.") from error
+    return state
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Keeps the weights with the least validation loss. Stands before the swap back from EMA weights, so it sees those."""
+
+    def __init__(self, run: Run, state: State):
+        super().__init__()
+        self.run, self.state = run, state
+
+    def on_test_end(self, logs: Any = None) -> None:
+        loss = float((logs or {}).get("loss", math.inf))
+        self.state.waited += 1
+        if loss < self.state.best:
+            self.state.best, self.state.waited = loss, 0
+            with replacing(self.run.checkpoint / "best.weights.h5") as beside:
+                self.model.save_weights(beside)
+
+
+class SaveCheckpoint(keras.callbacks.Callback):
+    """Saves after each epoch: first the weights under a new name, then the state that points to them, with the losses."""
+
+    def __init__(self, run: Run, state: State, patience: int | None):
+        super().__init__()
+        self.run, self.state, self.patience = run, state, patience
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.began = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        state, previous = self.state, self.state.weights
+        name = f"epoch-{epoch + 1:04d}.weights.h5"
+        with replacing(self.run.checkpoint / name) as beside:
+            self.model.save_weights(beside)
+        state.epoch, state.weights = epoch + 1, name
+        for key, value in {**(logs or {}), "seconds": round(time.monotonic() - self.began, 1)}.items():
+            state.history.setdefault(key, []).append(float(value))
+        write_json(self.run.checkpoint / "state.json", vars(state))
+        if previous and previous != name:
+            (self.run.checkpoint / previous).unlink(missing_ok=True)
+        self.model.stop_training = self.model.stop_training or state.stopped(self.patience)

@@ -1,0 +1,475 @@
+"""What reaches the training: each example once an epoch, in an order that seed and epoch fix, and no faulty one in silence."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import chain
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mmzoo import Card, Features, Processed, Processor, fine
+from mmzoo.contracts.dataset import FAULT, ROW
+from mmzoo.contracts.progress import Screen
+from mmzoo.contracts.raw import first_values, plain_values
+from mmzoo.data.batches import examples_of, ordered_batches, training_batches
+from mmzoo.data.open import learned_processors, open_data, read_data
+from mmzoo.data.scan import scan
+from mmzoo.data.splits import Data, most_common
+from mmzoo.errors import DataError, RecipeError
+from mmzoo.recipe.plan import Bound, Input
+from mmzoo.recipe.source import parse_recipe
+from mmzoo.registry.catalog import Component, Plugin
+
+RECIPE = parse_recipe("inputs:\n  number:\n    type: number\n", "r.yaml")
+
+
+class Table:
+    """A data set of given splits, each a column of texts or of lists of texts; other fields by name."""
+
+    def __init__(self, needs: str = "", **splits: Any):
+        self.card, self.raw = Card({"text": "text"}, needs=needs), splits
+
+    def prepare(self) -> None:
+        assert not self.card.needs
+
+    def splits(self) -> dict[str, tf.data.Dataset]:
+        return {split: as_dataset(column) for split, column in self.raw.items()}
+
+
+def as_dataset(column: Any) -> tf.data.Dataset:
+    columns = column if isinstance(column, dict) else {"text": column}
+    ragged = any(isinstance(one, list) for one in columns["text"])
+    return tf.data.Dataset.from_tensor_slices(columns | ({"text": tf.ragged.constant(columns["text"])} if ragged else {}))
+
+
+class Number(Processor):
+    """Reads a whole number, and counts what it reads."""
+
+    features = Features(shape=[], dtype="int32", vocabulary=None)
+    note = "nothing was cut"
+
+    def __init__(self) -> None:
+        super().__init__(name="number")
+        self.read = tf.Variable(0)
+        self.seen: list[bytes] = []
+
+    def adapt(self, values: tf.data.Dataset) -> None:
+        self.seen += values.as_numpy_iterator()
+
+    def __call__(self, raw: tf.Tensor) -> Processed:
+        self.read.assign_add(tf.shape(raw)[0])
+        good = tf.strings.regex_full_match(raw, r"\d+")
+        return Processed(tf.strings.to_number(tf.where(good, raw, "0"), tf.int32), tf.where(good, "", "this is no number"))
+
+
+class Pair(Processor):
+    """Reads any texts as how many there are."""
+
+    raw = tf.TensorSpec((None,), tf.string)
+    features = Features(shape=[], dtype="int32", vocabulary=None)
+
+    def __call__(self, raw: tf.Tensor) -> Processed:
+        return Processed(tf.reduce_sum(tf.cast(raw != "", tf.int32), axis=1), fine(raw))
+
+
+def make_plan(table: Table, processor: type = Number, cache: Any = "auto", on_error: str = "stop") -> Any:
+    node = dict(dict(RECIPE.root.items())["inputs"].items())["number"]
+    bound = Bound(Component("processor", "number", f"{__name__}:{processor.__name__}", Plugin("p", "1", "m")), {}, node)
+    inputs = {"number": Input("number", "text", bound, node)}
+    return SimpleNamespace(
+        dataset=table, inputs=inputs, encoders={}, on_error=on_error, train=SimpleNamespace(cache=cache, patience=None)
+    )
+
+
+def opened(table: Table, **options: Any) -> Data:
+    return open_data(make_plan(table, **options), Screen(quiet=True))
+
+
+def texts(numbers: Iterable[int]) -> list[str]:
+    return list(map(str, numbers))
+
+
+def numbers(batches: tf.data.Dataset) -> list[list[int]]:
+    return [batch["number"].numpy().tolist() for batch in batches]
+
+
+def epochs(data: Data, batch: int, seed: int, which: range) -> list[list[list[int]]]:
+    """Gives the batches of each epoch as `fit` draws them."""
+    steps = data.steps(batch)
+    drawn = numbers(training_batches(data, "train", batch, seed, which).take(steps * len(which)))
+    return [drawn[start : start + steps] for start in range(0, len(drawn), steps)]
+
+
+def flat(epoch: list[list[int]]) -> list[int]:
+    return list(chain.from_iterable(epoch))
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    keras.utils.set_random_seed(1)
+
+
+class Blank(Number):
+    """Reads a number of two digits, and says itself which of them are there."""
+
+    def __call__(self, raw: tf.Tensor) -> Processed:
+        return super().__call__(raw)._replace(mask=tf.stack([raw != "", tf.strings.length(raw) > 1], axis=1))
+
+    features = Features(shape=[], dtype="int32", vocabulary=None, mask=[2])
+
+
+class Length(Processor):
+    """Reads any text as its length."""
+
+    features = Features(shape=[], dtype="int32", vocabulary=None)
+
+    def __call__(self, raw: tf.Tensor) -> Processed:
+        return Processed(tf.strings.length(raw), fine(raw))
+
+
+# The order
+
+
+def test_a_resumed_training_sees_what_an_unbroken_one_would():
+    unbroken = epochs(opened(Table(train=texts(range(11)))), 4, 7, range(4))
+    tf.random.normal([3])  # whatever else was drawn before
+    resumed = epochs(opened(Table(train=texts(range(11)))), 4, 7, range(2, 4))
+    assert resumed == unbroken[2:]
+
+
+def test_every_epoch_has_every_example_once_and_an_order_of_its_own():
+    found = [flat(epoch) for epoch in epochs(opened(Table(train=texts(range(12)))), 4, 7, range(4))]
+    assert all(sorted(epoch) == list(range(12)) for epoch in found)
+    assert len(set(map(tuple, found))) == 4
+
+
+def test_two_seeds_give_two_orders():
+    data = opened(Table(train=texts(range(12))))
+    assert epochs(data, 4, 7, range(1)) == epochs(data, 4, 7, range(1)) != epochs(data, 4, 8, range(1))
+
+
+def test_the_last_small_batch_is_left_out_in_training_and_kept_in_validation():
+    data = opened(Table(train=texts(range(11)), validation=texts(range(11))))
+    assert data.steps(4) == 2
+    assert [len(batch) for batch in epochs(data, 4, 0, range(1))[0]] == [4, 4]
+    assert numbers(ordered_batches(data, "validation", 4)) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]
+
+
+def test_nothing_waits_for_a_tuner_of_the_pipeline():
+    data = opened(Table(train=texts(range(3)), validation=texts(range(3))))
+    for batches in (training_batches(data, "train", 2, 0, range(1)), ordered_batches(data, "validation", 2)):
+        assert batches.options().autotune.enabled is False
+
+
+def test_a_split_smaller_than_a_batch_is_a_batch():
+    data = opened(Table(train=texts(range(3))))
+    assert data.steps(8) == 1
+    assert [[sorted(batch) for batch in epoch] for epoch in epochs(data, 8, 0, range(2))] == [[[0, 1, 2]]] * 2
+
+
+# Several values for an example
+
+SEVERAL = [texts(range(10 * row, 10 * row + count)) for row, count in enumerate((3, 1, 2, 3, 3, 3))]
+
+
+def test_an_epoch_has_one_of_several_values_at_random_and_all_are_seen_in_time():
+    found = [flat(epoch) for epoch in epochs(opened(Table(train=SEVERAL)), 3, 7, range(20))]
+    assert all(sorted(value // 10 for value in epoch) == list(range(6)) for epoch in found)
+    assert {str(value) for epoch in found for value in epoch} == {value for values in SEVERAL for value in values}
+
+
+def test_which_of_several_values_follows_from_seed_and_epoch_alone():
+    data = opened(Table(train=SEVERAL))
+    assert epochs(data, 3, 7, range(3, 5)) == epochs(data, 3, 7, range(5))[3:]
+
+
+def test_which_of_several_values_is_drawn_anew_for_each_seed():
+    """The second epoch of one seed is not the first of the next."""
+    data = opened(Table(train=[texts(range(10 * row, 10 * row + 9)) for row in range(30)]))
+    which = range(2)
+    drawn = [[value % 10 for value in flat(epoch)] for seed in which for epoch in epochs(data, 30, seed, which)]
+    assert len(set(map(tuple, drawn))) == 4
+
+
+def test_the_first_of_several_values_counts_in_validation():
+    data = opened(Table(train=["1"], validation=SEVERAL))
+    assert numbers(ordered_batches(data, "validation", 6)) == [[0, 10, 20, 30, 40, 50]]
+
+
+def test_a_fixed_number_of_values_works_as_any_other():
+    data = opened(Table(train={"text": np.array([["1", "2"], ["3", "4"]])}))
+    assert data.processors["number"].seen == [b"1", b"2", b"3", b"4"]
+    assert numbers(ordered_batches(data, "train", 2)) == [[1, 3]]
+    assert list(data.references("train", "number")) == [["1", "2"], ["3", "4"]]
+    assert first_values(next(iter(data.raw_batches("train", 4)))["number"], 1).numpy().tolist() == [b"1", b"3"]
+
+
+def test_an_example_without_any_value_is_a_fault():
+    data = opened(Table(train=[["1"], [], ["2", "x"]]), on_error="skip")
+    assert data.faults["train"] == ["example 1: number: there is no value", "example 2: number: this is no number"]
+    assert numbers(ordered_batches(data, "train", 2)) == [[1]]
+    assert first_values(next(iter(data.raw_batches("train", 4)))["number"], 1).numpy().tolist() == [b"1", b"", b"2"]
+
+
+def test_a_list_that_is_one_value_is_not_several():
+    data = opened(Table(train=[["a", "b"], ["c"]]), processor=Pair)
+    assert numbers(ordered_batches(data, "train", 2)) == [[2, 1]]
+
+
+# Faulty examples
+
+
+def test_a_fault_stops_the_build_and_is_named_by_its_row():
+    with pytest.raises(DataError) as caught:
+        opened(Table(train={"text": ["1", "x", "3"], ROW: ["t.csv:2", "t.csv:3", "t.csv:4"], FAULT: ["", "", "no such file"]}))
+    assert str(caught.value) == (
+        "2 of the 3 examples of 'train' cannot be read.\n"
+        "  t.csv:3: number: this is no number\n"
+        "  t.csv:4: no such file\n"
+        "Mend or remove them, or leave them out with `on_error: skip` under `data`."
+    )
+
+
+def test_faulty_examples_are_left_out_and_counted_if_asked(capsys):
+    table = Table(train=["1", "x", "3", "", "5"], test=["6", "y"])
+    data = open_data(make_plan(table, on_error="skip"), Screen())
+    assert data.sizes == {"train": 3, "test": 1}
+    assert data.faults["train"] == ["example 1: number: this is no number", "example 3: number: this is no number"]
+    assert data.readable == {"train": [True, False, True, False, True], "test": [True, False]}
+    assert numbers(ordered_batches(data, "train", 8)) == [[1, 3, 5]]
+    assert sorted(flat(epochs(data, 3, 0, range(1))[0])) == [1, 3, 5]
+    assert capsys.readouterr().out.splitlines() == [
+        "data      number: nothing was cut",
+        "data      left out 2 of the 5 examples of 'train':",
+        "  example 1: number: this is no number",
+        "  example 3: number: this is no number",
+        "data      left out 1 of the 2 examples of 'test':",
+        "  example 1: number: this is no number",
+    ]
+
+
+def test_of_many_faults_ten_are_shown():
+    with pytest.raises(DataError, match=r"example 9: number: this is no number\n  \.\.\. and 2 more\nMend"):
+        opened(Table(train=["x"] * 12))
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_split_without_a_readable_example_is_an_error(split):
+    table = Table(**{"train": ["1"], "test": ["2"]} | {split: ["x", "y"]})
+    with pytest.raises(DataError) as caught:
+        opened(table, on_error="skip")
+    assert str(caught.value) == f"the split '{split}' has no example that can be read (2 in all)."
+
+
+def test_there_must_be_a_split_to_train_on():
+    with pytest.raises(DataError) as caught:
+        opened(Table(validation=["1"], other=["2"]))
+    assert str(caught.value) == "the data set has no split 'train'; it has validation, other."
+
+
+@pytest.mark.parametrize(
+    ("column", "processor", "found", "wanted"),
+    [
+        ([1, 2], Number, "int32 ()", "string ()"),
+        (np.array([[["a"]]]), Number, "string (1, 1)", "string ()"),
+        (["a", "b"], Pair, "string ()", "string (None,)"),
+    ],
+)
+def test_a_field_must_hold_what_its_processor_reads(column, processor, found, wanted):
+    with pytest.raises(RecipeError) as caught:
+        opened(Table(train={"text": column}), processor=processor)
+    assert str(caught.value) == (
+        f"r.yaml:3:5  inputs.number: the field 'text' holds {found} per example; the processor 'number' reads {wanted}."
+    )
+
+
+# What is kept in memory
+
+
+@pytest.mark.parametrize(("cache", "memory", "kept"), [(True, 0, True), ("auto", 2 << 30, True), ("auto", 4 * 150 - 1, False)])
+def test_the_cache_changes_only_how_often_an_example_is_processed(cache, memory, kept, monkeypatch):
+    monkeypatch.setattr("mmzoo.data.splits.MEMORY", memory)
+    without = opened(Table(train=texts(range(150))), cache=False)
+    data = opened(Table(train=texts(range(150))), cache=cache)
+    assert epochs(data, 40, 5, range(2)) == epochs(without, 40, 5, range(2))
+    assert without.processors["number"].read.numpy() >= 3 * 150  # the first scan, two epochs, and what was fetched ahead
+    read = data.processors["number"].read.numpy()
+    assert read <= 150 + 150 if kept else read >= 3 * 150  # a kept split is tried with its first examples, and scanned
+
+
+class Largest(Number):
+    """Remembers the largest batch that it reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.largest = tf.Variable(0)
+
+    def __call__(self, raw: tf.Tensor) -> Processed:
+        self.largest.assign(tf.maximum(self.largest, tf.shape(raw)[0]))
+        return super().__call__(raw)
+
+
+@pytest.mark.parametrize(("most", "largest"), [(1, 1), (40, 10), (1 << 20, 128)])
+def test_as_many_examples_are_processed_at_a_time_as_fit(most, largest, monkeypatch):
+    monkeypatch.setattr("mmzoo.data.splits.CHUNK_BYTES", most)
+    data = opened(Table(train=texts(range(150))), processor=Largest)
+    assert data.processors["number"].largest.numpy() == largest
+
+
+def test_as_many_examples_are_shuffled_as_fit_into_memory(monkeypatch):
+    data = opened(Table(train=texts(range(200))))
+    monkeypatch.setattr("mmzoo.data.batches.MEMORY", 10 * data.bytes_each("train"))
+    drawn = flat(epochs(data, 200, 7, range(1))[0])
+    assert sorted(drawn) == list(range(200)) != drawn
+    assert all(value < place + 10 for place, value in enumerate(drawn))  # of ten at a time, none comes before its turn
+
+
+class Wary(Number):
+    """Learns from nothing."""
+
+    def adapt(self, values: tf.data.Dataset) -> None:
+        raise DataError("expected few numbers.")
+
+
+def test_what_a_processor_cannot_learn_is_said_with_its_input():
+    with pytest.raises(DataError, match=r"^number: expected few numbers\.$"):
+        opened(Table(train=texts(range(3))), processor=Wary)
+
+
+def test_processors_that_have_learned_learn_nothing_more():
+    learned = {"number": Number()}
+    data = open_data(make_plan(Table(train=["1"])), Screen(quiet=True), learned)
+    assert data.processors == learned
+    assert learned["number"].seen == []
+
+
+def test_of_a_split_of_unknown_size_nothing_is_kept_unless_asked():
+    table = Table(train=["1", "2", "3"])
+    table.splits = lambda: {"train": as_dataset(["1", "2", "3"]).filter(lambda example: True)}
+    data = opened(table)
+    assert data.sizes == {"train": 3}
+    assert numbers(ordered_batches(data, "train", 2)) == [[1, 2], [3]]
+    assert data.processors["number"].read.numpy() == 2 * 3
+
+
+def test_the_number_of_examples_is_known_before_they_are_read():
+    data = opened(Table(train=["1", "x", "3", "4"]), on_error="skip")
+    assert examples_of(data, "train").cardinality() == 3
+    assert ordered_batches(data, "train", 2).cardinality() == 2
+
+
+# What else is asked of the data
+
+
+def test_processors_learn_from_the_training_split_alone():
+    data = opened(Table(train=SEVERAL[:2], validation=["8"], test=["9"]))
+    assert data.processors["number"].seen == [b"0", b"1", b"2", b"10"]
+
+
+def test_what_is_learned_ahead_needs_data_that_is_ready():
+    assert learned_processors(make_plan(Table(train=["1"])))["number"].seen == [b"1"]
+    assert learned_processors(make_plan(Table(needs="a download", train=["1"])))["number"].seen == []
+
+
+@pytest.mark.parametrize("splits", [("train",), ("train", "validation"), ("train", "validation", "test"), ("test", "train")])
+def test_the_split_to_report_on_is_the_last_there_is(splits):
+    data = read_data(make_plan(Table(**{split: ["1"] for split in splits})), Screen(quiet=True))
+    assert data.held_out() == max(splits, key=["train", "validation", "test"].index)
+
+
+def test_references_are_all_values_and_text_where_they_are_text():
+    data = opened(Table(train=[["1", "2"], ["3"]]))
+    assert list(data.references("train", "number")) == [["1", "2"], ["3"]]
+    assert plain_values(tf.constant(["ä", b"\xff"])) == ["ä", b"\xff"]
+    assert plain_values(tf.constant(1.5)) == [1.5]
+
+
+def test_lists_of_a_batch_are_padded_with_empty_values():
+    clips = tf.ragged.constant([["a", "b"], ["c"], []])
+    assert first_values(clips, 2).numpy().tolist() == [[b"a", b"b"], [b"c", b""], [b"", b""]]
+
+
+def test_the_value_that_occurs_most_often_is_the_first_of_those_that_tie():
+    assert most_common(iter([["a"], ["b", "c"], ["c", "b"]])) == "b"
+
+
+# What is there
+
+
+def encoding(table: Table, optional: bool = False, processor: type = Number) -> Any:
+    """Makes a plan of two inputs that are encoded, `number`, which may be optional, and `other`."""
+    plan = make_plan(table, processor)
+    number = plan.inputs["number"]
+    plan.inputs = {"number": replace(number, optional=optional), "other": replace(number, name="other", field="other")}
+    plan.encoders = {"number": None, "other": None}
+    return plan
+
+
+def test_the_mask_of_what_is_encoded_goes_beside_it():
+    data = open_data(encoding(Table(train={"text": ["1", "2"], "other": ["3", "4"]})), Screen(quiet=True))
+    (batch,) = ordered_batches(data, "train", 2)
+    assert set(batch) == {"number", "other", "number@mask", "other@mask"}
+    assert batch["number@mask"].numpy().tolist() == [True, True]
+
+
+def test_an_optional_input_may_be_lacking_as_long_as_another_is_there():
+    table = Table(train={"text": ["1", "", ""], "other": ["3", "4", ""]})
+    data = read_data(encoding(table, optional=True), Screen(quiet=True))
+    data.plan.on_error = "skip"
+    scan(data, "train", Screen(quiet=True))
+    assert data.faults["train"] == ["example 2: number: this is no number other: this is no number"]
+    (batch,) = ordered_batches(data, "train", 2)
+    assert batch["number@mask"].numpy().tolist() == [True, False]
+    assert batch["other@mask"].numpy().tolist() == [True, True]
+
+
+def test_how_many_examples_lack_an_input_is_said(capsys):
+    table = Table(train={"text": ["1", "", ""], "other": ["3", "4", "5"]})
+    scan(read_data(encoding(table, optional=True), Screen(quiet=True)), "train", Screen())
+    said = "data number is lacking in 2 of the 3 examples of 'train'"
+    assert " ".join(capsys.readouterr().out.split()) == said
+
+
+def test_an_input_that_is_not_optional_may_not_be_lacking():
+    data = read_data(encoding(Table(train={"text": ["1", ""], "other": ["3", "4"]})), Screen(quiet=True))
+    with pytest.raises(DataError, match="example 1: number: this is no number"):
+        scan(data, "train", Screen(quiet=True))
+
+
+def test_the_mask_of_one_of_several_values_is_that_value_s():
+    table = Table(train={"text": [["1", "22"], ["3"]], "other": ["3", "4"]})
+    data = open_data(encoding(table, processor=Blank), Screen(quiet=True))
+    found = set()
+    for batch in training_batches(data, "train", 2, 7, range(8)).take(8):
+        found |= set(zip(batch["number"].numpy().tolist(), map(tuple, batch["number@mask"].numpy().tolist()), strict=True))
+    assert found == {(1, (True, False)), (22, (True, True)), (3, (True, False))}
+
+
+def test_an_empty_text_that_is_not_optional_is_a_fault_where_another_input_is_there():
+    table = Table(train={"text": ["1", "2"], "other": ["3", ""]})
+    data = read_data(encoding(table), Screen(quiet=True))
+    data.plan.on_error = "skip"
+    data.processors["other"] = Length()
+    scan(data, "train", Screen(quiet=True))
+    assert data.faults["train"] == [
+        "example 1: other: there is nothing; say `optional: true` of the input if examples may lack it"
+    ]
+
+
+def test_a_text_that_stands_alone_may_be_empty():
+    data = open_data(make_plan(Table(train=["", "abc"]), Length), Screen(quiet=True))
+    assert data.faults["train"] == []
+
+
+def test_an_example_may_lack_all_values_of_an_optional_input():
+    table = Table(train={"text": [["1", "2"], []], "other": ["3", "4"]})
+    data = open_data(encoding(table, optional=True), Screen(quiet=True))
+    (first,) = ordered_batches(data, "train", 2)
+    assert first["number"].numpy().tolist() == [1, 0]
+    assert first["number@mask"].numpy().tolist() == [True, False]
+    for batch in training_batches(data, "train", 2, 7, range(4)).take(4):
+        assert sorted(batch["number@mask"].numpy().tolist()) == [False, True]

@@ -1,0 +1,124 @@
+"""What is answered without learning: by the question alone, by one frame, by the nearest clip; against brute force."""
+
+from collections import Counter
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mmzoo import Card, Features, Processed, Processor, Signature, fine
+from mmzoo.contracts.progress import Screen
+from mmzoo.data.scan import scan
+from mmzoo.data.splits import Data
+from mmzoo.evaluation import baselines
+
+QUIET = Screen(quiet=True)
+RNG = np.random.default_rng(0)
+
+
+class Clip(Processor):
+    """Reads up to twelve numbers as frames of two pixels of two channels."""
+
+    features = Features(shape=[3, 1, 2, 2], dtype="uint8", vocabulary=None, mask=[3])
+
+    def __call__(self, raw):
+        words = tf.strings.split(raw, " ")
+        numbers = tf.strings.to_number(words.to_tensor("0", shape=[None, 12]))
+        there = tf.sequence_mask(words.row_lengths() // 4, 3)
+        return Processed(tf.reshape(tf.cast(numbers, tf.uint8), [-1, 3, 1, 2, 2]), fine(raw), there)
+
+
+class Text(Processor):
+    """Reads a text as its length."""
+
+    features = Features(shape=[], dtype="int32", vocabulary=100)
+
+    def __call__(self, raw):
+        return Processed(tf.strings.length(raw), fine(raw))
+
+
+def rows(count: int, questions: str) -> list[tuple[np.ndarray, str, str]]:
+    return [
+        (RNG.integers(0, 256, 4 * RNG.integers(1, 4)), RNG.choice(list(questions)), RNG.choice(list("xyz")))
+        for _ in range(count)
+    ]
+
+
+TRAIN, TEST = rows(60, "abc"), rows(20, "abcd")  # nobody asked d in training
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    inputs = dict.fromkeys(("clip", "question", "answer"), SimpleNamespace(optional=False))
+    encoders = {name: one for name, one in inputs.items() if name != "answer"}
+    plan = SimpleNamespace(inputs=inputs, encoders=encoders, train=SimpleNamespace(cache="auto"), on_error="stop")
+    raw = {}
+    for split, found in (("train", TRAIN), ("test", TEST)):
+        clips, questions, answers = zip(*found, strict=True)
+        columns = {"clip": [" ".join(map(str, clip)) for clip in clips], "question": questions, "answer": answers}
+        columns |= {"@row": list(map(str, range(len(found)))), "@fault": [""] * len(found)}
+        raw[split] = tf.data.Dataset.from_tensor_slices({name: list(column) for name, column in columns.items()})
+    made = Data(plan, Card({}), raw, {"clip": Clip(), "question": Text(), "answer": Text()})
+    for split in raw:
+        scan(made, split, QUIET)
+    return made
+
+
+def answers(data: Data, *inputs: str) -> dict[str, list[str]]:
+    signature = Signature(dict, inputs=inputs, answers={"said": "answer"})
+    served = SimpleNamespace(answers={"say": signature}, default="say")
+    found = baselines.answers(served, data, "test", QUIET)
+    return {scorer: [one["said"] for one in said] for scorer, said in found.items()}
+
+
+def frequent(answers: list[str]) -> str:
+    return Counter(answers).most_common(1)[0][0]
+
+
+def whole(clip: np.ndarray) -> np.ndarray:
+    return np.pad(clip.astype("float64"), (0, 12 - len(clip)))
+
+
+def middle(clip: np.ndarray) -> np.ndarray:
+    frames = clip.astype("float64").reshape(-1, 4)
+    return frames[len(frames) // 2]
+
+
+def nearest(clip: np.ndarray, among: list, part: Callable[[np.ndarray], np.ndarray] = whole) -> str:
+    return among[int(np.argmin([np.linalg.norm(part(clip) - part(known[0])) for known in among]))][2]
+
+
+@pytest.mark.parametrize(("scorer", "part"), [("nearest", whole), ("single_frame", middle)])
+def test_the_nearest_clip_is_looked_for_among_those_with_the_same_question(data, scorer, part):
+    want = []
+    for clip, question, _ in TEST:
+        same = [known for known in TRAIN if known[1] == question] or TRAIN
+        want.append(nearest(clip, same, part))
+    assert answers(data, "clip", "question")[scorer] == want
+
+
+def test_the_question_alone_is_answered_by_what_is_most_often_said_to_it(data):
+    always = frequent([answer for _, _, answer in TRAIN])
+    want = [frequent([known[2] for known in TRAIN if known[1] == question] or [always]) for _, question, _ in TEST]
+    found = answers(data, "clip", "question")
+    assert found["question_only"] == want
+    assert found["most_frequent"] == [always] * len(TEST)
+
+
+def test_without_a_text_the_nearest_is_the_nearest_of_all(data):
+    found = answers(data, "clip")
+    assert set(found) == {"most_frequent", "nearest", "single_frame"}
+    assert found["nearest"] == [nearest(clip, TRAIN) for clip, _, _ in TEST]
+
+
+def test_a_text_alone_has_no_nearest(data):
+    assert set(answers(data, "question")) == {"most_frequent", "question_only"}
+
+
+def test_among_fewer_neighbours_the_same_question_still_counts(data, monkeypatch):
+    monkeypatch.setattr("mmzoo.evaluation.baselines.NEIGHBOURS", 30)  # every second one
+    few = TRAIN[::2]
+    want = [nearest(clip, [known for known in few if known[1] == question] or few) for clip, question, _ in TEST]
+    assert answers(data, "clip", "question")["nearest"] == want

@@ -1,0 +1,280 @@
+"""The run folder: what is written is there whole or not at all, and what is there is not overwritten in silence."""
+
+import errno
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from mmzoo.errors import RunError, TrainingError
+from mmzoo.run.atomic import replacing, write_json, write_text, writing
+from mmzoo.run.folder import Run
+
+PLAN = SimpleNamespace(recipe=SimpleNamespace(text="name: toy\n"), plain=lambda: {"name": "toy"})
+
+
+def said(call, *arguments, **options) -> str:
+    with pytest.raises(RunError) as raised:
+        call(*arguments, **options)
+    return str(raised.value)
+
+
+def begun(folder: Path) -> Run:
+    run = Run(folder)
+    run.begin(PLAN, {"keras": "3"})
+    return run
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize(("resume", "kept"), [(False, []), (True, ["task.weights.h5"])])
+def test_a_run_is_begun_anew_unless_it_is_resumed(tmp_path, resume, kept):
+    run = begun(tmp_path / "run")
+    run.weights.touch()
+    plan = SimpleNamespace(recipe=SimpleNamespace(text="name: toy\n"), plain=lambda: {"name": "toy", "train": {"epochs": 3}})
+    run.begin(plan, {"keras": "4"}, resume)
+    assert files(run.folder) == ["plan.json", "recipe.yaml", *kept]
+    assert run.load_json(run.plan) == {"recipe": {"name": "toy", "train": {"epochs": 3}}, "versions": {"keras": "4"}}
+
+
+# Written whole or not at all
+
+
+def test_a_file_is_replaced(tmp_path):
+    path = tmp_path / "new" / "folder" / "a.json"
+    write_json(path, {"é": [1, 2]})
+    write_json(path, {"é": 3})
+    assert path.read_text("utf-8") == '{\n  "é": 3\n}\n'
+    assert files(path.parent) == ["a.json"]
+
+
+def test_what_fails_half_way_leaves_the_old(tmp_path):
+    path = tmp_path / "a"
+    write_text(path, "old")
+
+    def half() -> None:
+        with replacing(path) as beside:
+            beside.write_text("ne")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        half()
+    assert files(tmp_path) == ["a"]
+    assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize("old", [None, "file", "folder"])
+def test_a_folder_is_replaced_whole(tmp_path, old):
+    path = tmp_path / "1"
+    if old == "file":
+        path.write_text("old")
+    if old == "folder":
+        (path / "deep").mkdir(parents=True)
+        (path / "deep" / "old").write_text("old")
+    if old == "file":
+        assert "it cannot be written" in said(_write_folder, path)
+        assert path.read_text() == "old"
+    else:
+        _write_folder(path)
+        assert files(path) == ["new"]
+    assert files(tmp_path)[0] == "1"
+
+
+def _write_folder(path: Path) -> None:
+    with replacing(path) as beside:
+        beside.mkdir()
+        (beside / "new").write_text("new")
+
+
+def test_a_folder_that_fails_half_way_leaves_the_old(tmp_path):
+    path = tmp_path / "1"
+    path.mkdir()
+    (path / "old").write_text("old")
+
+    def half() -> None:
+        with replacing(path) as beside:
+            beside.mkdir()
+            (beside / "new").write_text("ne")
+            raise TrainingError("stop")
+
+    with pytest.raises(TrainingError):
+        half()
+    assert files(tmp_path) == ["1", "1/old"]
+
+
+def test_a_kill_before_the_renaming_leaves_the_old_and_stops_nobody(tmp_path):
+    """The writer is killed without a chance to tidy; what it leaves has a name that nobody reads."""
+    path = tmp_path / "scores.json"
+    write_json(path, "old")
+    code = (
+        "import os, signal, sys; from pathlib import Path; from mmzoo.run.atomic import replacing\n"
+        "with replacing(Path(sys.argv[1])) as beside:\n    beside.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], check=False, capture_output=True, env=os.environ)
+    assert done.returncode == -9
+    assert json.loads(path.read_text()) == "old"
+    stale = [name for name in files(tmp_path) if name != "scores.json"]
+    assert len(stale) == 1
+    assert re.fullmatch(r"\.\d+\.scores\.json", stale[0])
+    write_json(path, "new")
+    assert json.loads(path.read_text()) == "new"
+
+
+def test_a_stale_half_written_file_of_the_same_process_number_is_overwritten(tmp_path):
+    path = tmp_path / "a"
+    (tmp_path / f".{os.getpid()}.a").write_text("a much longer half-written text")
+    write_text(path, "new")
+    assert files(tmp_path) == ["a"]
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("write", [_write_folder, lambda path: write_text(path, "new")])
+def test_everything_is_on_the_disk_before_it_is_renamed_and_the_new_name_after(tmp_path, monkeypatch, write):
+    path, synced = tmp_path / "1", []
+    fsync, there = os.fsync, lambda: path.exists()
+    monkeypatch.setattr(os, "fsync", lambda number: (synced.append((os.fstat(number).st_ino, there())), fsync(number)))
+    write(path)
+    written = [path, *path.rglob("*")]
+    assert {inode for inode, renamed in synced if not renamed} == {one.stat().st_ino for one in written}
+    assert [inode for inode, renamed in synced if renamed] == [tmp_path.stat().st_ino]
+
+
+def test_a_half_written_version_is_no_version_to_a_server(tmp_path):
+    with replacing(tmp_path / "1") as beside:
+        beside.mkdir()
+        assert not beside.name.isdigit()
+
+
+# Failures to write
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.ENOSPC, "no space"), "No space left on device"),
+        (PermissionError(errno.EACCES, "no"), "Permission denied"),
+        (OSError("Unable to synchronously create file (no space)"), "Unable to synchronously create file (no space)"),
+        (RuntimeError("Can't write data (errno = 28, error message = 'No space left on device')"), "No space left on device"),
+    ],
+)
+def test_a_failure_to_write_says_where_and_why(tmp_path, error, reason):
+    def fail() -> None:
+        with writing(tmp_path):
+            raise error
+
+    assert said(fail) == f"{tmp_path}: it cannot be written: {reason}. What was saved before is untouched."
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("by zero"), TrainingError("nan"), KeyboardInterrupt()])
+def test_other_failures_pass_as_they_are(tmp_path, error):
+    with pytest.raises(type(error)), writing(tmp_path):
+        raise error
+
+
+def test_a_folder_that_is_a_file_cannot_be_written_to(tmp_path):
+    (tmp_path / "a").write_text("")
+    assert "it cannot be written" in said(write_text, tmp_path / "a" / "b", "text")
+
+
+# The folder of a run
+
+
+def test_a_run_begins_with_the_recipe_and_the_plan(tmp_path):
+    run = begun(tmp_path / "runs" / "toy")
+    assert run.recipe.read_text() == "name: toy\n"
+    assert run.load_json(run.plan) == {"recipe": {"name": "toy"}, "versions": {"keras": "3"}}
+    assert run.contents() == []
+
+
+def test_every_part_of_a_run_has_a_place_of_its_own(tmp_path):
+    parts = [value for value in vars(Run).values() if isinstance(value, property)]
+    places = [part.fget(Run(tmp_path)) for part in parts]
+    assert len(set(places)) == len(places) > 8
+    assert all(place.parent == tmp_path for place in places)
+
+
+def test_a_new_run_may_begin_in_an_absent_or_empty_folder(tmp_path):
+    Run(tmp_path).check_free()
+    Run(tmp_path / "a" / "b").check_free()
+    assert files(tmp_path) == []
+
+
+def test_a_run_is_not_replaced_unless_forced(tmp_path):
+    run = begun(tmp_path / "toy")
+    write_json(run.scores, {})
+    run.weights.write_text("")
+    write_json(run.checkpoint / "state.json", {"epoch": 3})
+    assert said(run.check_free) == (
+        f"{run.folder}: there is a run already, with a checkpoint after epoch 3, trained weights, scores.\n"
+        "Continue it with --resume, replace it with --force, or choose another folder with --out."
+    )
+    run.check_free(force=True)
+    assert run.scores.exists()
+    run.begin(PLAN, {})
+    assert files(run.folder) == ["plan.json", "recipe.yaml"]
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_files_that_are_no_run_are_never_replaced(tmp_path, force):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    assert said(Run(tmp_path).check_free, force=force).startswith(
+        f"{tmp_path}: the folder holds files that are no run (thesis.tex ...); they are not replaced."
+    )
+    assert files(tmp_path) == ["thesis.tex"]
+
+
+def test_a_file_in_the_place_of_the_folder(tmp_path):
+    (tmp_path / "toy").write_text("")
+    assert said(Run(tmp_path / "toy" / "deep").check_free) == (
+        f"{tmp_path}/toy/deep: the run cannot be written there: {tmp_path}/toy is a file, not a folder.\n"
+        "Choose another folder with --out."
+    )
+
+
+def test_a_read_only_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # the tests may run as root, who may write anywhere
+    assert f"{tmp_path} is read-only." in said(Run(tmp_path / "toy").check_free)
+
+
+@pytest.mark.parametrize("text", [None, "", "{", '{"a": 1', "\xff"])
+def test_a_broken_file_of_a_run(tmp_path, text):
+    path = tmp_path / "scores.json"
+    if text is not None:
+        path.write_bytes(text.encode("latin-1"))
+    assert said(Run(tmp_path).load_json, path).startswith(f"{path}: this is no complete run: ")
+
+
+class Remembers:
+    """A processor that learned a number."""
+
+    def __init__(self, number: int = 0):
+        self.number, self.note = number, f"saw {number}" if number else ""
+
+    def save(self, folder: Path) -> None:
+        (folder / "number").write_text(str(self.number))
+
+    def load(self, folder: Path) -> None:
+        self.number = int((folder / "number").read_text())
+
+
+def test_what_processors_learned_comes_back(tmp_path):
+    run, again = begun(tmp_path / "toy"), {"a": Remembers(), "b": Remembers()}
+    run.save_processors({"a": Remembers(1), "b": Remembers(2)})
+    run.load_processors(again)
+    assert [(processor.number, processor.note) for processor in again.values()] == [(1, "saw 1"), (2, "saw 2")]
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_what_processors_learned_is_missing_or_broken(tmp_path, broken):
+    run = begun(tmp_path / "toy")
+    if broken:
+        (run.processors / "a").mkdir(parents=True)
+        (run.processors / "a" / "number").write_text("many")
+    assert said(run.load_processors, {"a": Remembers()}).startswith(f"{run.processors / 'a'}: this is no complete run: ")

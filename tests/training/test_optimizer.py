@@ -1,0 +1,149 @@
+"""Keras' own optimizers and schedules by their identifiers, with what the recipe's training adds to them."""
+
+import inspect
+import math
+import re
+
+import keras
+import pytest
+
+from mmzoo.recipe.optimizer_options import check_optimizer
+from mmzoo.recipe.settings import Train
+from mmzoo.recipe.source import parse_recipe
+from mmzoo.training.optimizer import make_optimizer
+
+NAMES = {
+    name: value
+    for name, value in vars(keras.optimizers).items()
+    if inspect.isclass(value) and issubclass(value, keras.optimizers.Optimizer) and not name.endswith("Optimizer")
+}
+SCHEDULES = {
+    "constant": None,
+    "cosine_decay": {"initial_learning_rate": 0.1},
+    "CosineDecay": {"initial_learning_rate": 0.1, "alpha": 0.1},
+    "CosineDecayRestarts": {"initial_learning_rate": 0.1, "first_decay_steps": 10},
+    "exponential_decay": {"initial_learning_rate": 0.1, "decay_rate": 0.5},
+    "InverseTimeDecay": {"initial_learning_rate": 0.1, "decay_rate": 0.5},
+    "polynomialdecay": {"initial_learning_rate": 0.1},
+    "PiecewiseConstantDecay": {"boundaries": [5], "values": [0.1, 0.01]},
+}
+
+
+def snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def said(yaml: str, **train) -> str:
+    node = parse_recipe(f"optimizer: {yaml}", "r.yaml").root.value["optimizer"]
+    return "\n".join(map(str, check_optimizer(node, Train(optimizer=node.plain(), **train))))
+
+
+def rate(optimizer, step: int) -> float:
+    """Gives the learning rate of a step."""
+    schedule = optimizer._learning_rate
+    return float(schedule(step))
+
+
+def test_keras_has_the_optimizers_that_are_tested():
+    assert {"AdamW", "SGD", "RMSprop", "Lion", "Muon"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("spell", [str, str.lower, snake])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_keras_optimizer_by_any_of_its_names(name, spell):
+    assert said(spell(name)) == ""
+    optimizer = make_optimizer(Train(optimizer={"type": spell(name), "learning_rate": 0.25}), 10)
+    assert isinstance(optimizer, NAMES[name])
+    assert float(optimizer.learning_rate) == 0.25
+
+
+@pytest.mark.parametrize("name", [name for name in SCHEDULES if SCHEDULES[name]])
+def test_every_keras_schedule(name):
+    schedule = {"type": name, **SCHEDULES[name]}
+    assert said(f"{{type: adam, learning_rate: {schedule}}}".replace("'", "")) == ""
+    optimizer = make_optimizer(Train(optimizer={"type": "adam", "learning_rate": schedule}), 100)
+    assert rate(optimizer, 0) == pytest.approx(0.1)
+
+
+def test_the_schedules_tested_are_all_that_keras_has():
+    found = {name.lower() for name in vars(keras.optimizers.schedules) if name[:1].isupper()} - {"learningrateschedule"}
+    assert {name.replace("_", "").lower() for name, options in SCHEDULES.items() if options} == found
+
+
+def test_decay_steps_left_out_are_the_whole_training():
+    options = {"type": "cosine_decay", "initial_learning_rate": 1.0}
+    made = make_optimizer(Train(optimizer={"type": "sgd", "learning_rate": options}), 200)
+    for step in (0, 50, 100, 200):
+        assert rate(made, step) == pytest.approx(0.5 * (1 + math.cos(math.pi * step / 200)), abs=1e-6)
+
+
+def test_warm_up_is_part_of_the_training():
+    options = {"type": "cosine_decay", "initial_learning_rate": 0.0, "warmup_target": 1.0, "warmup_steps": 50}
+    made = make_optimizer(Train(optimizer={"type": "sgd", "learning_rate": options}), 200)
+    assert rate(made, 25) == pytest.approx(0.5)
+    assert rate(made, 50) == pytest.approx(1.0)
+    assert rate(made, 125) == pytest.approx(0.5)
+    assert rate(made, 200) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_decay_steps_given_are_kept():
+    options = {"type": "polynomial_decay", "initial_learning_rate": 1.0, "end_learning_rate": 0.0, "decay_steps": 10}
+    made = make_optimizer(Train(optimizer={"type": "sgd", "learning_rate": options}), 1000)
+    assert rate(made, 5) == pytest.approx(0.5)
+
+
+def test_a_training_shorter_than_its_warm_up_is_made():
+    options = {"type": "cosine_decay", "initial_learning_rate": 0.0, "warmup_target": 1.0, "warmup_steps": 50}
+    assert make_optimizer(Train(optimizer={"type": "sgd", "learning_rate": options}), 10)
+
+
+def test_what_the_training_adds():
+    made = make_optimizer(Train(optimizer="sgd", clip=2.0, accumulate=3), 10)
+    assert (made.global_clipnorm, made.gradient_accumulation_steps, made.use_ema) == (2.0, 3, False)
+    plain = make_optimizer(Train(optimizer="sgd"), 10)
+    assert (plain.global_clipnorm, plain.gradient_accumulation_steps, plain.use_ema) == (None, None, False)
+
+
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_the_average_of_the_weights_counts_updates(accumulate):
+    made = make_optimizer(Train(optimizer="sgd", ema=0.9, accumulate=accumulate), 10)
+    assert made.use_ema
+    assert made.ema_momentum**accumulate == pytest.approx(0.9)
+
+
+def test_the_plans_options_are_left_as_they_are():
+    schedule = {"type": "cosine_decay", "initial_learning_rate": 1.0}
+    optimizer = {"type": "adamw", "learning_rate": schedule}
+    make_optimizer(Train(optimizer=optimizer, clip=1.0), 10)
+    assert optimizer == {"type": "adamw", "learning_rate": {"type": "cosine_decay", "initial_learning_rate": 1.0}}
+
+
+def test_an_absent_optimizer_is_the_default():
+    assert check_optimizer(None, Train()) == []
+
+
+@pytest.mark.parametrize(
+    ("yaml", "text"),
+    [
+        ("adamm", "r.yaml:1:12  optimizer: Keras has no optimizer 'adamm'.\n  Nearest: adam, "),
+        ("{learning_rate: 1}", "r.yaml:1:12  optimizer: the key 'type' is missing; it names the Keras optimizer."),
+        ("{type: [adam]}", "r.yaml:1:19  optimizer.type: Keras has no optimizer '['adam']'."),
+        ("{type: adam, beta1: 0.5}",
+         "r.yaml:1:25  optimizer.beta1: Keras' optimizer 'adam' has no such option.\n  Nearest: beta_1, "),
+        ("{type: adam, kwargs: 1}", "r.yaml:1:25  optimizer.kwargs: Keras' optimizer 'adam' has no such option."),
+        ("{type: sgd, global_clipnorm: 1}", "r.yaml:1:24  optimizer.global_clipnorm: it is set by `train.clip`."),
+        ("{type: sgd, use_ema: true}", "r.yaml:1:24  optimizer.use_ema: it is set by `train.ema`."),
+        ("{type: sgd, learning_rate: cosine}",
+         "r.yaml:1:39  optimizer.learning_rate: Keras has no schedule 'cosine'.\n  Nearest: cosinedecay"),
+        ("{type: sgd, learning_rate: {type: cosine_decay, steps: 3}}",
+         "r.yaml:1:60  optimizer.learning_rate.steps: Keras' schedule 'cosine_decay' has no such option."),
+        ("{type: sgd, learning_rate: {initial_learning_rate: 1}}",
+         "r.yaml:1:39  optimizer.learning_rate: the key 'type' is missing; it names the Keras schedule."),
+        ("{type: sgd, learning_rate: exponential_decay}", "r.yaml:1:12  optimizer: Keras cannot make this optimizer: "),
+        ("{type: sgd, momentum: 3}",
+         "r.yaml:1:12  optimizer: Keras cannot make this optimizer: `momentum` must be a float between [0, 1]."),
+        ("3", "r.yaml:1:12  optimizer: Keras has no optimizer '3'."),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_an_optimizer(yaml, text):
+    assert said(yaml).startswith(text)

@@ -1,0 +1,211 @@
+"""Training goes on where it stopped, stops where it must, and gives the same weights twice."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+import mmzoo
+from mmzoo.contracts.progress import Screen
+from mmzoo.errors import DataError, RunError, TrainingError
+from mmzoo.modeling.devices import on_devices
+from mmzoo.recipe.settings import Train
+from mmzoo.run.folder import Run
+from mmzoo.trained import load
+from mmzoo.training.checkpoint import load_weights
+from mmzoo.training.optimizer import make_optimizer
+from mmzoo.training.train import prepare
+
+pytestmark = pytest.mark.usefixtures("toy_world")
+
+
+def trained(name: Path, *overrides: str, screen: Screen | None = None, **options) -> Run:
+    """Trains the toy and neither evaluates nor exports it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(import_module("mmzoo.build"), "finish", lambda *_: None)
+        return mmzoo.build("r.yaml", out=name, overrides=overrides, screen=screen or Screen(quiet=True), **options)
+
+
+def arrays(file: Path) -> dict[str, np.ndarray]:
+    found = {}
+    with h5py.File(file) as opened:
+        opened.visititems(lambda path, item: found.update({path: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def weights(run: Run) -> dict[str, np.ndarray]:
+    return {path: value for path, value in arrays(run.weights).items() if not path.startswith("optimizer")}
+
+
+def history(run: Run) -> dict[str, list[float]]:
+    found = json.loads(run.history.read_text("utf-8"))
+    assert len(found.pop("seconds")) == len(found["loss"])
+    return found
+
+
+def assert_same(one: Run, other: Run) -> None:
+    left, right = weights(one), weights(other)
+    assert left.keys() == right.keys()
+    for path, value in left.items():
+        np.testing.assert_array_equal(value, right[path], err_msg=path)
+    assert history(one) == history(other)
+
+
+def break_off(monkeypatch, epoch: int) -> None:
+    """Presses Ctrl-C at the beginning of an epoch."""
+
+    def stop(self, number, logs=None):
+        if number == epoch:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("mmzoo.training.callbacks.WatchLoss.on_epoch_begin", stop)
+    monkeypatch.setattr("mmzoo.training.callbacks.WatchLoss.epoch", 0, raising=False)
+
+
+AVERAGED = ("train.ema=0.9", "train.optimizer={type: adam, learning_rate: {type: cosine_decay, initial_learning_rate: 0.01}}")
+
+
+@pytest.mark.parametrize("overrides", [(), AVERAGED], ids=["plain", "averaged, scheduled"])
+def test_a_resumed_training_equals_an_unbroken_one(monkeypatch, tmp_path, overrides):
+    four = ("train.epochs=4", "encoders.image.dropout=0.5", *overrides)
+    whole = trained(tmp_path / "whole", *four)
+    with monkeypatch.context() as patch:
+        break_off(patch, epoch=2)
+        with pytest.raises(KeyboardInterrupt):
+            trained(tmp_path / "broken", *four)
+    assert not (tmp_path / "broken" / "task.weights.h5").exists()
+    assert_same(whole, trained(tmp_path / "broken", *four, resume=True))
+
+
+def test_two_trainings_are_one_and_another_seed_is_another(tmp_path):
+    assert_same(trained(tmp_path / "one"), trained(tmp_path / "two"))
+    assert history(trained(tmp_path / "three", "train.seed=1")) != history(trained(tmp_path / "one", force=True))
+
+
+def test_a_finished_training_goes_on_with_more_epochs(tmp_path):
+    trained(tmp_path / "run", "train.epochs=2")
+    longer = trained(tmp_path / "run", "train.epochs=3", resume=True)
+    assert_same(longer, trained(tmp_path / "whole", "train.epochs=3"))
+
+
+def test_a_loss_that_is_no_number_stops_the_run_at_its_step(tmp_path):
+    explode = (
+        "train.optimizer={type: sgd, learning_rate: {type: piecewise_constant_decay, boundaries: [3], values: [0.01, 1e30]}}"
+    )
+    with pytest.raises(TrainingError) as raised:
+        trained(tmp_path / "run", "train.epochs=3", explode)
+    # Three steps an epoch: the fifth update, the second of epoch 2, is the first huge one, so the next loss is none.
+    kept = tmp_path / "run" / "checkpoint" / "epoch-0001.weights.h5"
+    assert str(raised.value) == (
+        f"the loss is not a number any more at step 3 of epoch 2. The last good checkpoint is {kept}.\n"
+        "Try a smaller learning rate, `train.clip: 1.0`, or `train.precision: float32`."
+    )
+    assert all(np.isfinite(value).all() for value in arrays(kept).values() if value.dtype.kind == "f")
+
+
+def test_patience_stops_and_keeps_the_best_weights(tmp_path):
+    # A learning rate that ruins the weights after the first epoch: the best validation loss is the first epoch's.
+    ruin = "train.optimizer={type: sgd, learning_rate: {type: piecewise_constant_decay, boundaries: [3], values: [0.01, 5.0]}}"
+    run = trained(tmp_path / "run", "train.epochs=9", "train.patience=2", ruin)
+    losses = history(run)["val_loss"]
+    assert len(losses) == 3
+    assert losses[0] == min(losses)
+    first = trained(tmp_path / "first", "train.epochs=1", ruin)
+    for path, value in weights(first).items():
+        np.testing.assert_array_equal(value, weights(run)[path], err_msg=path)
+
+
+def test_the_averages_become_the_weights(tmp_path):
+    """With a momentum of nearly 1 the averages stay where they begin, at the weights after the first step."""
+    sgd = "train.optimizer={{type: sgd, learning_rate: {{type: piecewise_constant_decay, boundaries: [0], values: [0.0, {}]}}}}"
+    still = weights(trained(tmp_path / "still", sgd.format(0.0)))
+    moved = weights(trained(tmp_path / "moved", sgd.format(0.5)))
+    averaged = weights(trained(tmp_path / "averaged", sgd.format(0.5), "train.ema=0.99999"))
+    for path in (path for path in still if "encoders" in path):
+        assert np.abs(moved[path] - still[path]).max() > 0.01
+        np.testing.assert_allclose(averaged[path], still[path], atol=1e-4)
+
+
+def test_accumulated_steps_average_gradients_and_weights_once():
+    """Against the formulas: w <- w - lr mean of g over k steps, and average <- m average + (1 - m) w in k steps."""
+    rate, momentum, gradients = 0.5, 0.8, [1.0, 3.0, -2.0, 6.0, 0.0, 1.0]
+    optimizer = make_optimizer(
+        Train(optimizer={"type": "sgd", "learning_rate": rate}, accumulate=2, ema=momentum), steps=len(gradients)
+    )
+    variable = keras.Variable(2.0)
+    optimizer.build([variable])
+    weight = average = 2.0
+    for step, gradient in enumerate(gradients):
+        optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+        if step % 2:
+            weight -= rate * (gradients[step - 1] + gradient) / 2
+            assert float(variable.value) == pytest.approx(weight, abs=1e-6)
+    optimizer.finalize_variable_values([variable])
+    # Keras begins to average at the first updated weight, and averages at every step; between updates the weight stands still.
+    weight = 2.0
+    for step, gradient in enumerate(gradients):
+        if step % 2:
+            weight -= rate * (gradients[step - 1] + gradient) / 2
+        average = weight if step < 2 else momentum**0.5 * average + (1 - momentum**0.5) * weight
+    assert float(variable.value) == pytest.approx(average, abs=1e-5)
+
+
+def test_half_precision_trains(tmp_path):
+    losses = history(trained(tmp_path / "run", "train.precision=mixed_bfloat16", "train.epochs=2"))["loss"]
+    prepare(Train())
+    assert np.isfinite(losses).all()
+    assert losses[1] < losses[0]
+
+
+def test_more_devices_than_there_are():
+    with pytest.raises(TrainingError) as raised, on_devices(Train(devices=3)):
+        pass
+    assert str(raised.value) == "train.devices is 3, but 0 accelerators are here. Give `auto` or fewer."
+
+
+def test_a_batch_that_devices_cannot_share(monkeypatch):
+    monkeypatch.setattr("mmzoo.modeling.devices._accelerators", lambda: ["GPU:0", "GPU:1"])
+    with pytest.raises(TrainingError) as raised, on_devices(Train(batch=7)):
+        pass
+    assert str(raised.value) == "train.batch is 7, which 2 devices cannot share evenly. Give a multiple of 2."
+
+
+def test_patience_without_a_validation_split(tmp_path, monkeypatch):
+    monkeypatch.setattr("mmzoo.data.splits.SPLITS", ("train", "test"))
+    with pytest.raises(DataError, match=r"no split 'validation'; it has train, test\.\nAdd one, .*--set train.patience=null"):
+        trained(tmp_path / "run", "train.patience=1")
+
+
+def test_weights_of_another_plan_are_refused(tmp_path):
+    run = trained(tmp_path / "run")
+    run.weights.write_bytes(b"no weights")
+    with pytest.raises(RunError, match="the weights do not fit the run's plan"):
+        load(run)
+    other = trained(tmp_path / "other", "encoders.image.dim=5")
+    small = load(trained(tmp_path / "small"))
+    with pytest.raises(RunError, match="the weights do not fit the run's plan"):
+        load_weights(small.task, other)
+
+
+def test_each_epoch_is_a_line_where_there_is_no_terminal(tmp_path, capsys):
+    trained(tmp_path / "run", "train.epochs=2", screen=Screen())
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("train ")]
+    assert [line.split()[2] for line in lines] == ["1/2", "2/2"]
+    assert all(" loss " in line and " val_loss " in line for line in lines)
+    assert lines[-1].endswith("0.0 min left")
+
+
+def test_weight_decay_spares_vectors(tmp_path):
+    one_step = ("train.batch=24", "train.epochs=1")
+    with_decay, without = (
+        weights(trained(tmp_path / str(decay), *one_step, f"train.optimizer={{type: adamw, weight_decay: {decay}}}"))
+        for decay in (0.5, 0.0)
+    )
+    same = {path: np.array_equal(value, without[path]) for path, value in with_decay.items()}
+    axes = {path: value.ndim for path, value in with_decay.items()}
+    assert {1, 2} <= set(axes.values())
+    assert same == {path: count < 2 for path, count in axes.items()}
