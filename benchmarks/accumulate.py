@@ -18,7 +18,7 @@ name: clip
 data:     {type: openmoji, split: composition}
 inputs:
   image:   {type: image, field: image, size: 64}
-  caption: {type: words, field: name, length: 16}
+  caption: {type: words, field: name, sequence_length: 16}
 encoders:
   image:   {type: vit, patch: 8, dim: 128, depth: 3, heads: 2}
   caption: {type: text_transformer, dim: 128, depth: 2, heads: 2}
@@ -64,10 +64,10 @@ def measure(batch: int, parts: int, overrides: list[str]) -> dict[str, object]:
     features["caption"] = {"shape": (16,), "dtype": "int32", "vocabulary": WORDS}
     prepare(plan.train)
     task, _ = assemble(plan, features)
-    task.compile(optimizer=make_optimizer(plan.train, 2), jit_compile=plan.train.jit)
+    task.compile(optimizer=make_optimizer(plan.train, 2), jit_compile=plan.train.jit_compile)
     task.optimizer.build(task.trainable_variables)
     if parts > 1:
-        task.train_in_parts(
+        task.train_in_chunks(
             parts, {name: keras.KerasTensor((None, *one["shape"]), one["dtype"]) for name, one in features.items()}
         )
     rng = np.random.default_rng(0)

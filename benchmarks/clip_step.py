@@ -40,8 +40,8 @@ def mmzoo_side(recipe: str, overrides: list[str]) -> tuple[Shape, Loop]:
     data, options = open_data(plan, Screen(quiet=True)), plan.train
     prepare(options)
     task, _ = assemble(plan, {name: processor.features for name, processor in data.processors.items()})
-    task.compile(optimizer=make_optimizer(options, 1000), jit_compile=options.jit, loss=None)
-    batches = training_batches(data, "train", options.batch, options.seed, range(10**6))
+    task.compile(optimizer=make_optimizer(options, 1000), jit_compile=options.jit_compile, loss=None)
+    batches = training_batches(data, "train", options.batch_size, options.seed, range(10**6))
 
     def loop(steps: int, before: Callable[[], None], after: Callable[[], None]) -> None:
         turn = keras.callbacks.LambdaCallback(on_epoch_begin=lambda *_: before(), on_epoch_end=lambda *_: after())
@@ -51,7 +51,7 @@ def mmzoo_side(recipe: str, overrides: list[str]) -> tuple[Shape, Loop]:
     features, image, text = data.processors, *plan.encoders
     pixels, ids = features[image].features, features[text].features
     vision, language = (plan.encoders[name].options for name in (image, text))
-    shape = {"batch": options.batch, "bf16": options.precision == "mixed_bfloat16", "weights": task.count_params()}
+    shape = {"batch": options.batch_size, "bf16": options.precision == "mixed_bfloat16", "weights": task.count_params()}
     shape |= {"embed": fusion.options["dim"], "size": pixels["shape"][0], "length": ids["shape"][0]}
     shape |= {"vocabulary": ids["vocabulary"], "patch": vision["patch"]}
     shape |= {

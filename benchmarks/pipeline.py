@@ -36,10 +36,10 @@ def main() -> None:
     plan = mmzoo.check(given.recipe, overrides=["train.cache=false"]).plan
     data = open_data(plan, Screen(quiet=True))
     task, _ = assemble(plan, {name: processor.features for name, processor in data.processors.items()})
-    batch, steps = plan.train.batch, data.steps(plan.train.batch)
+    batch, steps = plan.train.batch_size, data.steps(plan.train.batch_size)
     cold = rate(training_batches(data, "train", batch, 0, range(1)).take(steps), batch)
     kept = list(training_batches(data, "train", batch, 0, range(1)).take(min(steps, 20)))
-    task.compile(optimizer=make_optimizer(plan.train, steps), jit_compile=plan.train.jit, loss=None)
+    task.compile(optimizer=make_optimizer(plan.train, steps), jit_compile=plan.train.jit_compile, loss=None)
     task.train_on_batch(kept[0])
     began = time.perf_counter()
     for one in kept:

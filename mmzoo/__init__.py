@@ -7,16 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mmzoo.build import build, check  # at once, so that the name is the function's and not the module's
-from mmzoo.contracts.dataset import FAULT, ROW, SPLITS, Card, Dataset, natural
+from mmzoo.contracts.dataset import FAULT, ROW, SPLITS, Card, Dataset, natural_key
 from mmzoo.contracts.option_types import (
-    Count,
     EncoderPart,
     Examples,
     FieldName,
     Fraction,
     InputName,
-    Positive,
+    NonNegativeInt,
     PositiveFloat,
+    PositiveInt,
     ProcessorPart,
     Rate,
 )
@@ -26,17 +26,18 @@ from mmzoo.trained import load
 
 if TYPE_CHECKING:
     from mmzoo.contracts.head import Gallery, Head, Signature
-    from mmzoo.contracts.loss import whole_batch
-    from mmzoo.contracts.metric import interval
-    from mmzoo.contracts.processor import Processed, Processor, fine
+    from mmzoo.contracts.loss import global_batch
+    from mmzoo.contracts.metric import Metric, bootstrap_ci
+    from mmzoo.contracts.processor import Processed, Processor, no_faults
     from mmzoo.contracts.progress import Screen
     from mmzoo.contracts.projections import plain_products
     from mmzoo.contracts.streams import (
         END,
+        MASKED_LOGIT,
         PAD,
         START,
         UNKNOWN,
-        Features,
+        FeatureSpec,
         Stream,
         given_ids,
         is_clip,
@@ -51,17 +52,18 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "head": ("Gallery", "Head", "Signature"),
-    "loss": ("whole_batch",),
-    "metric": ("interval",),
-    "processor": ("Processed", "Processor", "fine"),
+    "loss": ("global_batch",),
+    "metric": ("Metric", "bootstrap_ci"),
+    "processor": ("Processed", "Processor", "no_faults"),
     "progress": ("Screen",),
     "projections": ("plain_products",),
     "streams": (
         "END",
+        "MASKED_LOGIT",
         "PAD",
         "START",
         "UNKNOWN",
-        "Features",
+        "FeatureSpec",
         "Stream",
         "given_ids",
         "is_clip",
@@ -77,27 +79,29 @@ _LAZY = {
 __all__ = [
     "END",
     "FAULT",
+    "MASKED_LOGIT",
     "PAD",
     "ROW",
     "SPLITS",
     "START",
     "UNKNOWN",
     "Card",
-    "Count",
     "DataError",
     "Dataset",
     "EncoderPart",
     "Examples",
-    "Features",
+    "FeatureSpec",
     "FieldName",
     "Fraction",
     "Gallery",
     "Head",
     "InputName",
+    "Metric",
     "MmzooError",
+    "NonNegativeInt",
     "PluginError",
-    "Positive",
     "PositiveFloat",
+    "PositiveInt",
     "Processed",
     "Processor",
     "ProcessorPart",
@@ -106,16 +110,17 @@ __all__ = [
     "Signature",
     "Stream",
     "StreamError",
+    "bootstrap_ci",
     "build",
     "check",
-    "fine",
     "given_ids",
+    "global_batch",
     "hookimpl",
-    "interval",
     "is_clip",
     "load",
     "make_stream",
-    "natural",
+    "natural_key",
+    "no_faults",
     "only_stream",
     "pick_stream",
     "plain_products",
@@ -123,7 +128,6 @@ __all__ = [
     "reason_of",
     "same_dim",
     "suggest",
-    "whole_batch",
 ]
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mmzoo.contracts.head import Signature
     from mmzoo.contracts.progress import Screen
     from mmzoo.data.splits import Data
-    from mmzoo.modeling.assemble import Join
+    from mmzoo.modeling.assemble import LayerSummary
     from mmzoo.modeling.task import Task
     from mmzoo.run.folder import Run
 
@@ -81,12 +81,12 @@ class Checked:
 
     Args:
         plan: The recipe with every default.
-        joins: What each part of the task takes and gives.
+        layers: What each part of the task takes and gives.
         signatures: What the model will answer, by name; the first is the default one.
     """
 
     plan: Plan
-    joins: "list[Join]"
+    layers: "list[LayerSummary]"
     signatures: "Mapping[str, Signature]"
 
 
@@ -101,8 +101,8 @@ def check(recipe: str | Path, *, overrides: Iterable[str] = (), catalog: Catalog
     read = read_recipe(recipe, tuple(overrides))
     choose_backend(read)
     plan = resolve(read, catalog or discover())
-    task, joins = _assemble_ahead(plan)
-    return Checked(plan, joins, task.signatures())
+    task, layers = _assemble_ahead(plan)
+    return Checked(plan, layers, task.signatures())
 
 
 def finish(run: "Run", screen: "Screen", catalog: Catalog | None = None, data: "Data | None" = None) -> None:
@@ -166,34 +166,34 @@ def _train(plan: Plan, run: "Run", screen: "Screen", resume: bool, force: bool) 
     else:
         run.check_free(force)
     begun = resume and run.checkpoint.exists()
-    kept = run.load_kept() if begun else None
+    backbone_configs = run.load_backbone_configs() if begun else None
     if plan.dataset.card.needs:
-        _assemble_ahead(plan, kept)  # parts that do not fit are found before the data is made
+        _assemble_ahead(plan, backbone_configs)  # parts that do not fit are found before the data is made
     prepare(plan.train)
     # What the run has learned in is kept: of data that has changed since, the same ids would mean other words.
     data = open_data(plan, screen, run.load_processors(make_processors(plan)) if begun else None)
     with on_devices(plan.train):
         features = {name: processor.features for name, processor in data.processors.items()}
-        task, joins = assemble(plan, features, kept)
+        task, layers = assemble(plan, features, backbone_configs)
         _rehearse(plan, task, data)
         sizes = ", ".join(f"{data.sizes[split]:,} {split}" for split in data.sizes)
         screen.say(f"data      {sizes}")
-        screen.say(f"task      {sum(join.weights for join in joins):,} weights")
+        screen.say(f"task      {sum(layer.weights for layer in layers):,} weights")
         run.begin(plan, _versions(plan), resume)
         run.save_processors(data.processors)
-        run.save_kept(task.encoders)
+        run.save_backbone_configs(task.encoders)
         train(task, data, run, screen, resume)
     return data
 
 
-def _assemble_ahead(plan: Plan, kept: Mapping[str, Any] | None = None) -> "tuple[Task, list[Join]]":
+def _assemble_ahead(plan: Plan, backbone_configs: Mapping[str, Any] | None = None) -> "tuple[Task, list[LayerSummary]]":
     """Assembles a plan on what is known of its data by now; prepares no data."""
     from mmzoo.data.open import learned_processors
     from mmzoo.modeling.assemble import assemble
     from mmzoo.training.train import prepare
 
     prepare(plan.train)
-    return assemble(plan, {name: processor.features for name, processor in learned_processors(plan).items()}, kept)
+    return assemble(plan, {name: processor.features for name, processor in learned_processors(plan).items()}, backbone_configs)
 
 
 def _rehearse(plan: Plan, task: Any, data: "Data") -> None:

@@ -79,9 +79,31 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
     return difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
 
 
+RENAMED = {
+    "accumulate": ("gradient_accumulation_steps",),
+    "accumulate_contrastive": ("grad_cache_chunks",),
+    "batch": ("batch_size",),
+    "bias": ("logit_bias", "use_bias"),
+    "clip": ("global_clipnorm",),
+    "ema": ("ema_momentum",),
+    "gives": ("output_mode",),
+    "jit": ("jit_compile",),
+    "largest": ("max_tokens",),
+    "largest_scale": ("max_logit_scale",),
+    "length": ("sequence_length",),
+    "results": ("top_k",),
+    "scale": ("logit_scale",),
+    "size": ("vocabulary_size",),
+    "stream_dropout": ("modality_dropout",),
+}
+"""Names that recipes had before -> what they are called now."""
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Words the advice for an unknown name: the nearest names, then all of them if they are twelve or fewer."""
+    """Returns the advice for an unknown name: its new name if it was renamed, or the nearest names; and all, up to twelve."""
     known = list(known)
+    if new := [one for one in RENAMED.get(name, ()) if one in known]:
+        return f"It is called {new[0]} now."
     near = nearest(name, known)
     parts = [f"Nearest: {', '.join(near)}."] if near else []
     if 0 < len(known) <= 12:

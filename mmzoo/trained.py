@@ -53,7 +53,7 @@ class Model:
         specs = dict(zip(asked.inputs, self.served.specs(name), strict=True))
         spared = self.plan.encoders.keys() - {*asked.needs, *asked.reads}
         inputs = SignatureInputs(f"the signature '{name}'", specs, spared)
-        return self.served.ask(name, *inputs.complete(raw).values())
+        return self.served.predict(name, *inputs.complete(raw).values())
 
     def open_data(self, screen: "Screen") -> "Data":
         """Reads the run's data, from where the build read it, through the run's own processors.
@@ -96,7 +96,7 @@ def load(run: "str | Path | Run", catalog: Catalog | None = None, overrides: Ite
     _check_weights_stay(resolve(saved, known, with_data=False), plan, run)
     prepare(plan.train)
     processors = run.load_processors(make_processors(plan))
-    task, _ = assemble(plan, {name: processor.features for name, processor in processors.items()}, run.load_kept())
+    task, _ = assemble(plan, {name: processor.features for name, processor in processors.items()}, run.load_backbone_configs())
     load_weights(task, run)
     return Model(plan, run, task, Served(task, processors, load_entries(run)))
 

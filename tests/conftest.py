@@ -17,7 +17,7 @@ encoders:
   image: {type: toy_flat, dim: 16}
 head: {type: toy_classify, target: answer, units: 8}
 loss: {type: toy_cross_entropy}
-train: {epochs: 1, batch: 8}
+train: {epochs: 1, batch_size: 8}
 metrics: [exact_match]
 export: {examples: 3}
 """

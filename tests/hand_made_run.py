@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import tensorflow as tf
 
-from mmzoo import Card, Features, Processed, Processor, Signature, fine
+from mmzoo import Card, FeatureSpec, Processed, Processor, Signature, no_faults
 from mmzoo.contracts.dataset import FAULT, ROW
 from mmzoo.data.splits import Data
 from mmzoo.evaluation.scores import Scores
-from mmzoo.recipe.plan import Bound, Input, Loss, Metric, Plan
+from mmzoo.recipe.plan import BoundComponent, Input, Loss, Metric, Plan
 from mmzoo.recipe.settings import Export, Train
 from mmzoo.recipe.source import parse_recipe
 from mmzoo.registry.catalog import Component, Plugin
@@ -60,11 +60,13 @@ class Page(HTMLParser):
 class Picture(Processor):
     """Pictures as 4 by 4 pixels."""
 
+    modality = "image"
+
     from_file = True
-    features = Features(shape=[4, 4, 3], dtype="uint8", vocabulary=None)
+    features = FeatureSpec(shape=[4, 4, 3], dtype="uint8", vocabulary=None)
 
     def __call__(self, raw):
-        return Processed(tf.zeros([tf.size(raw), 4, 4, 3], tf.uint8), fine(raw))
+        return Processed(tf.zeros([tf.size(raw), 4, 4, 3], tf.uint8), no_faults(raw))
 
     def decode(self, values):
         return tf.map_fn(tf.io.encode_png, values, fn_output_signature=tf.string)
@@ -73,10 +75,12 @@ class Picture(Processor):
 class Text(Processor):
     """Text as it is."""
 
-    features = Features(shape=[9], dtype="string", vocabulary=17)
+    modality = "text"
+
+    features = FeatureSpec(shape=[9], dtype="string", vocabulary=17)
 
     def __call__(self, raw):
-        return Processed(raw, fine(raw))
+        return Processed(raw, no_faults(raw))
 
     def decode(self, values):
         return values
@@ -85,15 +89,15 @@ class Text(Processor):
 class Distance:
     """A metric of which less is better."""
 
-    less_is_better = ("distance",)
+    lower_is_better = ("distance",)
 
 
 def png(shade: int) -> bytes:
     return tf.io.encode_png(np.full((5, 5, 3), shade, "uint8")).numpy()
 
 
-def bound(kind: str, name: str, target: str = "nowhere:Nothing") -> Bound:
-    return Bound(Component(kind, name, target, Plugin("mmzoo-toy", "0.3", "toy")), {}, None)
+def bound(kind: str, name: str, target: str = "nowhere:Nothing") -> BoundComponent:
+    return BoundComponent(Component(kind, name, target, Plugin("mmzoo-toy", "0.3", "toy")), {}, None)
 
 
 def make_plan(**changes) -> Plan:
@@ -127,7 +131,7 @@ class World:
         self.processors = {"image": Picture(), "text": Text()}
         self.signatures = {
             "say": Signature(dict, answers={"said": "text"}, inputs=("image",)),
-            "explain": Signature(dict, pieces={"words": "text"}, attention="look", inputs=("image",)),
+            "explain": Signature(dict, tokens={"words": "text"}, attention="look", inputs=("image",)),
         }
         self.outputs = {
             "say": lambda image: {"said": tf.fill(tf.shape(image), "a dog"), "ok": tf.ones_like(image, tf.bool)},

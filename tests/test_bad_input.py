@@ -27,12 +27,12 @@ name: toy
 data: {type: openmoji, data_dir: data}
 inputs:
   image: {type: image, field: image, size: 32}
-  caption: {type: words, field: name, length: 8}
+  caption: {type: words, field: name, sequence_length: 8}
 encoders:
   image: {type: resnet, blocks: [1]}
 head: {type: gru_captioner, target: caption, units: 8}
 loss: {type: token_cross_entropy}
-train: {epochs: 1, batch: 4}
+train: {epochs: 1, batch_size: 4}
 metrics: [exact_match]
 """
 
@@ -138,7 +138,7 @@ KEYS = "name, about, data, inputs, encoders, fusion, head, loss, train, metrics,
             "target: captoin",
             "r.yaml:8:37  head.target: the recipe has no input 'captoin'.\n  Nearest: caption. Known: image, caption.\n",
         ),
-        ("batch: 4", "batch: 0", "r.yaml:10:27  train.batch: expected a number greater than 0, received 0.\n"),
+        ("batch: 4", "batch: 0", "r.yaml:10:27  train.batch_size: expected a number greater than 0, received 0.\n"),
         ("epochs: 1", "epochs: '3'", "r.yaml:10:17  train.epochs: expected int > 0, received '3'.\n"),
         (
             "batch: 4",
@@ -345,11 +345,11 @@ def test_a_run_is_resumed_with_its_own_recipe_alone():
     run = Path("runs/toy")
     run.mkdir(parents=True)
     plain = check(
-        "r.yaml", overrides=["head.units=16", "train.batch=8", "train.epochs=7", "train.backend=tensorflow"]
+        "r.yaml", overrides=["head.units=16", "train.batch_size=8", "train.epochs=7", "train.backend=tensorflow"]
     ).plan.plain()
     (run / "plan.json").write_text(json.dumps({"recipe": plain}), "utf-8")
     assert said("build", "r.yaml", "--resume") == (
-        "runs/toy: the recipe is not the one that this run began with; changed: head, train.batch.\n"
+        "runs/toy: the recipe is not the one that this run began with; changed: head, train.batch_size.\n"
         "Undo the change to resume, replace the run with --force, or choose another folder with --out.\n"
     )
 

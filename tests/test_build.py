@@ -80,7 +80,7 @@ def test_check_writes_nothing_and_tells_the_joins(toy_world):
     before = sorted(toy_world.iterdir())
     checked = mmzoo.check("r.yaml", overrides=["encoders.image.dim=5"])
     assert sorted(toy_world.iterdir()) == before
-    join = checked.joins[0]
+    join = checked.layers[0]
     assert (join.part, join.gives, join.weights) == (
         "encoders.image",
         "{tokens: (batch, 1, 5) float32, mask: (batch, 1) bool}",

@@ -164,7 +164,7 @@ def test_a_run_of_an_older_version_that_lost_its_gallery_embeds_it_again(run_of,
     run = Run(shutil.copytree(kept.folder, tmp_path / "run"))
     shutil.rmtree(run.gallery)
     plan = json.loads(run.plan.read_text("utf-8"))
-    del plan["recipe"]["train"]["accumulate_contrastive"], plan["recipe"]["encoders"]["image"]["trainable"]
+    del plan["recipe"]["train"]["grad_cache_chunks"], plan["recipe"]["encoders"]["image"]["trainable"]
     run.plan.write_text(json.dumps(plan), "utf-8")
     evaluate(mmzoo.load(run), Screen(quiet=True))
     np.testing.assert_array_equal(np.load(run.gallery / "embeddings.npy"), np.load(kept.gallery / "embeddings.npy"))

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from mmzoo import Features
+from mmzoo import FeatureSpec
 from mmzoo.contracts.streams import mask_of
 from mmzoo.errors import RecipeError
 from mmzoo.modeling.assemble import assemble
@@ -21,18 +21,18 @@ from mmzoo.testing.tensors import batch_of, finite
 BATCH = 4
 STREAMS = ("image", "caption", "question")
 ENCODED = {
-    "image": ("image", "{type: toy_flat, dim: 6}", Features(shape=[4, 4, 3], dtype="uint8", vocabulary=None)),
-    "caption": ("words", "{type: toy_embedding, dim: 5}", Features(shape=[3], dtype="int32", vocabulary=9)),
-    "question": ("words", "{type: toy_embedding, dim: 8}", Features(shape=[4], dtype="int32", vocabulary=9)),
+    "image": ("image", "{type: toy_flat, dim: 6}", FeatureSpec(shape=[4, 4, 3], dtype="uint8", vocabulary=None)),
+    "caption": ("words", "{type: toy_embedding, dim: 5}", FeatureSpec(shape=[3], dtype="int32", vocabulary=9)),
+    "question": ("words", "{type: toy_embedding, dim: 8}", FeatureSpec(shape=[4], dtype="int32", vocabulary=9)),
 }
-LABEL = Features(shape=[], dtype="int32", vocabulary=5, labels=list("abcde"), counts=[1] * 5)
+LABEL = FeatureSpec(shape=[], dtype="int32", vocabulary=5, labels=list("abcde"), counts=[1] * 5)
 HEADS = {
     "classify": ("{type: classify, target: target}", "cross_entropy", "label", LABEL),
     "gru_captioner": (
         "{type: gru_captioner, target: target, units: 8, beam: 1}",
         "token_cross_entropy",
         "words",
-        Features(shape=[2], dtype="int32", vocabulary=9),
+        FeatureSpec(shape=[2], dtype="int32", vocabulary=9),
     ),
     "match": ("{type: match}", "info_nce", "", None),
 }
@@ -69,7 +69,7 @@ def idle(fusion: str, head: str) -> bool:
     return head == "match" and fusion != "cross_attention"
 
 
-def recipe(fusion: str, head: str, count: int) -> tuple[str, dict[str, Features]]:
+def recipe(fusion: str, head: str, count: int) -> tuple[str, dict[str, FeatureSpec]]:
     written, loss, processor, target = HEADS[head]
     inputs = {name: (ENCODED[name][0], ENCODED[name][2]) for name in STREAMS[:count]}
     if target is not None:
@@ -81,7 +81,7 @@ def recipe(fusion: str, head: str, count: int) -> tuple[str, dict[str, Features]
     return "\n".join(lines), {name: known for name, (_, known) in inputs.items()}
 
 
-def batch(features: dict[str, Features]) -> dict[str, Any]:
+def batch(features: dict[str, FeatureSpec]) -> dict[str, Any]:
     """Draws a batch: the first example lacks the first input, the second the second, and so on; the last lacks all."""
     rng = np.random.default_rng(3)
     drawn = {name: batch_of(known, rng) for name, known in features.items()}

@@ -42,8 +42,8 @@ def test_what_is_evaluated_is_what_is_exported(served_toy, tmp_path, monkeypatch
     plan, data, served, screen = served_toy
     functions, name = dict(served.functions), served.default
     asked, saved = [], {}
-    ask = served.ask
-    monkeypatch.setattr(served, "ask", lambda signature, *raw: asked.append(raw) or ask(signature, *raw))
+    ask = served.predict
+    monkeypatch.setattr(served, "predict", lambda signature, *raw: asked.append(raw) or ask(signature, *raw))
     assert evaluate(plan, served, data, screen).rows
     assert sum(len(raw[0]) for raw in asked) == data.sizes["test"]
 

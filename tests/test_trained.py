@@ -12,7 +12,7 @@ import pytest
 import sentencepiece
 
 import mmzoo
-from mmzoo import Features
+from mmzoo import FeatureSpec
 from mmzoo.build import evaluate
 from mmzoo.contracts.progress import Screen
 from mmzoo.modeling.assemble import assemble
@@ -24,15 +24,15 @@ RECIPE = """\
 name: words
 data: {type: files, table: texts.csv, files: [], split_column: split}
 inputs:
-  text: {type: preset_tokens, field: text, preset: xlm_roberta, length: 8}
-  again: {type: wordpiece, field: text, vocabulary: bert, length: 8}
+  text: {type: preset_tokens, field: text, preset: xlm_roberta, sequence_length: 8}
+  again: {type: wordpiece, field: text, vocabulary: bert, sequence_length: 8}
   answer: {type: label, field: answer}
 encoders:
   text: {type: keras_hub, preset: xlm_roberta, tokens: first}
   again: {type: bert, weights: bert}
 head: {type: classify, target: answer}
 loss: {type: cross_entropy}
-train: {epochs: 1, batch: 4}
+train: {epochs: 1, batch_size: 4}
 metrics: [accuracy]
 export: {examples: 2}
 """
@@ -69,7 +69,7 @@ def test_a_run_is_evaluated_and_exported_and_resumed_without_its_presets(tmp_pat
         run = mmzoo.build("r.yaml", out="run", screen=Screen(quiet=True))
     scores, asked = run.load_json(run.scores), ["red square !", "! blue"]
     before = mmzoo.load(run).predict(text=asked, again=asked)
-    assert list(run.load_json(run.kept)) == ["text", "again"]
+    assert list(run.load_json(run.backbone_configs)) == ["text", "again"]
     shutil.rmtree("xlm_roberta")
     shutil.rmtree("bert")
     again = mmzoo.load(run)
@@ -93,8 +93,8 @@ head: {type: classify, target: answer}
 loss: {type: cross_entropy}
 """
 SEEN = {
-    "clip": Features(shape=[2, 16, 16, 3], dtype="uint8", vocabulary=None, mask=[2]),
-    "answer": Features(shape=[], dtype="int32", vocabulary=2, labels=["a", "b"], counts=[1, 1]),
+    "clip": FeatureSpec(shape=[2, 16, 16, 3], dtype="uint8", vocabulary=None, mask=[2]),
+    "answer": FeatureSpec(shape=[], dtype="int32", vocabulary=2, labels=["a", "b"], counts=[1, 1]),
 }
 
 
@@ -105,7 +105,7 @@ def test_an_encoder_in_an_encoder_is_made_again_of_what_it_kept(tmp_path, monkey
     plan = resolve(parse_recipe(CLIPS), discover())
     begun = assemble(plan, SEEN)[0].encoders["clip"]
     shutil.rmtree("resnet")
-    again = assemble(plan, SEEN, {"clip": json.loads(json.dumps(begun.kept))})[0].encoders["clip"]
+    again = assemble(plan, SEEN, {"clip": json.loads(json.dumps(begun.backbone_config))})[0].encoders["clip"]
     again.set_weights(begun.get_weights())
     clips = np.random.default_rng(0).integers(0, 256, (2, 2, 16, 16, 3), dtype=np.uint8)
     np.testing.assert_array_equal(again(clips)["tokens"], begun(clips)["tokens"])

@@ -87,10 +87,12 @@ def checked(found: "Checked") -> RenderableType:
     grid.add_row("data", _lines(plan.data.component.name, *about, f"needs {card.needs}" if card.needs else "ready"))
     for name, column in plan.inputs.items():
         grid.add_row(f"inputs.{name}", f"the field '{column.field}' read by {column.processor.component.name}")
-    for join in found.joins:
-        grid.add_row(join.part, _lines(f"{join.name}, {join.weights:,} weights", f"takes {join.takes}", f"gives {join.gives}"))
+    for layer in found.layers:
+        grid.add_row(
+            layer.part, _lines(f"{layer.name}, {layer.weights:,} weights", f"takes {layer.takes}", f"gives {layer.gives}")
+        )
     rest = ", without those that follow from the data, which is not ready" if card.needs else ""
-    grid.add_row("weights", f"{sum(join.weights for join in found.joins):,} in all{rest}")
+    grid.add_row("weights", f"{sum(layer.weights for layer in found.layers):,} in all{rest}")
     for loss in plan.losses:
         tensors = ", ".join(f"{name}={tensor}" if name != tensor else name for name, tensor in loss.tensors.items())
         grid.add_row("loss", f"{loss.bound.component.name}({tensors}), weight {loss.weight:g}")

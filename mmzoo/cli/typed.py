@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mmzoo.contracts.dataset import natural
+from mmzoo.contracts.dataset import natural_key
 from mmzoo.contracts.raw import as_text
 from mmzoo.errors import MmzooError
 from mmzoo.serving.predict import Exported
@@ -117,7 +117,7 @@ def _listed(name: str, value: str) -> list[str]:
         found = [path for path in Path(value).iterdir() if path.is_file() and not path.name.startswith(".")]
     except OSError as error:
         raise MmzooError(f"--{name} {value}: the folder cannot be read: {error.strerror}.") from error
-    return sorted(map(str, found), key=natural)
+    return sorted(map(str, found), key=natural_key)
 
 
 def _pictures(file: str) -> int:

@@ -61,7 +61,7 @@ class Dataset(Protocol):
         """
 
 
-def natural(name: str) -> tuple[list[Any], str]:
+def natural_key(name: str) -> tuple[list[Any], str]:
     """Gives the key that sorts names of files as people count, `2.jpg` before `10.jpg`: the order of the frames in a folder."""
     parts = re.split(r"([0-9]+)", name)  # text and digits take turns, so that equal places hold one type
     return [int(part) if place % 2 else part.lower() for place, part in enumerate(parts)], name

@@ -17,23 +17,23 @@ class Signature:
         answer: Streams -> named tensors whose first axis is the batch; Keras ops alone. With `gallery` its second argument is
             the embeddings of the head's gallery, `(entries, dim)`.
         decode: Output -> the input whose processor turns the output's ids (or pixels) into raw values.
-        pieces: Output -> the input whose processor turns each id of the output into its own string.
+        tokens: Output -> the input whose processor turns each id of the output into its own string.
         answers: Output -> the input that it predicts; what metrics compare and baselines imitate.
-        attention: The output `(batch, pieces, tokens)` that says how much each piece looked at each token of the picture; what
-            the report draws. Empty if there is none.
+        attention: The output `(batch, tokens, regions)` that says how much each token of the answer looked at each token of an
+            input; what the report draws. Empty if there is none.
         inputs: The recipe's inputs that it takes, in order; every one that has an encoder, if empty.
         reads: Further input, one of `inputs` -> the recipe's input whose processor and encoder read it, several raw values for
             an example: `{"labels": "caption"}`. `answer` finds them under that input's name, example by example: its stream has
             `batch * values` rows.
         needs: Those of `inputs` without which there is no answer. Any other may be absent, an empty raw value, as long as one
             is there: its stream is masked as a whole.
-        gallery: The output `(batch, results)` of places in the head's gallery. What is served is what stands there: `id`, and a
+        gallery: The output `(batch, top_k)` of places in the head's gallery. What is served is what stands there: `id`, and a
             text for each input that the gallery shows.
     """
 
     answer: Callable[..., Tensors]
     decode: Mapping[str, str] = field(default_factory=dict)
-    pieces: Mapping[str, str] = field(default_factory=dict)
+    tokens: Mapping[str, str] = field(default_factory=dict)
     answers: Mapping[str, str] = field(default_factory=dict)
     attention: str = ""
     inputs: tuple[str, ...] = ()

@@ -6,11 +6,11 @@ from typing import Any, TypeVar
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def whole_batch(loss: Function) -> Function:
+def global_batch(loss: Function) -> Function:
     """Marks a loss that compares the examples of a batch with each other: on several devices it is given all their shares.
 
     Its tensors are gathered over the devices, with their gradient, and each device takes its own rows of the values. So the
     function is the plain mathematics of one batch.
     """
-    loss.whole_batch = True  # type: ignore[attr-defined]
+    loss.global_batch = True  # type: ignore[attr-defined]
     return loss

@@ -1,6 +1,7 @@
-"""How sure a share is: its interval by the bootstrap. Light."""
+"""A metric: served answers and references -> numbers; and the bootstrap interval of a share. Light."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -8,7 +9,28 @@ RESAMPLES, SEED, BOUNDS = 1000, 0, (2.5, 97.5)
 """How often examples are drawn, what draws them, and the percentiles between which 95 % of the draws lie."""
 
 
-def interval(totals: Any, counts: Any) -> Any:
+class Metric(Protocol):
+    """Scores the answers of a split. Any class with these two methods is a metric; it need not inherit from this one.
+
+    A parameter `predict` of the constructor gets the served model: signature, raw values -> output name -> array. A parameter
+    `known_labels` gets the labels that a classifier can answer, None for a model without labels.
+    """
+
+    lower_is_better: ClassVar[tuple[str, ...]] = ()
+    """The numbers of `result` that are better when they are lower; may be left out."""
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Takes in one example. Each parameter is found by its name among the answers and the recipe's inputs.
+
+        `answer` is what the default signature predicts and `references` the list of what is right. A parameter with a default
+        is left out where there is no such name.
+        """
+
+    def result(self) -> Mapping[str, float]:
+        """Returns the numbers by name; the same ones for no example at all."""
+
+
+def bootstrap_ci(totals: Any, counts: Any) -> Any:
     """Bounds shares by the bootstrap: draws examples with replacement, as many as there are, 1,000 times, seeded.
 
     An example brings all that it counts for, so that captions of one picture are not taken for independent. Shares of 0 or 1

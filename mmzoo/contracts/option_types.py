@@ -27,9 +27,9 @@ ProcessorPart = Annotated[str | dict[str, Any], Reference("processor")]
 """An option that is a processor itself, written as under `inputs`, without `field`. The component is given what makes it."""
 FieldName = Annotated[str, Reference("field")]
 """An option that names a field of such examples."""
-Positive = Annotated[int, Gt(0)]
+PositiveInt = Annotated[int, Gt(0)]
 """A whole number of at least 1."""
-Count = Annotated[int, Ge(0)]
+NonNegativeInt = Annotated[int, Ge(0)]
 """A whole number of at least 0."""
 Fraction = Annotated[float, Ge(0), Le(1)]
 """A number from 0 to 1, both included."""

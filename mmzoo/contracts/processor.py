@@ -1,11 +1,12 @@
 """What a processor is: a raw batch -> tensors, in TensorFlow graph ops. The object that feeds `fit` is the served one."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from mmzoo.contracts.streams import Features
+from mmzoo.contracts.streams import FeatureSpec
 
 
 class Processed(NamedTuple):
@@ -30,6 +31,9 @@ class Processor(tf.Module):
     `adapt`, `save` and `load` if it learns from the data; `decode` if a head may answer in its ids.
     """
 
+    modality = ""
+    """What it reads: `image`, `video`, `audio`, `text`, `label`, `vector`, `id`, or a word of its own. Reports, baselines and
+    the command line go by it. Every processor declares one."""
     raw = tf.TensorSpec((), tf.string)
     """One raw value, without batch; `(None,)` for a list, such as the frames of a clip."""
     from_file = False
@@ -38,7 +42,7 @@ class Processor(tf.Module):
     """What the user should know of what `adapt` learned: how many texts were cut, say."""
 
     @property
-    def features(self) -> Features:
+    def features(self) -> FeatureSpec:
         """What `__call__` gives, as far as it is known by now."""
         raise NotImplementedError
 
@@ -53,9 +57,9 @@ class Processor(tf.Module):
         """Turns a head's answers into raw values: ids `(batch, length)` -> strings `(batch,)`, pixels -> PNG bytes."""
         raise NotImplementedError(f"{type(self).__name__} cannot decode answers.")
 
-    def pieces(self, ids: tf.Tensor) -> tf.Tensor:
+    def tokens(self, ids: tf.Tensor) -> tf.Tensor:
         """Turns ids into their strings one by one: `(batch, length)` -> `(batch, length)`; padding gives empty strings."""
-        raise NotImplementedError(f"{type(self).__name__} has no pieces.")
+        raise NotImplementedError(f"{type(self).__name__} has no tokens.")
 
     def save(self, folder: Path) -> None:
         """Writes what was learned as plain files; the default learned nothing."""
@@ -64,6 +68,11 @@ class Processor(tf.Module):
         """Reads what `save` wrote."""
 
 
-def fine(raw: Any) -> tf.Tensor:
+def inputs_of(processors: Mapping[str, Processor], names: Iterable[str], *modalities: str) -> list[str]:
+    """Lists those of some inputs that are of one of the modalities."""
+    return [name for name in names if processors[name].modality in modalities]
+
+
+def no_faults(raw: Any) -> tf.Tensor:
     """Makes the faults of a batch in which every row is good, `(batch,)`."""
     return tf.fill(tf.shape(raw)[:1], "")

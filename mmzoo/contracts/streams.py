@@ -13,6 +13,8 @@ from mmzoo.errors import StreamError, suggest
 
 PAD, UNKNOWN, START, END = 0, 1, 2, 3
 """Token ids with a meaning, the same for every text processor."""
+MASKED_LOGIT = -1e9
+"""The logit of what is masked: a softmax in float32 makes exactly 0 of it."""
 
 
 class Stream(TypedDict):
@@ -26,7 +28,7 @@ class Stream(TypedDict):
     mask: Any
 
 
-class Features(TypedDict):
+class FeatureSpec(TypedDict):
     """What is known of a processor's output once it has seen the data.
 
     `shape` is that of one example, without batch. `dtype` is its dtype. `vocabulary` is the number of distinct ids, or
@@ -45,7 +47,7 @@ class Features(TypedDict):
     counts: NotRequired[list[int]]
 
 
-def is_clip(features: Features) -> bool:
+def is_clip(features: FeatureSpec) -> bool:
     """Tells whether features are frames, `(time, height, width, channels)`, with a mask of those that are there."""
     shape = features["shape"]
     return len(shape) == 4 and features.get("mask") == shape[:1]
@@ -68,7 +70,7 @@ def without_absent(stream: Stream, mask: Any) -> Stream:
     return Stream(tokens=stream["tokens"], mask=ops.logical_and(stream["mask"], there[:, None]))
 
 
-def given_ids(ids: Any, features: Features) -> tuple[Any, Any]:
+def given_ids(ids: Any, features: FeatureSpec) -> tuple[Any, Any]:
     """Gives ids as the model that a vocabulary belongs to knows them, int32, and which of them are no padding.
 
     Args:
@@ -102,7 +104,7 @@ def only_stream(streams: Mapping[str, Stream], user: str) -> Stream:
     """
     if len(streams) != 1:
         names = ", ".join(streams) or "none"
-        raise StreamError(f"{user} takes one stream, received {len(streams)} ({names}). Add a fusion that joins them.")
+        raise StreamError(f"{user} takes one stream, received {len(streams)} ({names}). Add a fusion that layers them.")
     return next(iter(streams.values()))
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from mmzoo.contracts.processor import inputs_of
 from mmzoo.contracts.progress import Screen
-from mmzoo.contracts.streams import PAD, is_clip, mask_of
+from mmzoo.contracts.streams import PAD, mask_of
 from mmzoo.data.batches import examples_of
 from mmzoo.data.splits import Data, most_common
 from mmzoo.serving.served import Served
@@ -18,6 +19,8 @@ Found = Mapping[str, Any]
 """What is answered for an example, by the name of the output."""
 NEIGHBOURS, NEIGHBOURHOOD = 20_000, 1 << 30
 """The most training examples among which the nearest is looked for, and the most bytes that they may take."""
+DENSE = ("image", "video", "audio", "vector")
+"""Modalities whose features have a distance, so that there is a nearest example."""
 WORDS = 4096
 """Numbers in a vector of words; ids that differ by a multiple of it count as one word."""
 
@@ -39,15 +42,15 @@ def answers(served: Served, data: Data, split: str, screen: Screen) -> dict[str,
     train = zip(data.references("train", target), data.readable["train"], strict=True)
     readable = [references for references, good in train if good]
     found: dict[str, list[Found]] = {"most_frequent": [{output: most_common(iter(readable))}] * data.sizes[split]}
-    texts = [name for name in signature.inputs if data.processors[name].features["vocabulary"] is not None]
+    texts = inputs_of(data.processors, signature.inputs, "text")
     alike = _alike(data, split, texts) if texts else None
     if alike is not None:
         said = {same: most_common(readable[index] for index in alike.among(same)) for same in {*alike.own} - {-1}}
         most_frequent = found["most_frequent"][0][output]
         found["_".join(texts) + "_only"] = [{output: said.get(same, most_frequent)} for same in alike.own]
     if (dense := _dense_input(data, signature.inputs)) is not None:
-        clips = is_clip(data.processors[dense].features)
-        parts = {"single_frame": _middle, "nearest": _whole} if clips else {"nearest": _whole}
+        video = data.processors[dense].modality == "video"
+        parts = {"single_frame": _middle, "nearest": _whole} if video else {"nearest": _whole}
         near = zip(*_nearest(data, dense, split, screen, [*parts.values()], alike), strict=True)
         for name, indices in zip(parts, near, strict=True):
             found[name] = [{output: readable[index][0]} for index in indices]
@@ -96,7 +99,7 @@ def embeddings(served: Served, data: Data, split: str, wanted: Mapping[str, str]
     """
     read = {output: served.answers[name].inputs for output, name in wanted.items()}
     inputs = {name for one in read.values() for name in one}
-    picture, texts = _dense_input(data, inputs), [name for name in inputs if data.processors[name].features["vocabulary"]]
+    picture, texts = _dense_input(data, inputs), inputs_of(data.processors, inputs, "text")
     if picture is None or len(texts) != 1 or any(len(one) != 1 for one in read.values()):
         return {}
     step = _step(data, picture)
@@ -127,8 +130,9 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def _dense_input(data: Data, inputs: Iterable[str]) -> str | None:
-    dense = [name for name in inputs if data.processors[name].features["vocabulary"] is None]
-    return dense[0] if len(dense) == 1 and len(data.processors[dense[0]].features["shape"]) >= 2 else None
+    """Returns the one input whose features have a distance; None if there is none or several."""
+    dense = inputs_of(data.processors, inputs, *DENSE)
+    return dense[0] if len(dense) == 1 else None
 
 
 def _whole(features: np.ndarray, _: np.ndarray) -> np.ndarray:

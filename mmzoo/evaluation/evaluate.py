@@ -113,14 +113,14 @@ class _Scoring:
 
     Args:
         plan: Whose metrics.
-        served: Asked by metrics that take `ask`.
+        served: Asked by metrics that take `predict`.
         baseline: Leave out a metric that wants what is not there, or asks the model: a baseline gives some answers, no more.
     """
 
     def __init__(self, plan: Plan, served: Served, baseline: bool = False):
         self.served, self.baseline = served, baseline
         scored = [metric for metric in plan.metrics if not (baseline and _asks(metric))]
-        supplied = {"ask": served.ask, "known": _known(served)}
+        supplied = {"predict": served.predict, "known_labels": _known_labels(served)}
         self.metrics = [(metric, metric.bound.make(**supplied)) for metric in scored]
         self.named = {name for metric in plan.metrics for name in metric.values.values()}
         self.wanted = _answering(served, self.named)
@@ -158,10 +158,10 @@ def _seen(metric: Metric, found: Row) -> dict[str, str]:
 
 
 def _asks(metric: Metric) -> bool:
-    return "ask" in supplied_of(metric.bound.component.load())
+    return "predict" in supplied_of(metric.bound.component.load())
 
 
-def _known(served: Served) -> frozenset[str] | None:
+def _known_labels(served: Served) -> frozenset[str] | None:
     """Lists the labels of the one input that the default signature answers; None if it has none, or answers several inputs."""
     inputs = list(served.answers[served.default].answers.values())
     labels = served.processors[inputs[0]].features.get("labels") if len(inputs) == 1 else None
@@ -201,7 +201,7 @@ def _batch(
         if missing and name in missing:
             gone = missing[name].reshape([-1] + [1] * (len(raw[place].shape) - 1))
             raw[place] = tf.where(gone, tf.zeros_like(raw[place]), raw[place])  # zeros of strings are empty ones
-    answers = _each(served.ask(served.default, *raw))
+    answers = _each(served.predict(served.default, *raw))
     more = [_several(served, name, batch) for name in dict.fromkeys(scoring.wanted.values())]
     shown = served.gallery.shows if signature.gallery and served.gallery else ()
     kept = {name for name, one in data.processors.items() if name not in signature.inputs and not one.from_file}
@@ -220,10 +220,12 @@ def _several(served: Served, name: str, batch: Mapping[str, Any]) -> Iterator[Ro
     ranks = [len(served.spec(one).shape) for one in inputs]
     values = batch[inputs[0]]
     if len(inputs) > 1 or len(values.shape) == ranks[0]:
-        yield from _each(served.ask(name, *[first_values(batch[one], rank) for one, rank in zip(inputs, ranks, strict=True)]))
+        yield from _each(
+            served.predict(name, *[first_values(batch[one], rank) for one, rank in zip(inputs, ranks, strict=True)])
+        )
         return
     values = values if isinstance(values, tf.RaggedTensor) else tf.RaggedTensor.from_tensor(values)
-    outputs = served.ask(name, values.flat_values)
+    outputs = served.predict(name, values.flat_values)
     for start, stop in zip(values.row_starts().numpy(), values.row_limits().numpy(), strict=True):
         yield {output: value[start:stop] for output, value in outputs.items()}
 

@@ -10,16 +10,16 @@ from typing import Any
 import keras
 
 from mmzoo.contracts.head import Head
-from mmzoo.contracts.streams import Features, check_stream, describe, mask_of
+from mmzoo.contracts.streams import FeatureSpec, check_stream, describe, mask_of
 from mmzoo.errors import RecipeError, StreamError, suggest
 from mmzoo.modeling.task import Task, WeightedLoss
 from mmzoo.recipe.options import tensors_of
-from mmzoo.recipe.plan import Bound, Loss, Plan
+from mmzoo.recipe.plan import BoundComponent, Loss, Plan
 from mmzoo.recipe.source import Node
 
 
 @dataclass(frozen=True)
-class Join:
+class LayerSummary:
     """What one part of a task takes and gives, for people to look at.
 
     Args:
@@ -37,54 +37,60 @@ class Join:
     weights: int
 
 
-def assemble(plan: Plan, features: Mapping[str, Features], kept: Mapping[str, Any] | None = None) -> tuple[Task, list[Join]]:
+def assemble(
+    plan: Plan, features: Mapping[str, FeatureSpec], backbone_configs: Mapping[str, Any] | None = None
+) -> tuple[Task, list[LayerSummary]]:
     """Makes the task of a plan.
 
     Args:
         plan: A resolved recipe.
         features: What each input's processor gives.
-        kept: What the encoders of a run have kept, by name, where a run is reopened.
+        backbone_configs: The `backbone_config` of encoders, by name, when a run is reopened.
 
     Raises:
         RecipeError: Parts that do not fit each other, with the place in the recipe.
     """
     given = symbols_of(plan, features)
     symbols = {name: given[name] for name in features}
-    joins: list[Join] = []
-    encoders = {name: _encoder(plan, name, features, symbols, joins, (kept or {}).get(name)) for name in plan.encoders}
+    layers: list[LayerSummary] = []
+    encoders = {
+        name: _encoder(plan, name, features, symbols, layers, (backbone_configs or {}).get(name)) for name in plan.encoders
+    }
     streams = {name: encoder(symbols[name]) for name, encoder in encoders.items()}
     fusion = None
     if plan.fusion is not None:
-        fusion, streams = _fusion(plan.fusion, streams, joins)
-    head, outputs = _head(plan, features, symbols, streams, joins)
+        fusion, streams = _fusion(plan.fusion, streams, layers)
+    head, outputs = _head(plan, features, symbols, streams, layers)
     _check_inputs(plan, head)
     step = keras.KerasTensor((), dtype="int32", name="step")
     losses = [_loss(loss, {"step": step, **symbols, **outputs}) for loss in plan.losses]
-    task = Task(encoders, fusion, head, losses, plan.train.stream_dropout)
+    task = Task(encoders, fusion, head, losses, plan.train.modality_dropout)
     task(given)
-    return task, joins
+    return task, layers
 
 
-def symbols_of(plan: Plan, features: Mapping[str, Features]) -> dict[str, Any]:
+def symbols_of(plan: Plan, features: Mapping[str, FeatureSpec]) -> dict[str, Any]:
     """Makes symbols of what the data gives a task: the features of each input, and what is there of those that are encoded."""
     given = {name: keras.KerasTensor((None, *known["shape"]), known["dtype"], name=name) for name, known in features.items()}
     masks = {mask_of(name): (None, *features[name].get("mask", [])) for name in plan.encoders}
     return given | {name: keras.KerasTensor(shape, "bool", name=name) for name, shape in masks.items()}
 
 
-def _encoder(plan: Plan, name: str, features: Mapping[str, Features], symbols: Any, joins: list[Join], kept: Any) -> Any:
+def _encoder(
+    plan: Plan, name: str, features: Mapping[str, FeatureSpec], symbols: Any, layers: list[LayerSummary], backbone_config: Any
+) -> Any:
     bound = plan.encoders[name]
     with _blamed_on(bound.node):
-        encoder = bound.make(features=dict(features[name]), kept=kept)
+        encoder = bound.make(features=dict(features[name]), backbone_config=backbone_config)
         if plan.trainable[name] is False:
             encoder.trainable = False
         gives = encoder(symbols[name])
         check_stream(gives, f"the encoder '{bound.component.name}'")
-    joins.append(_join(f"encoders.{name}", bound, encoder, symbols[name], gives))
+    layers.append(_summary(f"encoders.{name}", bound, encoder, symbols[name], gives))
     return encoder
 
 
-def _fusion(bound: Bound, streams: Any, joins: list[Join]) -> tuple[Any, Any]:
+def _fusion(bound: BoundComponent, streams: Any, layers: list[LayerSummary]) -> tuple[Any, Any]:
     with _blamed_on(bound.node):
         fusion = bound.make()
         gives = fusion(streams)
@@ -92,26 +98,26 @@ def _fusion(bound: Bound, streams: Any, joins: list[Join]) -> tuple[Any, Any]:
             raise StreamError(f"the fusion '{bound.component.name}' must give streams by name, received {describe(gives)}.")
         for name, stream in gives.items():
             check_stream(stream, f"the fusion '{bound.component.name}', for '{name}',")
-    joins.append(_join("fusion", bound, fusion, streams, gives))
+    layers.append(_summary("fusion", bound, fusion, streams, gives))
     return fusion, gives
 
 
-def _head(plan: Plan, features: Any, symbols: Any, streams: Any, joins: list[Join]) -> tuple[Head, Any]:
+def _head(plan: Plan, features: Any, symbols: Any, streams: Any, layers: list[LayerSummary]) -> tuple[Head, Any]:
     with _blamed_on(plan.head.node):
         head = plan.head.make(inputs={name: dict(known) for name, known in features.items()})
         _check_targets(plan.head, head, symbols)
         outputs = head(streams, targets={name: symbols[name] for name in head.targets})
         if not isinstance(outputs, Mapping):
             raise StreamError(f"the head '{plan.head.component.name}' must give outputs by name, received {describe(outputs)}.")
-    joins.append(_join("head", plan.head, head, streams, outputs))
+    layers.append(_summary("head", plan.head, head, streams, outputs))
     return head, outputs
 
 
-def _join(part: str, bound: Bound, layer: Any, takes: Any, gives: Any) -> Join:
-    return Join(part, bound.component.name, describe(takes), describe(gives), layer.count_params())
+def _summary(part: str, bound: BoundComponent, layer: Any, takes: Any, gives: Any) -> LayerSummary:
+    return LayerSummary(part, bound.component.name, describe(takes), describe(gives), layer.count_params())
 
 
-def _check_targets(bound: Bound, head: Head, inputs: Mapping[str, Any]) -> None:
+def _check_targets(bound: BoundComponent, head: Head, inputs: Mapping[str, Any]) -> None:
     for name in head.targets:
         if name not in inputs:
             what = f"the head '{bound.component.name}' learns '{name}', which is no input of the recipe."
@@ -137,8 +143,8 @@ def _loss(loss: Loss, found: Mapping[str, Any]) -> WeightedLoss:
             what = f"the loss '{name}' needs '{tensor}' (its '{parameter}'), which neither the head nor the inputs give."
             raise RecipeError([loss.bound.node.fault(what, suggest(tensor, found))])
     tensors = {parameter: tensor for parameter, tensor in loss.tensors.items() if tensor in found}
-    whole = getattr(function, "whole_batch", False)
-    weighted = WeightedLoss(name, partial(function, **loss.bound.options), tensors, loss.weight, whole)
+    global_batch = getattr(function, "global_batch", False)
+    weighted = WeightedLoss(name, partial(function, **loss.bound.options), tensors, loss.weight, global_batch)
     with _blamed_on(loss.bound.node):
         value = _Computed(weighted).compute_output_spec(found)
         if tuple(getattr(value, "shape", ())) != (None,):

@@ -21,7 +21,7 @@ def on_devices(train: Train) -> Iterator[int]:
     wanted = max(1, len(found)) if train.devices == "auto" else train.devices
     if wanted > max(1, len(found)):
         raise TrainingError(f"train.devices is {wanted}, but {len(found)} accelerators are here. Give `auto` or fewer.")
-    check_shares(f"train.batch is {train.batch}", train.batch, wanted, train.accumulate_contrastive)
+    check_shares(f"train.batch_size is {train.batch_size}", train.batch_size, wanted, train.grad_cache_chunks)
     if wanted == 1:
         yield 1
     elif keras.backend.backend() == "tensorflow":
@@ -41,7 +41,7 @@ def check_shares(what: str, examples: int, devices: int, parts: int) -> None:
         what: How the message begins: what holds the examples, and how many it holds.
         examples: In a batch.
         devices: How many.
-        parts: `train.accumulate_contrastive`.
+        parts: `train.grad_cache_chunks`.
 
     Raises:
         TrainingError: They do not.
@@ -50,7 +50,7 @@ def check_shares(what: str, examples: int, devices: int, parts: int) -> None:
         raise TrainingError(f"{what}, which {devices} devices cannot share evenly. Give a multiple of {devices}.")
     if examples % (devices * parts):
         raise TrainingError(
-            f"{what}, which does not make {parts} equal parts (train.accumulate_contrastive) on each of {devices} device"
+            f"{what}, which does not make {parts} equal parts (train.grad_cache_chunks) on each of {devices} device"
             f"{'s' if devices > 1 else ''}. Give a multiple of {devices * parts}."
         )
 
@@ -78,7 +78,7 @@ def devices() -> int:
     return replicas() if distribution is None else int(distribution.device_mesh.devices.size)
 
 
-def on_whole_batch(function: Callable[..., Any], tensors: Mapping[str, Any]) -> Any:
+def on_global_batch(function: Callable[..., Any], tensors: Mapping[str, Any]) -> Any:
     """Computes what compares the examples of a batch on the shares of all devices together; gives this device's rows.
 
     Args:
@@ -98,8 +98,8 @@ def on_whole_batch(function: Callable[..., Any], tensors: Mapping[str, Any]) -> 
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def gathered(tensor: Any) -> Any:
-        def gradient(upstream: Any) -> Any:
-            own = context.all_reduce(tf.distribute.ReduceOp.SUM, upstream)[first : first + size]
+        def gradient(output_gradients: Any) -> Any:
+            own = context.all_reduce(tf.distribute.ReduceOp.SUM, output_gradients)[first : first + size]
             return tf.ensure_shape(own, tensor.shape)
 
         return tf.ensure_shape(context.all_gather(tensor, 0), (None, *tensor.shape[1:])), gradient

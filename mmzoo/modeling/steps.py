@@ -14,7 +14,7 @@ Tensors = dict[str, Any]
 
 
 @contextlib.contextmanager
-def standing_still(layer: keras.layers.Layer) -> Iterator[None]:
+def frozen(layer: keras.layers.Layer) -> Iterator[None]:
     """Makes a layer and those in it untrainable for one call, which is what batch normalisation looks at."""
     before = [(one, one.trainable) for one in layer._flatten_layers()]
     layer.trainable = False
@@ -25,7 +25,7 @@ def standing_still(layer: keras.layers.Layer) -> Iterator[None]:
             one.trainable = trainable
 
 
-class _Parts(keras.Model):
+class GradCache(keras.Model):
     """What both backends share.
 
     A batch in parts is what Gao et al. 2021 (arXiv 2101.06983, section 3.2) call a gradient cache: the outputs of all parts
@@ -42,7 +42,7 @@ class _Parts(keras.Model):
         optimizer = getattr(self, "optimizer", None)
         return self.step if self.step is not None else optimizer.iterations if optimizer else 0
 
-    def train_in_parts(self, parts: int, features: Mapping[str, Any]) -> None:
+    def train_in_chunks(self, parts: int, features: Mapping[str, Any]) -> None:
         """Has each batch of the training encoded in parts.
 
         Args:
@@ -56,7 +56,7 @@ class _Parts(keras.Model):
         for name, (shape, _) in some.items():
             if shape and (shape[0], more[name][0]) != (2, (3, *shape[1:])):
                 raise TrainingError(
-                    f"train.accumulate_contrastive encodes a batch in parts, but the head's output '{name}' is not one row per "
+                    f"train.grad_cache_chunks encodes a batch in parts, but the head's output '{name}' is not one row per "
                     "example: it cannot be put together from parts. Remove the option, or use a head that gives embeddings."
                 )
         self.parts, self.dtypes = parts, {name: dtype for name, (_, dtype) in some.items()}
@@ -83,7 +83,7 @@ class _Parts(keras.Model):
     def _refuse_losses(self, losses: Any) -> None:
         if losses:
             raise TrainingError(
-                "train.accumulate_contrastive encodes a batch in parts, but a layer adds a loss of its own (such as a "
+                "train.grad_cache_chunks encodes a batch in parts, but a layer adds a loss of its own (such as a "
                 "regularizer), which has no place there. Leave one of the two out."
             )
 
@@ -92,7 +92,7 @@ def _dtype(tensor: Any) -> str:
     return str(keras.backend.standardize_dtype(tensor.dtype))
 
 
-class _TensorFlowSteps(_Parts):
+class _TensorFlowSteps(GradCache):
     """Sums gradients over the devices before they are clipped or found infinite, where Keras does so afterwards."""
 
     def train_step(self, data: Any) -> Tensors:
@@ -132,13 +132,13 @@ class _TensorFlowSteps(_Parts):
         # What changes while outputs are computed (random numbers drawn, running means) begins again: it changes once.
         for variable, value in zip(self.non_trainable_variables, state, strict=True):
             variable.assign(value)
-        slopes = {name: value for name, value in outputs.items() if keras.backend.is_float_dtype(_dtype(value))}
+        output_gradients = {name: value for name, value in outputs.items() if keras.backend.is_float_dtype(_dtype(value))}
         with tf.GradientTape() as tape:
-            tape.watch(slopes)
+            tape.watch(output_gradients)
             loss = self.compute_loss(x=features, y_pred=outputs)
             scaled = self.optimizer.scale_loss(loss)
-        slopes = tape.gradient(scaled, slopes, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return loss, outputs, self._weighed(parts, slopes, weights)
+        output_gradients = tape.gradient(scaled, output_gradients, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return loss, outputs, self._weighed(parts, output_gradients, weights)
 
     def _outputs(self, parts: Tensors) -> Tensors:
         """Computes the outputs part by part."""
@@ -154,19 +154,21 @@ class _TensorFlowSteps(_Parts):
         kept = self._one_by_one(encode, kept)
         return self._merge({name: array.stack() for name, array in zip(self.dtypes, kept, strict=True)})
 
-    def _weighed(self, parts: Tensors, slopes: Tensors, weights: list[Any]) -> list[Any]:
-        """Encodes part by part again; gives the gradient of the loss, whose slope for each output is known."""
+    def _weighed(self, parts: Tensors, output_gradients: Tensors, weights: list[Any]) -> list[Any]:
+        """Encodes part by part again; gives the gradient of the loss, whose gradient for each output is known."""
         import tensorflow as tf
 
-        single = {name: slope / self.parts for name, slope in slopes.items() if not len(slope.shape)}
-        many = self._split({name: slope for name, slope in slopes.items() if name not in single})
+        single = {name: gradient / self.parts for name, gradient in output_gradients.items() if not len(gradient.shape)}
+        many = self._split({name: gradient for name, gradient in output_gradients.items() if name not in single})
         connected: set[int] = set()
 
         def encode(number: Any, *sums: Any) -> list[Any]:
             with tf.GradientTape() as tape:
                 outputs = self({name: value[number] for name, value in parts.items()}, training=True)
-            upstream = single | {name: slope[number] for name, slope in many.items()}
-            found = tape.gradient({name: outputs[name] for name in upstream}, weights, output_gradients=upstream)
+            output_gradients = single | {name: gradient[number] for name, gradient in many.items()}
+            found = tape.gradient(
+                {name: outputs[name] for name in output_gradients}, weights, output_gradients=output_gradients
+            )
             connected.update(index for index, gradient in enumerate(found) if gradient is not None)
             return [total if more is None else total + more for total, more in zip(sums, found, strict=True)]
 
@@ -191,7 +193,7 @@ class _TensorFlowSteps(_Parts):
         return state
 
 
-class _JaxSteps(_Parts):
+class _JaxSteps(GradCache):
     """Encodes the parts in one scan that keeps nothing but the outputs for the gradient."""
 
     def compute_loss_and_updates(self, *state: Any, optimizer_variables: Any = None, **options: Any) -> Any:

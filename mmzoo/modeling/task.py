@@ -12,8 +12,8 @@ from keras import ops
 
 from mmzoo.contracts.head import Head, Signature, Tensors
 from mmzoo.contracts.streams import Stream, mask_of, without_absent
-from mmzoo.modeling.devices import on_whole_batch, replicas
-from mmzoo.modeling.steps import Steps, standing_still
+from mmzoo.modeling.devices import on_global_batch, replicas
+from mmzoo.modeling.steps import Steps, frozen
 
 LAST = 2**31 - 1
 """The `step` that a loss sees of held-out data, so that it is the same function after every epoch."""
@@ -28,19 +28,19 @@ class WeightedLoss:
         function: Named tensors -> one value per example, `(batch,)`.
         tensors: Parameter -> name of a head's output, of an input, or `step`.
         weight: Its factor in the total.
-        whole: It compares the examples of a batch.
+        global_batch: It compares the examples of a batch.
     """
 
     name: str
     function: Callable[..., Any]
     tensors: Mapping[str, str]
     weight: float = 1.0
-    whole: bool = False
+    global_batch: bool = False
 
     def __call__(self, found: Mapping[str, Any]) -> Any:
         """Computes it on the tensors of a batch, floating point ones in float32."""
         tensors = {parameter: _float32(found[name]) for parameter, name in self.tensors.items()}
-        return on_whole_batch(self.function, tensors) if self.whole else self.function(**tensors)
+        return on_global_batch(self.function, tensors) if self.global_batch else self.function(**tensors)
 
 
 class Task(Steps):
@@ -51,7 +51,7 @@ class Task(Steps):
         fusion: A layer `{name: stream}` -> `{name: stream}`, or None to leave the streams as they are.
         head: What answers.
         losses: Summed with their weights.
-        stream_dropout: How likely training masks each stream of an example; one is always left.
+        modality_dropout: How likely training masks each stream of an example; one is always left.
     """
 
     def __init__(
@@ -60,16 +60,16 @@ class Task(Steps):
         fusion: keras.layers.Layer | None,
         head: Head,
         losses: Iterable[WeightedLoss],
-        stream_dropout: float = 0.0,
+        modality_dropout: float = 0.0,
     ):
         super().__init__(name="task")
         self.encoders = dict(encoders)
         self.fusion = fusion
         self.head = head
         self.weighted_losses = list(losses)
-        self.stream_dropout = stream_dropout
-        self.draws = keras.random.SeedGenerator() if stream_dropout else None
-        self.held: frozenset[str] = frozenset()
+        self.modality_dropout = modality_dropout
+        self.draws = keras.random.SeedGenerator() if modality_dropout else None
+        self.frozen: frozenset[str] = frozenset()
         self.trackers = [keras.metrics.Mean(name=name) for name in _names(self.weighted_losses)]
 
     def streams(self, features: Mapping[str, Any], training: bool = False, apart: Iterable[str] = ()) -> dict[str, Stream]:
@@ -82,7 +82,7 @@ class Task(Steps):
                 the rest.
         """
         streams = {name: self._encode(name, features, training) for name in self.encoders if name in features}
-        if training and self.stream_dropout:
+        if training and self.modality_dropout:
             streams = self._some(streams)
         if self.fusion is None:
             return streams
@@ -94,9 +94,9 @@ class Task(Steps):
         encoder, mask = self.encoders[name], features.get(mask_of(name))
         told = mask is not None and "there" in inspect.signature(encoder.call).parameters
         options = {"there": mask} if told else {}
-        with standing_still(encoder) if name in self.held else contextlib.nullcontext():
+        with frozen(encoder) if name in self.frozen else contextlib.nullcontext():
             stream = encoder(features[name], training=training, **options)
-        if name in self.held:
+        if name in self.frozen:
             stream = {key: ops.stop_gradient(value) for key, value in stream.items()}
         return stream if mask is None else without_absent(stream, mask)
 
@@ -105,19 +105,19 @@ class Task(Steps):
         there = ops.stack([ops.any(stream["mask"], axis=1) for stream in streams.values()], axis=1)  # (batch, streams)
         drawn = ops.where(there, keras.random.uniform(ops.shape(there), seed=self.draws), -1.0)
         first = ops.equal(drawn, ops.max(drawn, axis=1, keepdims=True))
-        kept = ops.split(ops.logical_or(drawn >= self.stream_dropout, first), len(streams), axis=1)
+        kept = ops.split(ops.logical_or(drawn >= self.modality_dropout, first), len(streams), axis=1)
         pairs = zip(streams.items(), kept, strict=True)
         return {name: Stream(tokens=one["tokens"], mask=ops.logical_and(one["mask"], keep)) for (name, one), keep in pairs}
 
-    def hold(self, names: Iterable[str]) -> None:
+    def freeze(self, names: Iterable[str]) -> None:
         """Trains all encoders but these, from the next time that the train function is made; the task is compiled.
 
         They stay among the trainable weights, so the optimizer and its averages keep their places; their batch normalisation
         uses its running means, as in inference, and their dropout and augmentation go on.
         """
-        self.held = frozenset(names)
+        self.frozen = frozenset(names)
         optimizer: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-        optimizer.held = frozenset(id(one) for name in self.held for one in self.encoders[name].trainable_variables)
+        optimizer.frozen = frozenset(id(one) for name in self.frozen for one in self.encoders[name].trainable_variables)
 
     def call(self, features: Mapping[str, Any], training: bool = False) -> Tensors:
         """Gives the head's outputs for the processed inputs of a batch."""

@@ -8,10 +8,10 @@ from mmzoo.recipe.settings import Train
 from mmzoo.recipe.source import Node, place
 
 ELSEWHERE = {
-    "global_clipnorm": "clip",
-    "gradient_accumulation_steps": "accumulate",
-    "use_ema": "ema",
-    "ema_momentum": "ema",
+    "global_clipnorm": "global_clipnorm",
+    "gradient_accumulation_steps": "gradient_accumulation_steps",
+    "use_ema": "ema_momentum",
+    "ema_momentum": "ema_momentum",
 }
 """Options of Keras' optimizers that the recipe gives under `train`."""
 
@@ -54,13 +54,13 @@ def bind_optimizer(train: Train, steps: int) -> tuple[Any, dict[str, Any]]:
     rate = options.get("learning_rate")
     if isinstance(rate, dict | str):
         options["learning_rate"] = _make_schedule(rate, steps)
-    if train.clip is not None:
-        options["global_clipnorm"] = train.clip
-    if train.accumulate > 1:
-        options["gradient_accumulation_steps"] = train.accumulate
-    if train.ema is not None:
+    if train.global_clipnorm is not None:
+        options["global_clipnorm"] = train.global_clipnorm
+    if train.gradient_accumulation_steps > 1:
+        options["gradient_accumulation_steps"] = train.gradient_accumulation_steps
+    if train.ema_momentum is not None:
         # Keras averages at every step, also at those that only accumulate a gradient.
-        options |= {"use_ema": True, "ema_momentum": train.ema ** (1 / train.accumulate)}
+        options |= {"use_ema": True, "ema_momentum": train.ema_momentum ** (1 / train.gradient_accumulation_steps)}
     return _optimizers()[kind], options
 
 

@@ -20,7 +20,7 @@ from mmzoo.recipe.source import Node
 MISSING: Any = inspect.Parameter.empty
 """Stands for a default or an annotation that is not there."""
 
-SUPPLIED = ("features", "inputs", "kept", "ask", "known")
+SUPPLIED = ("features", "inputs", "backbone_config", "predict", "known_labels")
 """Parameters that the core fills in and a recipe cannot: what is known of the data once it is read, what a run has kept of an
 encoder, the served model, and the labels that it can answer."""
 

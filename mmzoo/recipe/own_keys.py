@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from mmzoo.contracts.option_types import Positive
+from mmzoo.contracts.option_types import PositiveInt
 from mmzoo.errors import PluginError
 from mmzoo.recipe.options import MISSING, Option, options_of, tensors_of
 from mmzoo.registry.catalog import Component
@@ -15,7 +15,10 @@ ON_ERROR = Option(
     "on_error", Literal["stop", "skip"], "stop", "Whether an unreadable example stops the build or is left out and counted."
 )
 TRAINABLE = Option(
-    "trainable", bool | Positive, True, "Whether it is trained; a number holds it still until the epoch of that number begins."
+    "trainable",
+    bool | PositiveInt,
+    True,
+    "Whether it is trained; a number holds it still until the epoch of that number begins.",
 )
 OPTIONAL = Option(
     "optional", bool, False, "Whether an example may lack it, an empty value, as long as it has another input that is encoded."

@@ -11,7 +11,7 @@ from mmzoo.registry.catalog import Component
 
 
 @dataclass(frozen=True)
-class Bound:
+class BoundComponent:
     """A component with the value of each of its options.
 
     Args:
@@ -26,19 +26,19 @@ class Bound:
 
     def make(self, **supplied: Any) -> Any:
         """Makes the object; of `supplied`, the parameters that the core fills in, it gets those that it asks for."""
-        options = {name: value.make if isinstance(value, Bound) else value for name, value in self.options.items()}
+        options = {name: value.make if isinstance(value, BoundComponent) else value for name, value in self.options.items()}
         component = self.component.load()
         wanted = supplied_of(component)
         return component(**options, **{name: value for name, value in supplied.items() if name in wanted})
 
-    def parts(self) -> list["Bound"]:
+    def parts(self) -> list["BoundComponent"]:
         """Lists it and the components inside it."""
-        inside = [value for value in self.options.values() if isinstance(value, Bound)]
+        inside = [value for value in self.options.values() if isinstance(value, BoundComponent)]
         return [self, *(part for one in inside for part in one.parts())]
 
     def plain(self) -> dict[str, Any]:
         """Gives it as a recipe would write it, with every option."""
-        options = {name: value.plain() if isinstance(value, Bound) else value for name, value in self.options.items()}
+        options = {name: value.plain() if isinstance(value, BoundComponent) else value for name, value in self.options.items()}
         return {"type": f"{self.component.plugin.name}/{self.component.name}", **options}
 
 
@@ -56,7 +56,7 @@ class Input:
 
     name: str
     field: str
-    processor: Bound
+    processor: BoundComponent
     node: Node
     optional: bool = False
 
@@ -76,7 +76,7 @@ class Loss:
         weight: Its factor in the total.
     """
 
-    bound: Bound
+    bound: BoundComponent
     tensors: Mapping[str, str]
     weight: float = 1.0
 
@@ -94,7 +94,7 @@ class Metric:
         values: Parameter of `update` -> name of an answer or of an input.
     """
 
-    bound: Bound
+    bound: BoundComponent
     values: Mapping[str, str]
 
     def plain(self) -> dict[str, Any]:
@@ -128,21 +128,21 @@ class Plan:
     recipe: Recipe
     name: str
     about: str
-    data: Bound
+    data: BoundComponent
     on_error: str
     dataset: Any
     inputs: Mapping[str, Input]
-    encoders: Mapping[str, Bound]
+    encoders: Mapping[str, BoundComponent]
     trainable: Mapping[str, bool | int]
-    fusion: Bound | None
-    head: Bound
-    gallery: Bound | None
+    fusion: BoundComponent | None
+    head: BoundComponent
+    gallery: BoundComponent | None
     losses: tuple[Loss, ...]
     metrics: tuple[Metric, ...]
     train: Train
     export: Export
 
-    def components(self) -> list[Bound]:
+    def components(self) -> list[BoundComponent]:
         """Lists every component in it."""
         inputs = [i.processor for i in self.inputs.values()]
         fusion = [self.fusion] if self.fusion is not None else []

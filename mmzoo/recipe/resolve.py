@@ -10,7 +10,7 @@ from mmzoo.contracts.option_types import PARTS
 from mmzoo.errors import Fault, MmzooError, PluginError, RecipeError, suggest
 from mmzoo.recipe.options import Option, bind, options_of, tensors_of
 from mmzoo.recipe.own_keys import ON_ERROR, own_keys, settings_of, wired_function
-from mmzoo.recipe.plan import Bound, Input, Loss, Metric, Plan
+from mmzoo.recipe.plan import BoundComponent, Input, Loss, Metric, Plan
 from mmzoo.recipe.settings import Export, Train
 from mmzoo.recipe.source import Node, Recipe
 from mmzoo.registry.catalog import Catalog
@@ -47,7 +47,7 @@ class _Resolver:
     catalog: Catalog
     with_data: bool = True
     faults: list[Fault] = field(default_factory=list)
-    gallery: Bound | None = None
+    gallery: BoundComponent | None = None
 
     def plan(self) -> Plan:
         from mmzoo.recipe.optimizer_options import check_optimizer
@@ -69,7 +69,7 @@ class _Resolver:
         if self.faults:
             raise RecipeError(sorted(dict.fromkeys(self.faults), key=_order))
         on_error = dict(self._get("data").items()).get("on_error", Node(ON_ERROR.default, "")).value
-        data, head = cast(Bound, data), cast(Bound, head)  # a missing part is a fault, raised above
+        data, head = cast(BoundComponent, data), cast(BoundComponent, head)  # a missing part is a fault, raised above
         return Plan(
             recipe=self.recipe,
             name=name,
@@ -148,7 +148,7 @@ class _Resolver:
 
     # Components
 
-    def _component(self, kind: str, node: Node, inside: bool = False) -> Bound | None:
+    def _component(self, kind: str, node: Node, inside: bool = False) -> BoundComponent | None:
         """Binds `node` to the component it names; one inside another has none of the keys that the core reads."""
         named = self._type(kind, node)
         if named is None:
@@ -164,7 +164,7 @@ class _Resolver:
         values, faults = bind([*known.values(), *own], node, leave=("type",))
         self.faults += faults
         self._follow_references(known, values, node)
-        return Bound(component, {name: value for name, value in values.items() if name in known}, node)
+        return BoundComponent(component, {name: value for name, value in values.items() if name in known}, node)
 
     def _type(self, kind: str, node: Node) -> Node | None:
         named = node.value.get("type") if isinstance(node.value, dict) else node
@@ -199,7 +199,7 @@ class _Resolver:
             known = f"expected {', '.join(SPLITS)}, or a data set: a mapping with its `type`"
             self.faults.append(node.fault(f"the data has no split {node.plain()!r}; {known}."))
 
-    def _data(self, node: Node) -> tuple[Bound | None, Any]:
+    def _data(self, node: Node) -> tuple[BoundComponent | None, Any]:
         bound = self._component("dataset", node) if node.value is not None else None
         if bound is None or not self.with_data or any(fault.key.startswith("data") for fault in self.faults):
             return bound, None
@@ -222,7 +222,7 @@ class _Resolver:
         optional = dict(node.items()).get("optional", Node(False, "")).value
         return Input(name, str(column.value), bound, node, optional is True)
 
-    def _encoder(self, name: str, node: Node) -> Bound | None:
+    def _encoder(self, name: str, node: Node) -> BoundComponent | None:
         inputs = self._get("inputs", {}).value
         if isinstance(inputs, dict) and name not in inputs:
             self.faults.append(node.misnamed(f"the recipe has no input '{name}' to encode.", suggest(name, inputs)))
@@ -238,8 +238,8 @@ class _Resolver:
                 advice = f"Remove `optional`, or give {'another input' if alone else 'it'} an encoder."
                 place = dict(column.node.items())["optional"]
                 self.faults.append(place.fault(f"no example may lack this input, as {why}.", advice))
-        if train.stream_dropout and len(encoded) < 2:
-            place = dict(self._get("train").items())["stream_dropout"]
+        if train.modality_dropout and len(encoded) < 2:
+            place = dict(self._get("train").items())["modality_dropout"]
             what = "there is no stream to leave out, as fewer than two inputs are encoded."
             self.faults.append(place.fault(what, "Remove it, or give another input an encoder."))
 
@@ -255,7 +255,7 @@ class _Resolver:
         return Metric(bound, _wires(bound)) if bound is not None else None
 
 
-def _wires(bound: Bound) -> dict[str, str]:
+def _wires(bound: BoundComponent) -> dict[str, str]:
     """Gives what each parameter is called among the answers and inputs: its own name, unless the recipe gives another."""
     given = {key: child.value for key, child in bound.node.items()}
     return {name: str(given.get(name, name)) for name in tensors_of(wired_function(bound.component))}

@@ -21,7 +21,7 @@ DESCRIPTIONS = {
     "data": "Where the examples come from.",
     "inputs": "The columns: each reads a field of the data set through a processor.",
     "encoders": "By input: what turns it into a stream. An input without one is a target.",
-    "fusion": "What joins or aligns the streams; none leaves them as they are.",
+    "fusion": "What layers or aligns the streams; none leaves them as they are.",
     "head": "What answers.",
     "loss": "What the training makes small; several are summed with their weights.",
     "train": "How the task is trained.",

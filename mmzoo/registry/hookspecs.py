@@ -27,10 +27,11 @@ def mmzoo_processors() -> dict[str, str]:  # type: ignore[empty-body]
 def mmzoo_encoders() -> dict[str, str]:  # type: ignore[empty-body]
     """Encoders: options -> Keras layer, features of one input -> stream.
 
-    One that takes more than its options from elsewhere, such as a preset's shape, has it in its attribute `kept`, which JSON
-    holds, and a parameter `kept`: None at a build; when the run is reopened, what it kept, and then it needs nothing else.
-    One whose `call` has a parameter `there`, None by default, is given in it what is there of its input, `(batch,) +
-    features["mask"]` booleans; None stands for all of it.
+    An encoder whose shape follows from a preset keeps it as JSON in its attribute `backbone_config` and has a parameter
+    `backbone_config`: None in a build; when the run is reopened, what the attribute was, and then nothing is downloaded.
+
+    An encoder whose `call` has a parameter `padding_mask`, None by default, is told there which parts of its input are
+    present, `(batch,) + features["mask"]` booleans; None stands for all.
     """
 
 
@@ -53,7 +54,7 @@ def mmzoo_losses() -> dict[str, str]:  # type: ignore[empty-body]
 def mmzoo_metrics() -> dict[str, str]:  # type: ignore[empty-body]
     """Metrics: options -> object with `update(...)` per served answer and `result() -> {name: number}`.
 
-    Reports take the larger number for the better one, except those that the class names in `less_is_better`, a tuple.
+    Reports take the larger number for the better one, except those that the class names in `lower_is_better`, a tuple.
     """
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from mmzoo.contracts.processor import Processor
+from mmzoo.contracts.processor import Processor, inputs_of
 from mmzoo.data.splits import Data
 from mmzoo.evaluation import error_analysis
+from mmzoo.evaluation.baselines import DENSE
 from mmzoo.evaluation.scores import Scores, side_by_side, with_missing
 from mmzoo.recipe.plan import Plan
 from mmzoo.reporting import curves, samples
@@ -172,18 +173,22 @@ def _sights(served: Served, data: Data, scores: Scores) -> dict[str, Any]:
 
 
 def _falling(plan: Plan) -> list[str]:
-    return [name for metric in plan.metrics for name in getattr(metric.bound.component.load(), "less_is_better", ())]
+    return [name for metric in plan.metrics for name in getattr(metric.bound.component.load(), "lower_is_better", ())]
 
 
 def _scorer(scorer: str, served: Served) -> str:
     signature = served.answers[served.default]
+    texts = inputs_of(served.processors, signature.inputs, "text")
     if scorer == "nearest" and not signature.answers:
-        return "a picture is embedded as the words beside the training picture with the nearest pixels, a text as its own words"
-    texts = [name for name in signature.inputs if served.processors[name].features["vocabulary"] is not None]
+        dense, words = (inputs_of(served.processors, served.processors, *kinds) for kinds in (DENSE, ("text",)))
+        what, text = dense[0], words[0]
+        return f"of each {what}, the words of the {text} beside the nearest training {what}; of each {text}, its own words"
     if scorer == "_".join(texts) + "_only":
         return f"the most frequent answer of the training split to the same {' and '.join(texts)}"
-    pixels = any(samples.is_picture(served.processors[name]) for name in signature.inputs)
-    what = SCORERS.get(scorer, scorer.replace("_", " ")).format(what="their pixels" if pixels else "their features")
+    dense = inputs_of(served.processors, signature.inputs, *DENSE)
+    pixels = served.processors[dense[0]].modality in ("image", "video") if dense else False
+    compared = f"the {'pixels' if pixels else 'features'} of its {dense[0]}" if dense else "its features"
+    what = SCORERS.get(scorer, scorer.replace("_", " ")).format(what=compared)
     return f"{what}, among those with the same {' and '.join(texts)}" if texts and scorer in NEAREST else what
 
 
@@ -200,14 +205,18 @@ def _parts(plan: Plan) -> Iterator[tuple[str, Any]]:
 
 def _signature(served: Served, name: str) -> dict[str, list[tuple[str, str, str]]]:
     return {
-        "inputs": [_tensor(spec.name, spec) for spec in served.specs(name)],
+        "inputs": [_tensor(spec.name, spec, f"{_modality(served, name, spec.name)}, ") for spec in served.specs(name)],
         "outputs": [_tensor(one, spec) for one, spec in served.outputs(name).items()],
     }
 
 
-def _tensor(name: str, spec: Any) -> tuple[str, str, str]:
+def _modality(served: Served, signature: str, name: str) -> str:
+    return served.processors[served.answers[signature].reads.get(name, name)].modality
+
+
+def _tensor(name: str, spec: Any, modality: str = "") -> tuple[str, str, str]:
     sizes = ["batch", *("any" if size is None else str(size) for size in spec.shape[1:])]
-    return name, spec.dtype.name, f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+    return name, modality + spec.dtype.name, f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
 
 
 # How to ask

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmzoo.contracts.dataset import ROW
-from mmzoo.contracts.processor import Processor
+from mmzoo.contracts.processor import Processor, inputs_of
 from mmzoo.contracts.raw import plain, plain_values
 from mmzoo.data.splits import Batch, Data
 from mmzoo.evaluation.error_analysis import Judged, closest, matcher
@@ -91,12 +91,6 @@ def show(served: Served, data: Data, split: str, judged: Sequence[Judged]) -> tu
     return samples, _explain(served, samples, [examples[sample.row] for sample in samples])
 
 
-def is_picture(processor: Processor) -> bool:
-    """Whether a processor's features are the pixels of one picture, `(height, width, 3)`."""
-    features = processor.features
-    return features["vocabulary"] is None and len(features["shape"]) == 3 and features["shape"][-1] == 3
-
-
 def _spread(indices: Sequence[int], count: int) -> list[int]:
     return [indices[(2 * i + 1) * len(indices) // (2 * count)] for i in range(count)]
 
@@ -150,7 +144,7 @@ def _sample(served: Served, one: Judged, example: Batch, found: Mapping[str, str
 def _shown_input(processor: Processor, name: str, values: tf.Tensor) -> Shown:
     value = plain_values(_one(processor, values))
     value = value[0] if len(value) == 1 else value
-    if not is_picture(processor) or kind_of(value):
+    if processor.modality != "image" or kind_of(value):
         return _shown(name, value)
     return Shown(name, pictures=[data_uri(_seen(processor, [values])[0])])
 
@@ -205,7 +199,7 @@ def _explain(served: Served, samples: Sequence[Sample], examples: Sequence[Batch
     if not named or not samples:
         return ""
     signature = served.answers[named]
-    pictures = [name for name in signature.inputs if is_picture(served.processors[name])]
+    pictures = inputs_of(served.processors, signature.inputs, "image")
     if len(pictures) != 1:
         return f"The attention of '{named}' is not drawn: it takes {len(pictures)} pictures, and the drawing needs one."
     chosen = choose([sample.right for sample in samples], EXPLAINED)
@@ -220,7 +214,7 @@ def _explain(served: Served, samples: Sequence[Sample], examples: Sequence[Batch
     for place, index in enumerate(chosen):
         weights = values[signature.attention][place].reshape(-1, side, side)
         samples[index].seen = data_uri(seen[place])
-        samples[index].looks = _looks(weights, _pieces(signature.pieces, values, place, len(weights)))
+        samples[index].looks = _looks(weights, _pieces(signature.tokens, values, place, len(weights)))
     return ""
 
 

@@ -15,6 +15,8 @@ from mmzoo.run.atomic import write_json, write_text, writing
 if TYPE_CHECKING:
     from mmzoo.contracts.processor import Processor
 
+FORMAT = 2
+"""Of `plan.json`; it grows when recipes change so that a plan that was written before cannot be read."""
 NOTE = "note.txt"
 """The file beside what a processor learned that keeps its `note`, if there is one."""
 
@@ -45,7 +47,7 @@ class Run:
         return self.folder / "processors"
 
     @property
-    def kept(self) -> Path:
+    def backbone_configs(self) -> Path:
         """What the encoders keep of the presets they started from, by name; there is none if no encoder keeps anything."""
         return self.folder / "encoders.json"
 
@@ -147,7 +149,7 @@ class Run:
                 shutil.rmtree(self.folder)
             self.folder.mkdir(parents=True, exist_ok=True)
         # The plan first: it is what makes the folder a run, which --resume and --force know.
-        write_json(self.plan, {"recipe": plan.plain(), "versions": versions})
+        write_json(self.plan, {"format": FORMAT, "recipe": plan.plain(), "versions": versions})
         write_text(self.recipe, plan.recipe.text)
 
     def save_processors(self, processors: dict[str, "Processor"]) -> None:
@@ -174,27 +176,35 @@ class Run:
                 raise RunError(f"{self.processors / name}: this is no complete run: {error}.") from error
         return processors
 
-    def save_kept(self, encoders: Mapping[str, Any]) -> None:
-        """Writes what encoders want back when the run is reopened: the `kept` of each that has one."""
-        kept = {name: encoder.kept for name, encoder in encoders.items() if getattr(encoder, "kept", None) is not None}
-        if kept:
-            write_json(self.kept, kept)
+    def save_backbone_configs(self, encoders: Mapping[str, Any]) -> None:
+        """Writes what encoders want back when the run is reopened: the `backbone_config` of each that has one."""
+        found = {
+            name: encoder.backbone_config
+            for name, encoder in encoders.items()
+            if getattr(encoder, "backbone_config", None) is not None
+        }
+        if found:
+            write_json(self.backbone_configs, found)
 
-    def load_kept(self) -> dict[str, Any]:
+    def load_backbone_configs(self) -> dict[str, Any]:
         """Reads what the encoders kept.
 
         Raises:
             RunError: It is broken.
         """
-        return self.load_json(self.kept) if self.kept.exists() else {}
+        return self.load_json(self.backbone_configs) if self.backbone_configs.exists() else {}
 
     def load_plan(self) -> dict[str, Any]:
         """Reads the plan, as a recipe with every default.
 
         Raises:
-            RunError: It is absent or broken.
+            RunError: It is absent or broken, or of another format.
         """
-        return dict(self.load_json(self.plan)["recipe"])
+        saved = self.load_json(self.plan)
+        if saved.get("format") != FORMAT:
+            what = "the run was made by another version of mmzoo, whose recipes have other keys"
+            raise RunError(f"{self.folder}: {what}; build it again: `mmzoo build RECIPE --force`.")
+        return dict(saved["recipe"])
 
     def load_json(self, path: Path) -> Any:
         """Reads one of the run's JSON files.

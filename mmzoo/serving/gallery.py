@@ -98,7 +98,7 @@ def _embedded(served: Served, wanted: Gallery, batches: tf.data.Dataset) -> Iter
     inputs = served.answers[wanted.signature].inputs
     for batch in batches:
         raw = [first_values(batch[name], len(served.spec(name).shape)) for name in inputs]
-        outputs = served.ask(wanted.signature, *raw)
+        outputs = served.predict(wanted.signature, *raw)
         texts = {name: first_values(batch[name], 1).numpy() for name in ("id", *wanted.shows)}
         for row, fault in enumerate(batch[FAULT].numpy()):
             good = outputs["ok"][row] and not fault

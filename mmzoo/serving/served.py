@@ -58,7 +58,7 @@ class Served(tf.Module):
         """Gives the batched specs of what a signature answers."""
         return dict(self.functions[signature].get_concrete_function().structured_outputs)
 
-    def ask(self, signature: str, *raw: Iterable[Any]) -> dict[str, np.ndarray]:
+    def predict(self, signature: str, *raw: Iterable[Any]) -> dict[str, np.ndarray]:
         """Answers a batch: raw values for each input of the signature, in order -> output name -> array."""
         outputs = self.functions[signature](*map(tf.constant, raw))
         return {name: value.numpy() for name, value in outputs.items()}
@@ -93,7 +93,7 @@ class _Searched(tf.Module):
         self.texts = {name: tf.Variable(texts, trainable=False) for name, texts in entries.texts.items()}
 
     def at(self, places: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Gives what stands at places `(batch, results)`: by name, strings of that shape."""
+        """Gives what stands at places `(batch, top_k)`: by name, strings of that shape."""
         return {name: tf.gather(texts, places) for name, texts in self.texts.items()}
 
 
@@ -137,8 +137,8 @@ def _decoded(outputs: Mapping[str, Any], signature: Signature, processors: Mappi
     for name, value in outputs.items():
         if name in signature.decode:
             value = processors[signature.decode[name]].decode(value)
-        elif name in signature.pieces:
-            value = processors[signature.pieces[name]].pieces(value)
+        elif name in signature.tokens:
+            value = processors[signature.tokens[name]].tokens(value)
         # The server's JSON knows neither half nor bfloat16.
         decoded[name] = tf.cast(value, tf.float32) if value.dtype in (tf.float16, tf.bfloat16) else tf.identity(value)
     return decoded

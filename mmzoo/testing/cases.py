@@ -139,12 +139,13 @@ class MetricCase(Case):
     Args:
         perfect: What `update` sees, example by example, when all answers are right.
         wrong: The same when they are wrong.
-        ask: Stands for the served model, for a metric that takes `ask`: signature and raw values -> output name -> array.
-        known: The labels that can be answered, for a metric that takes `known`; None for a model that answers otherwise.
+        predict: Stands for the served model, for a metric that takes `predict`: signature and raw values -> output name ->
+            array.
+        known_labels: The labels that can be answered, for a metric that takes `known_labels`; None for a model without labels.
     """
 
     perfect: Sequence[Mapping[str, Any]]
     wrong: Sequence[Mapping[str, Any]]
-    ask: Callable[..., Mapping[str, Any]] | None = field(default=None, kw_only=True)
-    known: frozenset[str] | None = field(default=None, kw_only=True)
+    predict: Callable[..., Mapping[str, Any]] | None = field(default=None, kw_only=True)
+    known_labels: frozenset[str] | None = field(default=None, kw_only=True)
     kind = "metric"

@@ -34,7 +34,7 @@ def check_signatures(subject: Subject) -> None:
         _known(f"the signature '{name}' takes", signature.inputs, inputs | set(signature.reads))
         _known(f"`reads` of the signature '{name}' names the input", signature.reads.values(), inputs)
         _known(f"`gallery` of the signature '{name}' names the output", filter(None, [signature.gallery]), set(outputs))
-        for words in ("decode", "pieces", "answers"):
+        for words in ("decode", "tokens", "answers"):
             given = getattr(signature, words)
             _known(f"`{words}` of the signature '{name}' names the output", given, set(outputs))
             _known(f"`{words}` of the signature '{name}' names the input", given.values(), inputs)

@@ -15,7 +15,7 @@ from keras import tree
 
 from mmzoo.contracts.head import Signature
 from mmzoo.contracts.streams import check_stream, describe, without_absent
-from mmzoo.recipe.plan import Bound
+from mmzoo.recipe.plan import BoundComponent
 from mmzoo.testing.cases import EncoderCase, FusionCase, HeadCase
 from mmzoo.testing.subject import ConformanceError, Subject, require
 from mmzoo.testing.tensors import PADDING, batch_of, finite, named, numbers, same, streams_of
@@ -74,7 +74,7 @@ class Trial:
 def _make(subject: Subject) -> Any:
     case = subject.case
     known = {name: dict(value) for name, value in getattr(case, "inputs", {}).items()}
-    return subject.bound.make(features=getattr(case, "reads", None), inputs=known, kept=None)
+    return subject.bound.make(features=getattr(case, "reads", None), inputs=known, backbone_config=None)
 
 
 def _batch(case: Any, layer: Any) -> list[Any]:
@@ -98,7 +98,7 @@ def check_config(subject: Subject) -> None:
     layer = Trial(subject).layer
     config = layer.get_config()
     for name, value in subject.bound.options.items():
-        if isinstance(value, Bound):
+        if isinstance(value, BoundComponent):
             continue  # what makes a part of it is no JSON
         require(name in config, f"get_config leaves out the option '{name}'. Leave get_config to Keras, or give all options.")
         require(config[name] == value, f"get_config gives {config[name]!r} for the option '{name}', which is {value!r}.")
@@ -165,10 +165,13 @@ def _check_missing(trial: Trial) -> None:
     there = rng.random((len(trial.batch[0]), *known["mask"])) < 0.5
     there[:3] = True
     there[1], there[2, ::2] = False, False  # so there are examples of which all is there, nothing, and something
-    require("there" in inspect.signature(trial.layer.call).parameters, "its call takes no `there`, which says what is missing.")
+    require(
+        "padding_mask" in inspect.signature(trial.layer.call).parameters,
+        "its call takes no `padding_mask`, which says what is missing.",
+    )
     spread = there.reshape(there.shape + (1,) * (trial.batch[0].ndim - there.ndim))
     disturbed = np.where(spread, trial.batch[0], batch_of(known, rng))
-    given, other = (without_absent(trial.layer(one, there=there), there) for one in (trial.batch[0], disturbed))
+    given, other = (without_absent(trial.layer(one, padding_mask=there), there) for one in (trial.batch[0], disturbed))
     same(given, other, "{name} depends on what stands in the place of a missing part. Put zeros there, and mask it.")
     finite(given, "{name} is not finite for an example of which nothing is there. Divide by at least 1.")
 

@@ -17,6 +17,10 @@ from mmzoo.testing.tensors import same
 def check_features(subject: Subject) -> None:
     """What it gives is what `features` says, and good values have no fault."""
     processor, raw = _adapted(subject)
+    text = (
+        "it declares no `modality`. Say what it reads: 'image', 'video', 'audio', 'text', 'label', 'vector', or another word."
+    )
+    require(processor.modality, text)
     known = processor.features
     values, fault, mask = process(processor, raw)
     count = len(subject.case.good)

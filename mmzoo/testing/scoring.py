@@ -103,10 +103,10 @@ def check_order(subject: Subject) -> None:
     told = any(value != wrong[name] for name, value in perfect.items())
     require(told, f"right answers and wrong ones score the same, {perfect}.")
     for name, value in perfect.items():
-        falls = name in getattr(subject.loaded, "less_is_better", ())
+        falls = name in getattr(subject.loaded, "lower_is_better", ())
         better = value <= wrong[name] if falls else value >= wrong[name]
         text = f"'{name}' is {value:.4g} for right answers and {wrong[name]:.4g} for wrong ones."
-        require(better, f"{text} Name it in the class's `less_is_better` if it should fall.")
+        require(better, f"{text} Name it in the class's `lower_is_better` if it should fall.")
 
 
 def check_empty(subject: Subject) -> None:
@@ -138,7 +138,7 @@ def _result(subject: Subject, rows: Iterable[Mapping[str, Any]]) -> dict[str, fl
 
 
 def _updated(subject: Subject, rows: Iterable[Mapping[str, Any]]) -> Any:
-    metric = subject.bound.make(ask=subject.case.ask, known=subject.case.known)
+    metric = subject.bound.make(predict=subject.case.predict, known_labels=subject.case.known_labels)
     for row in rows:
         metric.update(**row)
     return metric

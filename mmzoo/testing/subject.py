@@ -8,7 +8,7 @@ from typing import Any
 from mmzoo.contracts.option_types import PARTS
 from mmzoo.errors import RecipeError
 from mmzoo.recipe.options import SUPPLIED, bind, options_of, tensors_of
-from mmzoo.recipe.plan import Bound
+from mmzoo.recipe.plan import BoundComponent
 from mmzoo.recipe.source import place
 from mmzoo.registry.catalog import Catalog
 from mmzoo.testing.cases import Case, DatasetCase
@@ -29,7 +29,7 @@ class Subject:
     """
 
     case: Any  # the Case of its kind
-    bound: Bound
+    bound: BoundComponent
     catalog: Catalog
 
     @property
@@ -51,7 +51,7 @@ def subject_of(case: Case, catalog: Catalog, folder: Path) -> Subject:
     return Subject(case, bind_component(catalog, case.kind, written), catalog)
 
 
-def bind_component(catalog: Catalog, kind: str, written: dict[str, Any], leave: tuple[str, ...] = ()) -> Bound:
+def bind_component(catalog: Catalog, kind: str, written: dict[str, Any], leave: tuple[str, ...] = ()) -> BoundComponent:
     """Binds a component that is written as in a recipe; `leave` are keys that are no options."""
     component = catalog.get(kind, written["type"])
     node = place(written, "the case", written["type"])
@@ -63,7 +63,7 @@ def bind_component(catalog: Catalog, kind: str, written: dict[str, Any], leave: 
         if option.refers_to in PARTS and (inside := options[option.name]) is not None:
             inside = {"type": inside} if isinstance(inside, str) else inside
             options[option.name] = bind_component(catalog, option.refers_to, inside)
-    return Bound(component, options, node)
+    return BoundComponent(component, options, node)
 
 
 def require(holds: Any, text: str) -> None:

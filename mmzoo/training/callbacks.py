@@ -21,9 +21,9 @@ class FreezeEncoders(keras.callbacks.Callback):
         self.trainable = trainable
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        held = {name for name, first in self.trainable.items() if epoch + 1 < first}  # True is 1
-        if held != self.model.held:
-            self.model.hold(held)
+        frozen = {name for name, first in self.trainable.items() if epoch + 1 < first}  # True is 1
+        if frozen != self.model.frozen:
+            self.model.freeze(frozen)
             self.model.make_train_function(force=True)
 
 
@@ -73,7 +73,7 @@ class WatchLoss(keras.callbacks.Callback):
         last = f"The last good checkpoint is {kept}" if kept else "No checkpoint had been written"
         raise TrainingError(
             f"the {name} is not a number any more {when}. {last}.\n"
-            "Try a smaller learning rate, `train.clip: 1.0`, or `train.precision: float32`."
+            "Try a smaller learning rate, `train.global_clipnorm: 1.0`, or `train.precision: float32`."
         )
 
     def _left(self, epoch: int) -> str:

@@ -15,13 +15,13 @@ def make_optimizer(train: Train, steps: int) -> Any:
         steps: Steps of the whole training; `bind_optimizer` says what they are for.
     """
     known, options = bind_optimizer(train, steps)
-    return type(known.__name__, (Prepared, known), {})(**options)
+    return type(known.__name__, (ReplicaOptimizer, known), {})(**options)
 
 
 _Optimizer: Any = object
 
 
-class Prepared(_Optimizer):
+class ReplicaOptimizer(_Optimizer):
     """Mixed into each of Keras' optimizers.
 
     It takes gradients that are summed over the devices already, so that it clips what one device would have had of the whole
@@ -31,13 +31,13 @@ class Prepared(_Optimizer):
     takes_summed_gradients = True
     gradient_accumulation_steps: Any
     use_ema: Any
-    held: frozenset[int] = frozenset()
+    frozen: frozenset[int] = frozenset()
     """Identities of the variables that it leaves alone, weight decay and all."""
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         """Updates the variables; Keras' parameters."""
         variables = self._trainable_variables if trainable_variables is None else trainable_variables
-        free = [(grad, one) for grad, one in zip(grads, variables, strict=True) if id(one) not in self.held]
+        free = [(grad, one) for grad, one in zip(grads, variables, strict=True) if id(one) not in self.frozen]
         super().apply([grad for grad, _ in free], [one for _, one in free])
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> list[Any]:

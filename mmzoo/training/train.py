@@ -43,15 +43,15 @@ def train(task: Task, data: Data, run: Run, screen: Screen, resume: bool = False
         RunError: The run's folder cannot be written.
     """
     options = data.plan.train
-    steps = data.steps(options.batch)
-    size, parts = data.sizes["train"], options.accumulate_contrastive
-    if size < options.batch:
+    steps = data.steps(options.batch_size)
+    size, parts = data.sizes["train"], options.grad_cache_chunks
+    if size < options.batch_size:
         check_shares(f"the only batch of the training split has {size} examples", size, devices(), parts)
-    task.compile(optimizer=make_optimizer(options, steps * options.epochs), jit_compile=options.jit, loss=None)
+    task.compile(optimizer=make_optimizer(options, steps * options.epochs), jit_compile=options.jit_compile, loss=None)
     _spare_vectors(task)
     task.optimizer.build(task.trainable_variables)
     if parts > 1:
-        task.train_in_parts(parts, symbols_of(data.plan, {name: one.features for name, one in data.processors.items()}))
+        task.train_in_chunks(parts, symbols_of(data.plan, {name: one.features for name, one in data.processors.items()}))
     state = restore(task, run) if resume else State()
     if state.epoch < options.epochs and not state.stopped(options.patience):
         _fit(task, data, run, screen, state, steps)
@@ -77,14 +77,14 @@ def _fit(task: Task, data: Data, run: Run, screen: Screen, state: State, steps: 
     callbacks.append(FreezeEncoders(data.plan.trainable))
     if options.patience is not None:
         callbacks.append(KeepBest(run, state))
-    if options.ema is not None:
+    if options.ema_momentum is not None:
         callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=False))
     callbacks.append(SaveCheckpoint(run, state, options.patience))
     if options.tensorboard:
         callbacks.append(_tensorboard(run))
     try:
         task.fit(
-            training_batches(data, "train", options.batch, options.seed, epochs),
+            training_batches(data, "train", options.batch_size, options.seed, epochs),
             initial_epoch=epochs.start,
             epochs=epochs.stop,
             steps_per_epoch=steps,
@@ -106,7 +106,7 @@ def _validation(data: Data, screen: Screen) -> Any:
         screen.say(
             f"train     the validation loss leaves out the last {over} of {size:,}, which {devices()} devices cannot share"
         )
-    return ordered_batches(data, "validation", data.plan.train.batch, size - over)
+    return ordered_batches(data, "validation", data.plan.train.batch_size, size - over)
 
 
 def _reseed(task: Task, epoch: int) -> None:

@@ -19,7 +19,7 @@ from mmzoo.errors import MmzooError, RunError
 from mmzoo.recipe.options import SUPPLIED
 from mmzoo.registry.discovery import discover
 from mmzoo.registry.hookspecs import KINDS, plural
-from mmzoo.run.folder import Run
+from mmzoo.run.folder import FORMAT, Run
 from mmzoo.serving.predict import Exported, _signatures, open_export
 
 FIRST_PARTY = (
@@ -289,7 +289,7 @@ def measure(tmp_path_factory):
         signatures = {"serving_default": module.text, "text": module.text, "clip": module.clip}
         tf.saved_model.save(module, str(folder / "export" / version), signatures=signatures)
     (folder / "export" / ".11.half").mkdir()
-    (folder / "plan.json").write_text(json.dumps({"recipe": {"inputs": {}, "encoders": {}}}), "utf-8")
+    (folder / "plan.json").write_text(json.dumps({"format": FORMAT, "recipe": {"inputs": {}, "encoders": {}}}), "utf-8")
     found = open_export(Run(folder))
     assert found.folder.name == "10"
     return Exported(found.folder, found.signatures, frozenset(["clip"]))
@@ -415,7 +415,7 @@ def test_inputs_that_do_not_fit(measure, words, message):
 def test_a_broken_export_is_named(measure, tmp_path):
     run_ = Run(tmp_path)
     (tmp_path / "export" / "1").mkdir(parents=True)
-    (tmp_path / "plan.json").write_text('{"recipe": {"inputs": {}, "encoders": {}}}', "utf-8")
+    (tmp_path / "plan.json").write_text(json.dumps({"format": FORMAT, "recipe": {"inputs": {}, "encoders": {}}}), "utf-8")
     (tmp_path / "export" / "1" / "saved_model.pb").write_bytes(b"no model")
     with pytest.raises(
         RunError, match=f"^{tmp_path}/export/1: the exported model is incomplete: .* `mmzoo export` makes it anew.$"

@@ -64,7 +64,7 @@ def test_the_only_stream():
 def test_no_stream_or_several(names, text):
     with pytest.raises(StreamError) as raised:
         only_stream(dict.fromkeys(names, make_stream(TOKENS)), "the head 'h'")
-    assert str(raised.value) == f"the head 'h' takes one stream, {text}. Add a fusion that joins them."
+    assert str(raised.value) == f"the head 'h' takes one stream, {text}. Add a fusion that layers them."
 
 
 def test_a_stream_is_picked_by_name():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmzoo import Card, Features, Processed, Processor, fine
+from mmzoo import Card, FeatureSpec, Processed, Processor, no_faults
 from mmzoo.contracts.dataset import FAULT, ROW
 from mmzoo.contracts.progress import Screen
 from mmzoo.contracts.raw import first_values, plain_values
@@ -20,7 +20,7 @@ from mmzoo.data.open import learned_processors, open_data, read_data
 from mmzoo.data.scan import scan
 from mmzoo.data.splits import Data, most_common
 from mmzoo.errors import DataError, RecipeError
-from mmzoo.recipe.plan import Bound, Input
+from mmzoo.recipe.plan import BoundComponent, Input
 from mmzoo.recipe.source import parse_recipe
 from mmzoo.registry.catalog import Component, Plugin
 
@@ -49,7 +49,9 @@ def as_dataset(column: Any) -> tf.data.Dataset:
 class Number(Processor):
     """Reads a whole number, and counts what it reads."""
 
-    features = Features(shape=[], dtype="int32", vocabulary=None)
+    modality = "text"
+
+    features = FeatureSpec(shape=[], dtype="int32", vocabulary=None)
     note = "nothing was cut"
 
     def __init__(self) -> None:
@@ -69,16 +71,20 @@ class Number(Processor):
 class Pair(Processor):
     """Reads any texts as how many there are."""
 
+    modality = "video"
+
     raw = tf.TensorSpec((None,), tf.string)
-    features = Features(shape=[], dtype="int32", vocabulary=None)
+    features = FeatureSpec(shape=[], dtype="int32", vocabulary=None)
 
     def __call__(self, raw: tf.Tensor) -> Processed:
-        return Processed(tf.reduce_sum(tf.cast(raw != "", tf.int32), axis=1), fine(raw))
+        return Processed(tf.reduce_sum(tf.cast(raw != "", tf.int32), axis=1), no_faults(raw))
 
 
 def make_plan(table: Table, processor: type = Number, cache: Any = "auto", on_error: str = "stop") -> Any:
     node = dict(dict(RECIPE.root.items())["inputs"].items())["number"]
-    bound = Bound(Component("processor", "number", f"{__name__}:{processor.__name__}", Plugin("p", "1", "m")), {}, node)
+    bound = BoundComponent(
+        Component("processor", "number", f"{__name__}:{processor.__name__}", Plugin("p", "1", "m")), {}, node
+    )
     inputs = {"number": Input("number", "text", bound, node)}
     return SimpleNamespace(
         dataset=table, inputs=inputs, encoders={}, on_error=on_error, train=SimpleNamespace(cache=cache, patience=None)
@@ -119,16 +125,18 @@ class Blank(Number):
     def __call__(self, raw: tf.Tensor) -> Processed:
         return super().__call__(raw)._replace(mask=tf.stack([raw != "", tf.strings.length(raw) > 1], axis=1))
 
-    features = Features(shape=[], dtype="int32", vocabulary=None, mask=[2])
+    features = FeatureSpec(shape=[], dtype="int32", vocabulary=None, mask=[2])
 
 
 class Length(Processor):
     """Reads any text as its length."""
 
-    features = Features(shape=[], dtype="int32", vocabulary=None)
+    modality = "text"
+
+    features = FeatureSpec(shape=[], dtype="int32", vocabulary=None)
 
     def __call__(self, raw: tf.Tensor) -> Processed:
-        return Processed(tf.strings.length(raw), fine(raw))
+        return Processed(tf.strings.length(raw), no_faults(raw))
 
 
 # The order

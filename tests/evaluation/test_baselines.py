@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmzoo import Card, Features, Processed, Processor, Signature, fine
+from mmzoo import Card, FeatureSpec, Processed, Processor, Signature, no_faults
 from mmzoo.contracts.progress import Screen
 from mmzoo.data.scan import scan
 from mmzoo.data.splits import Data
@@ -21,22 +21,26 @@ RNG = np.random.default_rng(0)
 class Clip(Processor):
     """Reads up to twelve numbers as frames of two pixels of two channels."""
 
-    features = Features(shape=[3, 1, 2, 2], dtype="uint8", vocabulary=None, mask=[3])
+    modality = "video"
+
+    features = FeatureSpec(shape=[3, 1, 2, 2], dtype="uint8", vocabulary=None, mask=[3])
 
     def __call__(self, raw):
         words = tf.strings.split(raw, " ")
         numbers = tf.strings.to_number(words.to_tensor("0", shape=[None, 12]))
         there = tf.sequence_mask(words.row_lengths() // 4, 3)
-        return Processed(tf.reshape(tf.cast(numbers, tf.uint8), [-1, 3, 1, 2, 2]), fine(raw), there)
+        return Processed(tf.reshape(tf.cast(numbers, tf.uint8), [-1, 3, 1, 2, 2]), no_faults(raw), there)
 
 
 class Text(Processor):
     """Reads a text as its length."""
 
-    features = Features(shape=[], dtype="int32", vocabulary=100)
+    modality = "text"
+
+    features = FeatureSpec(shape=[], dtype="int32", vocabulary=100)
 
     def __call__(self, raw):
-        return Processed(tf.strings.length(raw), fine(raw))
+        return Processed(tf.strings.length(raw), no_faults(raw))
 
 
 def rows(count: int, questions: str) -> list[tuple[np.ndarray, str, str]]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmzoo import Card, Features, Processed, Processor, Signature
+from mmzoo import Card, FeatureSpec, Processed, Processor, Signature
 from mmzoo.contracts.dataset import FAULT, ROW
 from mmzoo.contracts.progress import Screen
 from mmzoo.contracts.raw import plain
@@ -18,7 +18,7 @@ from mmzoo.errors import RecipeError, RunError
 from mmzoo.evaluation.evaluate import evaluate, evaluate_missing, rehearse
 from mmzoo.evaluation.scores import Scores
 from mmzoo.recipe.options import tensors_of
-from mmzoo.recipe.plan import Bound, Metric
+from mmzoo.recipe.plan import BoundComponent, Metric
 from mmzoo.recipe.source import parse_recipe
 from mmzoo.registry.catalog import Component, Plugin
 
@@ -29,7 +29,9 @@ METRICS = parse_recipe("metrics:\n  - hits\n", "r.yaml").root.value["metrics"].v
 class Grid(Processor):
     """Reads four numbers as a picture."""
 
-    features = Features(shape=[2, 2], dtype="uint8", vocabulary=None)
+    modality = "image"
+
+    features = FeatureSpec(shape=[2, 2], dtype="uint8", vocabulary=None)
 
     def __call__(self, raw):
         good = tf.strings.regex_full_match(raw, r"\d+ \d+ \d+ \d+")
@@ -41,7 +43,9 @@ class Grid(Processor):
 class Colour(Processor):
     """Reads a colour, or two."""
 
-    features = Features(shape=[], dtype="int32", vocabulary=3)
+    modality = "label"
+
+    features = FeatureSpec(shape=[], dtype="int32", vocabulary=3)
 
     def __call__(self, raw):
         known = raw != "pink"
@@ -77,8 +81,8 @@ class Sure:
 class Told:
     """Keeps what can be answered."""
 
-    def __init__(self, *, known: frozenset[str] | None) -> None:
-        self.known = known
+    def __init__(self, *, known_labels: frozenset[str] | None) -> None:
+        self.known = known_labels
 
     def update(self, answer: str) -> None:
         """Takes nothing."""
@@ -115,7 +119,7 @@ def make_plan(*metrics: type) -> Any:
     return SimpleNamespace(
         metrics=[
             Metric(
-                Bound(Component("metric", m.__name__.lower(), f"{__name__}:{m.__name__}", plugin), {}, METRICS),
+                BoundComponent(Component("metric", m.__name__.lower(), f"{__name__}:{m.__name__}", plugin), {}, METRICS),
                 {name: name for name in tensors_of(m.update)},
             )
             for m in metrics
@@ -153,7 +157,9 @@ def make_served(**options: Any) -> Any:
     served.processors = {"colour": Colour()}
     served.spec = lambda name: tf.TensorSpec([None], tf.string)
     served.outputs = lambda name: dict.fromkeys(("said", "score", "ok"))
-    served.ask = lambda name, *raw: {output: v.numpy() for output, v in served.functions[name](*map(tf.constant, raw)).items()}
+    served.predict = lambda name, *raw: {
+        output: v.numpy() for output, v in served.functions[name](*map(tf.constant, raw)).items()
+    }
     return served
 
 

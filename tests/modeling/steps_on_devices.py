@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from mmzoo import Head, make_stream, whole_batch
+from mmzoo import Head, global_batch, make_stream
 from mmzoo.modeling.task import Task, WeightedLoss
 from mmzoo.recipe.settings import Train
 from mmzoo.training.callbacks import FreezeEncoders
@@ -27,8 +27,8 @@ DATA = {
     "id": RNG.integers(0, 20, size=STEPS * BATCH).astype("int32"),
 }
 TRAININGS: dict[str, dict[str, Any]] = {
-    "clip, accumulate": {"clip": 0.05, "accumulate": 2},
-    "clip, averages, parts": {"clip": 0.05, "ema": 0.9, "accumulate_contrastive": 2},
+    "clip, accumulate": {"global_clipnorm": 0.05, "gradient_accumulation_steps": 2},
+    "clip, averages, parts": {"global_clipnorm": 0.05, "ema_momentum": 0.9, "grad_cache_chunks": 2},
 }
 """What two devices do; one does the same without parts."""
 
@@ -67,7 +67,7 @@ class Pair(Head):
         return both | {"scale": ops.exp(self.scale), "bias": ops.zeros(())}
 
 
-@whole_batch
+@global_batch
 def info_nce(image_embedding: Any, text_embedding: Any, scale: Any, id: Any = None) -> Any:
     """Both directions; those with the same id share the target."""
     logits = scale * image_embedding @ ops.transpose(text_embedding)
@@ -81,7 +81,7 @@ def make_task(loss: Any, dropout: float = 0.0, normalised: bool = False) -> Task
     """Makes a task with one loss, its weights following from the seed."""
     keras.utils.set_random_seed(3)
     names = {name: name for name in loss.__code__.co_varnames[: loss.__code__.co_argcount]}
-    weighted = WeightedLoss("loss", loss, names, whole=getattr(loss, "whole_batch", False))
+    weighted = WeightedLoss("loss", loss, names, whole=getattr(loss, "global_batch", False))
     task = Task({"image": Look(dropout), "text": Read(normalised)}, None, Pair(), [weighted])
     task({name: value[:2] for name, value in DATA.items()})
     return task
@@ -89,12 +89,12 @@ def make_task(loss: Any, dropout: float = 0.0, normalised: bool = False) -> Task
 
 def prepare(task: Task, **options: Any) -> None:
     """Compiles a task as a training does."""
-    train = Train(**{"batch": BATCH, "optimizer": {"type": "sgd", "learning_rate": 0.5, "momentum": 0.9}} | options)
-    task.compile(optimizer=make_optimizer(train, STEPS), jit_compile=train.jit)
+    train = Train(**{"batch_size": BATCH, "optimizer": {"type": "sgd", "learning_rate": 0.5, "momentum": 0.9}} | options)
+    task.compile(optimizer=make_optimizer(train, STEPS), jit_compile=train.jit_compile)
     task.optimizer.build(task.trainable_variables)
-    if train.accumulate_contrastive > 1:
+    if train.grad_cache_chunks > 1:
         symbols = {name: keras.KerasTensor((None, *value.shape[1:]), value.dtype.name) for name, value in DATA.items()}
-        task.train_in_parts(train.accumulate_contrastive, symbols)
+        task.train_in_chunks(train.grad_cache_chunks, symbols)
 
 
 def values(variables: Any) -> list[np.ndarray]:
@@ -144,7 +144,7 @@ def compare(loss: Any) -> None:
     """Holds that two devices learn what one learns from the whole batch at once."""
     for name, options in TRAININGS.items():
         two = trained(loss, two_devices(), **options)
-        one = trained(loss, contextlib.nullcontext(), **options | {"accumulate_contrastive": 1})
+        one = trained(loss, contextlib.nullcontext(), **options | {"grad_cache_chunks": 1})
         assert one.keys() == two.keys()
         for path, value in one.items():
             np.testing.assert_allclose(two[path], value, rtol=1e-5, atol=1e-5, err_msg=f"{loss.__name__}, {name}: {path}")
@@ -155,7 +155,7 @@ def check_parts() -> None:
     options = {"dropout": 0.5, "normalised": True}
     before, wanted, state = straight(make_task(info_nce, **options), parts=4)
     task = make_task(info_nce, **options)
-    prepare(task, accumulate_contrastive=4, optimizer={"type": "sgd", "learning_rate": 1.0})
+    prepare(task, grad_cache_chunks=4, optimizer={"type": "sgd", "learning_rate": 1.0})
     task.fit(data().take(1), shuffle=False, verbose=0)
     for start, slope, after in zip(before, wanted, values(task.trainable_variables), strict=True):
         assert abs(slope).max() > 1e-3
@@ -200,10 +200,10 @@ def straight(task: Task, parts: int) -> tuple[list[np.ndarray], list[np.ndarray]
     return before, values(slopes), values(state)
 
 
-def check_hold() -> None:
+def check_freeze() -> None:
     """Holds that an encoder stands still, running means and weight decay and all, until its epoch, and then is trained."""
     task = make_task(info_nce, normalised=True)
-    prepare(task, optimizer={"type": "adamw", "learning_rate": 0.1, "weight_decay": 0.1}, ema=0.5)
+    prepare(task, optimizer={"type": "adamw", "learning_rate": 0.1, "weight_decay": 0.1}, ema_momentum=0.5)
     seen = []
     watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: seen.append([values(one.variables) for one in layers]))
     layers = [task.encoders["text"], task.encoders["image"]]
@@ -223,7 +223,7 @@ def check_overflow() -> None:
     keras.config.set_dtype_policy("mixed_float16")
     with two_devices():
         task = make_task(info_nce)
-        prepare(task, clip=1.0)
+        prepare(task, global_clipnorm=1.0)
     start = values(task.trainable_variables)
     task.fit(data().repeat(3), shuffle=False, verbose=0)  # the first scales are too large
     before, (scale,) = values(task.trainable_variables), values([task.optimizer.dynamic_scale])
@@ -245,6 +245,6 @@ if __name__ == "__main__":
         compare(getattr(import_module(module), attribute))
     if keras.backend.backend() == "jax":
         check_parts()
-        check_hold()
+        check_freeze()
     elif "steps_on_devices:info_nce" in sys.argv:
         check_overflow()

@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 from keras import ops
 
-from mmzoo import Features, Head, InputName, Positive, Signature, StreamError, hookimpl, make_stream, only_stream, whole_batch
+from mmzoo import (
+    FeatureSpec,
+    Head,
+    InputName,
+    PositiveInt,
+    Signature,
+    StreamError,
+    global_batch,
+    hookimpl,
+    make_stream,
+    only_stream,
+)
 from mmzoo.errors import RecipeError
 from mmzoo.modeling.assemble import assemble
 from mmzoo.recipe.resolve import resolve
@@ -31,8 +42,8 @@ loss:
   - {type: size, of: tokens}
 """
 FEATURES = {
-    "image": Features(shape=[5], dtype="float32", vocabulary=None),
-    "label": Features(shape=[], dtype="int32", vocabulary=3),
+    "image": FeatureSpec(shape=[5], dtype="float32", vocabulary=None),
+    "label": FeatureSpec(shape=[], dtype="int32", vocabulary=3),
 }
 
 
@@ -55,7 +66,7 @@ class Look(keras.layers.Layer):
         give: What it makes of the token.
     """
 
-    def __init__(self, *, features: Features, dim: Positive, give: str = "", **kwargs: Any):
+    def __init__(self, *, features: FeatureSpec, dim: PositiveInt, give: str = "", **kwargs: Any):
         super().__init__(**kwargs)
         self.features, self.give = features, give
         self.dense = keras.layers.Dense(dim)
@@ -65,7 +76,7 @@ class Look(keras.layers.Layer):
         return BROKEN[self.give](stream)
 
 
-class Join(keras.layers.Layer):
+class LayerSummary(keras.layers.Layer):
     """Passes streams on.
 
     Args:
@@ -91,7 +102,7 @@ class Guess(Head):
         give: What it makes of its outputs.
     """
 
-    def __init__(self, *, inputs: dict[str, Features], target: InputName = "label", give: str = "", **kwargs: Any):
+    def __init__(self, *, inputs: dict[str, FeatureSpec], target: InputName = "label", give: str = "", **kwargs: Any):
         super().__init__(**kwargs)
         self.inputs, self.target, self.give = inputs, target, give
         self.dense = keras.layers.Dense(3)
@@ -154,7 +165,7 @@ def refuse(left, right) -> Any:
     raise StreamError("the loss 'refuse' takes two dims alike.")
 
 
-@whole_batch
+@global_batch
 def maybe(logits, step, id=None, image=None) -> Any:
     """Uses what there is, in a loop, which has no fixed shape."""
     assert id is None
@@ -170,7 +181,7 @@ class Hooks:
     mmzoo_datasets = hookimpl(lambda self: offer(nothing="Nothing"), specname="mmzoo_datasets")
     mmzoo_processors = hookimpl(lambda self: offer(reader="Reader"), specname="mmzoo_processors")
     mmzoo_encoders = hookimpl(lambda self: offer(look="Look"), specname="mmzoo_encoders")
-    mmzoo_fusions = hookimpl(lambda self: offer(join="Join"), specname="mmzoo_fusions")
+    mmzoo_fusions = hookimpl(lambda self: offer(join="LayerSummary"), specname="mmzoo_fusions")
     mmzoo_heads = hookimpl(lambda self: offer(guess="Guess"), specname="mmzoo_heads")
     mmzoo_metrics = hookimpl(lambda self: offer(judge="Judge"), specname="mmzoo_metrics")
     mmzoo_losses = hookimpl(
@@ -194,9 +205,9 @@ def said(*overrides: str) -> str:
 
 
 def test_joins_say_what_each_part_takes_gives_and_weighs():
-    _, joins = assembled()
+    _, layers = assembled()
     stream = "{tokens: (batch, 1, 4) float32, mask: (batch, 1) bool}"
-    assert [(join.part, join.name, join.takes, join.gives, join.weights) for join in joins] == [
+    assert [(join.part, join.name, join.takes, join.gives, join.weights) for join in layers] == [
         ("encoders.image", "look", "(batch, 5) float32", stream, 5 * 4 + 4),
         ("fusion", "join", f"{{image: {stream}}}", f"{{image: {stream}}}", 0),
         ("head", "guess", f"{{image: {stream}}}", "{logits: (batch, 3) float32, tokens: (batch, 1, 4) float32}", 4 * 3 + 3),
@@ -229,9 +240,9 @@ def test_losses_have_their_tensors_options_and_weights():
 
 
 def test_without_a_fusion_streams_go_to_the_head_as_they_are():
-    task, joins = assembled("fusion=null")
+    task, layers = assembled("fusion=null")
     assert task.fusion is None
-    assert [join.part for join in joins] == ["encoders.image", "head"]
+    assert [join.part for join in layers] == ["encoders.image", "head"]
 
 
 TOKENS = "floating-point tokens (batch, tokens, dim) and a boolean mask (batch, tokens)"
@@ -283,7 +294,7 @@ def test_streams_that_do_not_fit_the_head_are_a_fault_of_the_head():
     with pytest.raises(RecipeError) as raised:
         assemble(resolve(parse_recipe(recipe, "r.yaml"), CATALOG), features)
     assert str(raised.value) == (
-        "r.yaml:9:7  head: the head 'guess' takes one stream, received 2 (image, label). Add a fusion that joins them."
+        "r.yaml:9:7  head: the head 'guess' takes one stream, received 2 (image, label). Add a fusion that layers them."
     )
 
 
@@ -306,7 +317,7 @@ def test_a_loss_must_find_its_tensors():
 
 def test_a_loss_is_given_what_there_is_and_the_number_of_updates():
     (gap, *_), (maybe,) = (assembled(*loss)[0].weighted_losses for loss in ((), ("loss={type: maybe}",)))
-    assert (gap.whole, maybe.whole) == (False, True)
+    assert (gap.global_batch, maybe.global_batch) == (False, True)
     assert maybe.tensors == {name: name for name in ("logits", "step", "image")}
     assert said("loss={type: maybe, id: picture}").partition("\n")[0] == (
         "--set loss: the loss 'maybe' needs 'picture' (its 'id'), which neither the head nor the inputs give."

@@ -10,7 +10,7 @@ import pytest
 import mmzoo
 from mmzoo.contracts.progress import Screen
 from mmzoo.errors import TrainingError
-from mmzoo.modeling.devices import devices, on_devices, on_whole_batch
+from mmzoo.modeling.devices import devices, on_devices, on_global_batch
 from mmzoo.recipe.settings import Train
 from mmzoo.training.optimizer import make_optimizer
 
@@ -18,17 +18,17 @@ from mmzoo.training.optimizer import make_optimizer
 @pytest.mark.parametrize(
     ("found", "train", "message"),
     [
-        (2, {"batch": 7}, "train.batch is 7, which 2 devices cannot share evenly. Give a multiple of 2."),
+        (2, {"batch_size": 7}, "train.batch_size is 7, which 2 devices cannot share evenly. Give a multiple of 2."),
         (
             2,
-            {"batch": 10, "accumulate_contrastive": 4},
-            "train.batch is 10, which does not make 4 equal parts (train.accumulate_contrastive) on each of 2 devices. "
+            {"batch_size": 10, "grad_cache_chunks": 4},
+            "train.batch_size is 10, which does not make 4 equal parts (train.grad_cache_chunks) on each of 2 devices. "
             "Give a multiple of 8.",
         ),
         (
             0,
-            {"batch": 6, "accumulate_contrastive": 4},
-            "train.batch is 6, which does not make 4 equal parts (train.accumulate_contrastive) on each of 1 device. "
+            {"batch_size": 6, "grad_cache_chunks": 4},
+            "train.batch_size is 6, which does not make 4 equal parts (train.grad_cache_chunks) on each of 1 device. "
             "Give a multiple of 4.",
         ),
     ],
@@ -41,7 +41,7 @@ def test_a_batch_that_cannot_be_shared(monkeypatch, found, train, message):
 
 def test_one_device_sees_the_whole_batch():
     assert devices() == 1
-    assert on_whole_batch(lambda left, right: left - right, {"left": 3, "right": 1}) == 2
+    assert on_global_batch(lambda left, right: left - right, {"left": 3, "right": 1}) == 2
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ def trained(toy_world, tmp_path, monkeypatch):
 
 def test_the_validation_loss_leaves_out_what_devices_cannot_share(trained):
     """Of twelve examples five devices share ten, eight and two; the loss is the mean over those."""
-    whole, silent = trained(1, "train.batch=1", "train.optimizer={type: sgd, learning_rate: 0.0}")
-    left, said = trained(5, "train.batch=1", "train.optimizer={type: sgd, learning_rate: 0.0}")
+    whole, silent = trained(1, "train.batch_size=1", "train.optimizer={type: sgd, learning_rate: 0.0}")
+    left, said = trained(5, "train.batch_size=1", "train.optimizer={type: sgd, learning_rate: 0.0}")
     assert silent == []
     assert said == ["train     the validation loss leaves out the last 2 of 12, which 5 devices cannot share"]
     assert whole["loss"] == pytest.approx(left["loss"])
@@ -73,7 +73,7 @@ def test_the_validation_loss_leaves_out_what_devices_cannot_share(trained):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["train.batch=30"], "the only batch of the training split has 24 examples, which 16 devices cannot share evenly"),
+        (["train.batch_size=30"], "the only batch of the training split has 24 examples, which 16 devices cannot share evenly"),
         ([], "the split 'validation' has 12 examples, too few for 16 devices. Give fewer devices."),
     ],
 )
@@ -95,7 +95,7 @@ def test_weights_that_are_held_take_no_step_and_no_decay():
 
 def test_a_schedule_counts_steps_whether_they_update_or_accumulate():
     schedule = {"type": "polynomial_decay", "initial_learning_rate": 1.0, "end_learning_rate": 0.0}
-    made = make_optimizer(Train(optimizer={"type": "sgd", "learning_rate": schedule}, accumulate=4), 16)
+    made = make_optimizer(Train(optimizer={"type": "sgd", "learning_rate": schedule}, gradient_accumulation_steps=4), 16)
     variable = keras.Variable(0.0)
     made.build([variable])
     for step in range(16):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 import pytest
-from steps_on_devices import DATA, Pair, check_hold, check_parts, info_nce, make_task, prepare
+from steps_on_devices import DATA, Pair, check_freeze, check_parts, info_nce, make_task, prepare
 from test_train import arrays, assert_same, break_off, trained, weights
 
 from mmzoo.errors import TrainingError
@@ -19,11 +19,11 @@ def test_parts_have_the_gradient_of_the_whole():
 
 
 def test_an_encoder_is_held_still():
-    check_hold()
+    check_freeze()
 
 
 def test_a_resumed_training_holds_an_encoder_as_long_as_an_unbroken_one(monkeypatch, toy_world, tmp_path):
-    held = ("train.epochs=4", "encoders.image.trainable=3", "encoders.image.dropout=0.5", "train.ema=0.5")
+    held = ("train.epochs=4", "encoders.image.trainable=3", "encoders.image.dropout=0.5", "train.ema_momentum=0.5")
     held += ("train.optimizer={type: adamw, learning_rate: {type: cosine_decay, initial_learning_rate: 0.01}}",)
     whole = trained(tmp_path / "whole", *held)
     first = weights(trained(tmp_path / "first", "encoders.image.trainable=false"))
@@ -53,11 +53,11 @@ def test_two_devices_learn_what_one_learns(backend):
 def test_a_layer_with_a_loss_of_its_own_has_no_place_in_parts():
     task = make_task(info_nce)
     task.encoders["image"].inside.layers[0].kernel.regularizer = keras.regularizers.L2(0.1)
-    prepare(task, accumulate_contrastive=2)
+    prepare(task, grad_cache_chunks=2)
     with pytest.raises(TrainingError) as raised:
         task.fit(DATA, batch_size=8, verbose=0)
     assert str(raised.value) == (
-        "train.accumulate_contrastive encodes a batch in parts, but a layer adds a loss of its own (such as a regularizer), "
+        "train.grad_cache_chunks encodes a batch in parts, but a layer adds a loss of its own (such as a regularizer), "
         "which has no place there. Leave one of the two out."
     )
 
@@ -72,8 +72,8 @@ def test_an_output_that_cannot_be_put_together_from_parts():
     task = Task(task.encoders, None, Table(), task.weighted_losses)
     task({name: value[:2] for name, value in DATA.items()})
     with pytest.raises(TrainingError) as raised:
-        prepare(task, accumulate_contrastive=2)
+        prepare(task, grad_cache_chunks=2)
     assert str(raised.value) == (
-        "train.accumulate_contrastive encodes a batch in parts, but the head's output 'logits' is not one row per example: "
+        "train.grad_cache_chunks encodes a batch in parts, but the head's output 'logits' is not one row per example: "
         "it cannot be put together from parts. Remove the option, or use a head that gives embeddings."
     )

@@ -236,8 +236,8 @@ def test_two_devices_learn_what_one_learns_from_the_whole_batch():
 class Watch(Look):
     """Is told what is there of each of two columns, and answers nothing of what is not."""
 
-    def call(self, pixels, there=None, training=False):
-        return super().call(pixels * ops.cast(ops.any(there, axis=1, keepdims=True), pixels.dtype), training=training)
+    def call(self, pixels, padding_mask=None, training=False):
+        return super().call(pixels * ops.cast(ops.any(padding_mask, axis=1, keepdims=True), pixels.dtype), training=training)
 
 
 def test_of_an_example_that_is_not_there_the_whole_stream_is_masked():
@@ -257,7 +257,7 @@ def test_an_encoder_that_asks_is_told_what_is_there_of_each_part():
 
 
 def two_streams(rate: float) -> Task:
-    return Task({"image": Look(), "other": Look()}, None, Guess(), [GAP], stream_dropout=rate)
+    return Task({"image": Look(), "other": Look()}, None, Guess(), [GAP], modality_dropout=rate)
 
 
 def test_streams_are_dropped_in_training_as_often_as_asked_and_never_all_of_an_example():

@@ -5,12 +5,12 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from mmzoo.contracts.option_types import (
-    Count,
     EncoderPart,
     Fraction,
     InputName,
-    Positive,
+    NonNegativeInt,
     PositiveFloat,
+    PositiveInt,
     ProcessorPart,
     Rate,
     Reference,
@@ -29,7 +29,7 @@ class Part:
         rate: Share that is dropped.
     """
 
-    def __init__(self, *, features: Any = None, dim: Positive, rate: Rate = 0.5, **kwargs: Any):
+    def __init__(self, *, features: Any = None, dim: PositiveInt, rate: Rate = 0.5, **kwargs: Any):
         pass
 
 
@@ -82,16 +82,16 @@ def test_a_component_without_options_takes_none():
         (float, "1e-3", 0.001),
         (bool, "true", True),
         (str, "'8'", "8"),
-        (Positive | None, "null", None),
+        (PositiveInt | None, "null", None),
         (bool | Literal["auto"], "auto", "auto"),
-        (list[Positive], "[1, 2]", [1, 2]),
+        (list[PositiveInt], "[1, 2]", [1, 2]),
         (dict[str, Any], "{a: [1]}", {"a": [1]}),
         (str | dict[str, Any], "adam", "adam"),
         (Any, "[1, x]", [1, "x"]),
-        (Count, "0", 0),
+        (NonNegativeInt, "0", 0),
         (Fraction, "1", 1.0),
         (Rate, "0", 0.0),
-        (Annotated[Positive, Reference("inputs")], "3", 3),
+        (Annotated[PositiveInt, Reference("inputs")], "3", 3),
     ],
 )
 def test_what_fits(annotation, yaml, value):
@@ -112,11 +112,11 @@ def test_what_fits(annotation, yaml, value):
         (bool, "1", "part.x: expected bool, received 1."),
         (bool, "yes", "part.x: expected bool, received 'yes'."),
         (str, "8", "part.x: expected str, received 8."),
-        (Positive, "0", "part.x: expected a number greater than 0, received 0."),
+        (PositiveInt, "0", "part.x: expected a number greater than 0, received 0."),
         (Rate, "1", "part.x: expected a number less than 1, received 1."),
         (Fraction, "1.5", "part.x: expected a number less than or equal to 1, received 1.5."),
-        (Positive | None, "'3'", "part.x: expected int > 0 | None, received '3'."),
-        (Positive | Literal["auto"], "no", "part.x: expected int > 0 | 'auto', received 'no'."),
+        (PositiveInt | None, "'3'", "part.x: expected int > 0 | None, received '3'."),
+        (PositiveInt | Literal["auto"], "no", "part.x: expected int > 0 | 'auto', received 'no'."),
         (Literal["a", "b"], "c", "part.x: expected 'a' or 'b', received 'c'."),
         (dict[str, int], "[1]", "part.x: expected dict[str, int], received [1]."),
         (list[int], "3", "part.x: expected list[int], received 3."),
@@ -128,7 +128,7 @@ def test_what_does_not_fit(annotation, yaml, said):
 
 
 def test_a_fault_in_a_list_stands_at_the_element():
-    assert bound(list[Positive], "[1, 2, 0]")[1] == "r.yaml:1:18  part.x[2]: expected a number greater than 0, received 0."
+    assert bound(list[PositiveInt], "[1, 2, 0]")[1] == "r.yaml:1:18  part.x[2]: expected a number greater than 0, received 0."
 
 
 def test_a_missing_option_is_said_with_its_type_and_meaning():
@@ -150,7 +150,7 @@ def test_all_faults_are_found_at_once():
 
 
 def test_a_reference_names_what_its_value_must_name():
-    def head(*, target: InputName, size: Positive = 1) -> None: ...
+    def head(*, target: InputName, size: PositiveInt = 1) -> None: ...
 
     assert [option.refers_to for option in options_of(head)] == ["inputs", ""]
 
@@ -172,7 +172,7 @@ def test_a_part_is_one_even_if_there_may_be_none(annotation, kind):
         (int, "int"),
         (None, "None"),
         (Any, "Any"),
-        (Positive | None, "int > 0 | None"),
+        (PositiveInt | None, "int > 0 | None"),
         (list[PositiveFloat], "list[float > 0]"),
         (dict[str, Any], "dict[str, Any]"),
         (Literal["a", 2], "'a' | 2"),
@@ -186,7 +186,7 @@ def test_types_as_a_person_writes_them(annotation, name):
 @pytest.mark.parametrize(
     ("annotation", "default", "schema"),
     [
-        (Positive, 3, {"type": "integer", "exclusiveMinimum": 0, "default": 3}),
+        (PositiveInt, 3, {"type": "integer", "exclusiveMinimum": 0, "default": 3}),
         (Fraction, MISSING, {"type": "number", "minimum": 0, "maximum": 1}),
         (Literal["a", "b"], "a", {"type": "string", "enum": ["a", "b"], "default": "a"}),
         (list[int], MISSING, {"type": "array", "items": {"type": "integer"}}),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mmzoo.recipe.plan import Bound, Plan
+from mmzoo.recipe.plan import BoundComponent, Plan
 from mmzoo.recipe.resolve import resolve
 from mmzoo.recipe.source import Recipe, place, read_recipe
 from mmzoo.registry.discovery import discover
@@ -29,9 +29,9 @@ def again(plan: Plan) -> Plan:
     return resolve(Recipe("", place(kept, "plan.json"), "plan.json"), discover())
 
 
-def options(bound: Bound) -> dict:
+def options(bound: BoundComponent) -> dict:
     """Gives options as they are bound; of a component inside, which knows its place in the recipe too, what it is."""
-    return {key: value.plain() if isinstance(value, Bound) else value for key, value in bound.options.items()}
+    return {key: value.plain() if isinstance(value, BoundComponent) else value for key, value in bound.options.items()}
 
 
 def test_what_a_run_keeps_of_a_plan_resolves_to_the_same_plan(plan):

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from mmzoo import EncoderPart, InputName, Positive, Rate, hookimpl
+from mmzoo import EncoderPart, InputName, PositiveInt, Rate, hookimpl
 from mmzoo.errors import DataError, RecipeError
 from mmzoo.recipe.plan import Plan
 from mmzoo.recipe.resolve import resolve
@@ -19,7 +19,7 @@ about: A toy.
 data: {type: drawings, size: 8, on_error: skip}
 inputs:
   image: {type: pixels, field: picture}
-  label: {type: names, field: name, length: 3}
+  label: {type: names, field: name, sequence_length: 3}
 encoders:
   image: {type: eye, dim: 4}
 head: {type: namer, target: label}
@@ -34,7 +34,7 @@ metrics: [hits]
 class Drawings:
     """Draws."""
 
-    def __init__(self, *, size: Positive = 16, kind: Literal["round", "square"] = "round"):
+    def __init__(self, *, size: PositiveInt = 16, kind: Literal["round", "square"] = "round"):
         if size == 13:
             raise DataError("the size 13 brings bad luck.\nTake 12.")
         self.card = SimpleNamespace(fields={"picture": "bytes", "name": "text"})
@@ -47,25 +47,25 @@ class Pixels:
 class Names:
     """Looks up."""
 
-    def __init__(self, *, length: Positive):
+    def __init__(self, *, sequence_length: PositiveInt):
         pass
 
 
 class Eye:
     """Sees."""
 
-    def __init__(self, *, features: Any, dim: Positive, dropout: Rate = 0.0):
+    def __init__(self, *, features: Any, dim: PositiveInt, dropout: Rate = 0.0):
         pass
 
 
-class Join:
+class LayerSummary:
     """Joins."""
 
 
 class Namer:
     """Names."""
 
-    def __init__(self, *, inputs: Any, target: InputName, beam: Positive = 1):
+    def __init__(self, *, inputs: Any, target: InputName, beam: PositiveInt = 1):
         pass
 
 
@@ -96,7 +96,7 @@ class Toys:
     mmzoo_datasets = hookimpl(lambda self: offer(drawings="Drawings"), specname="mmzoo_datasets")
     mmzoo_processors = hookimpl(lambda self: offer(pixels="Pixels", names="Names"), specname="mmzoo_processors")
     mmzoo_encoders = hookimpl(lambda self: offer(eye="Eye", frames="Frames", blind="Blind"), specname="mmzoo_encoders")
-    mmzoo_fusions = hookimpl(lambda self: offer(join="Join"), specname="mmzoo_fusions")
+    mmzoo_fusions = hookimpl(lambda self: offer(join="LayerSummary"), specname="mmzoo_fusions")
     mmzoo_heads = hookimpl(lambda self: offer(namer="Namer"), specname="mmzoo_heads")
     mmzoo_losses = hookimpl(lambda self: offer(gap="gap", spread="spread", heavy="heavy"), specname="mmzoo_losses")
     mmzoo_metrics = hookimpl(lambda self: offer(hits="Hits"), specname="mmzoo_metrics")
@@ -126,7 +126,7 @@ def test_a_plan_has_every_default():
     assert (plan.name, plan.about, plan.on_error, plan.fusion) == ("toy", "A toy.", "skip", None)
     assert plan.data.options == {"size": 8, "kind": "round"}
     assert list(plan.inputs) == ["image", "label"]
-    assert (plan.inputs["label"].field, plan.inputs["label"].processor.options) == ("name", {"length": 3})
+    assert (plan.inputs["label"].field, plan.inputs["label"].processor.options) == ("name", {"sequence_length": 3})
     assert plan.encoders["image"].options == {"dim": 4, "dropout": 0.0}
     assert plan.head.options == {"target": "label", "beam": 1}
     first, second = plan.losses
@@ -137,7 +137,7 @@ def test_a_plan_has_every_default():
     )
     assert (dict(second.tensors), second.weight) == ({"scores": "scores"}, 1.0)
     assert [metric.bound.component.name for metric in plan.metrics] == ["hits"]
-    assert (plan.train.epochs, plan.train.batch, plan.export.version) == (2, 64, 1)
+    assert (plan.train.epochs, plan.train.batch_size, plan.export.version) == (2, 64, 1)
 
 
 def test_a_bare_name_is_a_component_without_options():
@@ -264,7 +264,7 @@ def test_a_parameter_may_not_be_called_as_what_recipes_write_for_every_component
          "  Remove `optional`, or give it an encoder."),
         ("inputs.image.optional", "no example may lack this input, as no other input is encoded.\n"
          "  Remove `optional`, or give another input an encoder."),
-        ("train.stream_dropout", "there is no stream to leave out, as fewer than two inputs are encoded.\n"
+        ("train.modality_dropout", "there is no stream to leave out, as fewer than two inputs are encoded.\n"
          "  Remove it, or give another input an encoder."),
     ],
 )  # fmt: skip
@@ -273,7 +273,7 @@ def test_what_leaves_out_an_input_needs_two_that_are_encoded(override, text):
     assert said(GOOD, f"{override}={value}") == f"--set {override}: {text}"
     more = ("encoders.label={type: eye, dim: 4}", f"{override}={value}")
     plan = resolved(GOOD, *more)
-    assert plan.train.stream_dropout or any(column.optional for column in plan.inputs.values())
+    assert plan.train.modality_dropout or any(column.optional for column in plan.inputs.values())
 
 
 # Components inside components

@@ -73,7 +73,7 @@ def test_a_recipe_with_every_default_written_out_is_valid(installed, tmp_path):
         ("{type: token_cross_entropy}", "token_cross_entropy"),
         ("{type: token_cross_entropy}", "{type: token_cross_entropy, weight: 2, logits: logits}"),
         ("{type: token_cross_entropy}", "[token_cross_entropy, {type: doubly_stochastic, weight: 0.5}]"),
-        ("{epochs: 1}", "{optimizer: adam, jit: auto, ema: 0.9, devices: 2}"),
+        ("{epochs: 1}", "{optimizer: adam, jit_compile: auto, ema_momentum: 0.9, devices: 2}"),
         ("[exact_match]", "exact_match"),
         ("[exact_match]", "[]"),
     ],

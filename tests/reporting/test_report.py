@@ -26,7 +26,7 @@ def test_the_numbers_of_the_page_are_those_of_the_scores(world):
     shown = [float(values["value"]) for tag, values in page.tags if tag == "data"]
     assert shown == [flat["hits"], flat["baseline.nearest.hits"], flat["baseline.most_frequent.hits"]]
     assert "| hits | **0.512** | 0.250 | 0.125 |" in card
-    assert "the answer of the nearest training example, by the distance of their pixels" in page.text
+    assert "the answer of the nearest training example, by the distance of the pixels of its image" in page.text
 
 
 def test_the_facts_of_the_training(world):

@@ -7,7 +7,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmzoo import Features, Processed, Processor, Signature, fine
+from mmzoo import FeatureSpec, Processed, Processor, Signature, no_faults
 from mmzoo.evaluation.error_analysis import confusions, judge
 from mmzoo.evaluation.scores import Scores
 from mmzoo.reporting.samples import LEAST, choose
@@ -16,10 +16,12 @@ from mmzoo.reporting.samples import LEAST, choose
 class Lower(Processor):
     """Text whose features are its first nine characters in lower case."""
 
-    features = Features(shape=[9], dtype="string", vocabulary=5)
+    modality = "text"
+
+    features = FeatureSpec(shape=[9], dtype="string", vocabulary=5)
 
     def __call__(self, raw):
-        return Processed(tf.strings.substr(tf.strings.lower(raw), 0, 9), fine(raw))
+        return Processed(tf.strings.substr(tf.strings.lower(raw), 0, 9), no_faults(raw))
 
     def decode(self, values):
         return values
@@ -27,6 +29,8 @@ class Lower(Processor):
 
 class Silent(Processor):
     """Text that no answer can be made of."""
+
+    modality = "text"
 
 
 def judged(answers, references, processor=None):

@@ -269,7 +269,7 @@ def test_what_a_server_cannot_run_or_say_is_named(tmp_path, function, fault):
 
 
 def test_all_that_is_wrong_with_a_signature_is_said_at_once():
-    served = Stand(lambda given: {"count": tf.size(given), "half": tf.cast(lengths(given), tf.float16), "fine": given})
+    served = Stand(lambda given: {"count": tf.size(given), "half": tf.cast(lengths(given), tf.float16), "no_faults": given})
     with pytest.raises(ExportError) as raised:
         audit(served)
     assert str(raised.value).count("\n") == 2

@@ -25,7 +25,7 @@ name: toy
 data: {type: toy_squares, examples: 12}
 inputs:
   image: {type: image, field: image, size: 9}
-  caption: {type: words, field: caption, length: 4}
+  caption: {type: words, field: caption, sequence_length: 4}
 encoders:
   image: toy_flat
   caption: toy_embedding
@@ -59,7 +59,7 @@ def raw(toy, name):
 
 def test_an_entry_is_embedded_as_it_is_served(toy):
     entries = toy.made()
-    pictures = toy.served.ask("embed_image", raw(toy, "image"))["image"]
+    pictures = toy.served.predict("embed_image", raw(toy, "image"))["image"]
     np.testing.assert_allclose(entries.embeddings, pictures, atol=1e-6)
     assert list(entries.texts["caption"]) == [text.decode() for text in raw(toy, "caption")]
     assert list(entries.texts["id"]) == [f"example {index}" for index in range(6)]
@@ -82,8 +82,8 @@ def test_a_search_gives_the_nearest_entries(toy):
     served = Served(toy.task, toy.data.processors, entries := toy.made())
     assert served.default == "search"
     texts = [b"red top", b"blue bottom", b"never seen"]
-    found = served.ask("search", texts)
-    cosines = served.ask("embed_text", texts)["text"].astype("float64") @ entries.embeddings.T
+    found = served.predict("search", texts)
+    cosines = served.predict("embed_text", texts)["text"].astype("float64") @ entries.embeddings.T
     order = np.argsort(-cosines, axis=1, kind="stable")[:, :2]
     np.testing.assert_allclose(found["score"], np.take_along_axis(cosines, order, axis=1), atol=1e-5)
     captions = np.array(entries.texts["caption"])
@@ -93,21 +93,24 @@ def test_a_search_gives_the_nearest_entries(toy):
 
 def test_a_gallery_of_one_answers_one(toy):
     alone = Entries(np.ones((1, 8), "float32"), {"id": ["only"], "caption": ["a square"]})
-    found = Served(toy.task, toy.data.processors, alone).ask("search", [b"red", b""])
+    found = Served(toy.task, toy.data.processors, alone).predict("search", [b"red", b""])
     assert found["id"].tolist() == [[b"only"], [b"only"]]
 
 
 def test_several_labels_are_read_for_each_picture(toy):
     pictures, names = raw(toy, "image")[:2], [["red top", "green middle", ""], ["blue", "red top", "green"]]
-    cosine = toy.served.ask("name", pictures, names)["cosine"]
-    image, text = toy.served.ask("embed_image", pictures)["image"], toy.served.ask("embed_text", [*names[0], *names[1]])["text"]
+    cosine = toy.served.predict("name", pictures, names)["cosine"]
+    image, text = (
+        toy.served.predict("embed_image", pictures)["image"],
+        toy.served.predict("embed_text", [*names[0], *names[1]])["text"],
+    )
     expected = np.einsum("bd,bld->bl", image, text.reshape(2, 3, -1))
     expected[0, 2] = -1  # an empty label is absent
     np.testing.assert_allclose(cosine, expected, atol=1e-5)
 
 
 def test_a_label_that_cannot_be_read_is_a_fault_of_its_row(toy):
-    found = toy.served.ask("name", raw(toy, "image")[:2], [[b"\xff", b"red"], [b"", b"blue"]])
+    found = toy.served.predict("name", raw(toy, "image")[:2], [[b"\xff", b"red"], [b"", b"blue"]])
     assert found["ok"].tolist() == [False, True]
     assert found["reason"].tolist() == [b"labels: this is no UTF-8 text", b""]
 

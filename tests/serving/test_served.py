@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from mmzoo import Features, MmzooError, Processed, Processor, Signature, fine
+from mmzoo import FeatureSpec, MmzooError, Processed, Processor, Signature, no_faults
 from mmzoo.serving.raw_values import _padded
 from mmzoo.serving.served import Served
 from mmzoo.trained import Model
@@ -19,7 +19,9 @@ LETTERS = np.array(["", "a", "b", "c"])
 class Digit(Processor):
     """Reads a digit, and turns ids into letters."""
 
-    features = Features(shape=[], dtype="int32", vocabulary=4)
+    modality = "text"
+
+    features = FeatureSpec(shape=[], dtype="int32", vocabulary=4)
 
     def __call__(self, raw):
         good = tf.strings.regex_full_match(raw, "[0-3]")
@@ -29,18 +31,20 @@ class Digit(Processor):
     def decode(self, values):
         return tf.strings.reduce_join(tf.gather(tf.constant(LETTERS), values), axis=-1)
 
-    def pieces(self, ids):
+    def tokens(self, ids):
         return tf.gather(tf.constant(LETTERS), ids)
 
 
 class Real(Processor):
     """Passes numbers on."""
 
+    modality = "vector"
+
     raw = tf.TensorSpec((2,), tf.float32)
-    features = Features(shape=[2], dtype="float32", vocabulary=None)
+    features = FeatureSpec(shape=[2], dtype="float32", vocabulary=None)
 
     def __call__(self, raw):
-        return Processed(raw, fine(raw))
+        return Processed(raw, no_faults(raw))
 
 
 def served_by(processors=None, **signatures: Signature) -> Served:
@@ -218,7 +222,7 @@ def test_ids_are_decoded_by_the_processor_that_is_named():
         ids = ops.stack([streams["first"], 0 * streams["first"] + 2], axis=1)
         return {"text": ids, "words": ids, "ids": ids}
 
-    signature = Signature(answer, decode={"text": "second"}, pieces={"words": "second"}, inputs=("first",))
+    signature = Signature(answer, decode={"text": "second"}, tokens={"words": "second"}, inputs=("first",))
     answers = numpy(served_by(say=signature).functions["say"](tf.constant(["1", "3"])))
     assert answers["text"].tolist() == [b"ab", b"cb"]
     assert answers["words"].tolist() == [[b"a", b"b"], [b"c", b"b"]]

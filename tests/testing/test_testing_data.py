@@ -7,12 +7,14 @@ import pytest
 import tensorflow as tf
 from one_component import catalog_with, said
 
-from mmzoo import FAULT, ROW, Card, Processed, Processor, fine
+from mmzoo import FAULT, ROW, Card, Processed, Processor, no_faults
 from mmzoo.testing import DatasetCase, ProcessorCase, check, features, properties
 
 
 class Lengths(Processor):
     """Measures text, and cannot read an exclamation mark."""
+
+    modality = "text"
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +87,7 @@ class Trusting(Lengths):
     """Finds no fault with anything."""
 
     def __call__(self, raw: Any) -> Processed:
-        return Processed(self.measured(raw), fine(raw))
+        return Processed(self.measured(raw), no_faults(raw))
 
 
 class Guessing(Lengths):

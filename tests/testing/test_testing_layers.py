@@ -273,21 +273,21 @@ class Gaps(keras.layers.Layer):
     def __init__(self, *, features: Any, **kwargs: Any):
         super().__init__(**kwargs)
 
-    def call(self, frames: Any, there: Any = None) -> Any:
+    def call(self, frames: Any, padding_mask: Any = None) -> Any:
         return make_stream(ops.mean(frames, axis=1))
 
 
 class Unsafe(Gaps):
-    """Divides by the number of frames that are there."""
+    """Divides by the number of frames that are padding_mask."""
 
-    def call(self, frames: Any, there: Any = None) -> Any:
-        there = ops.ones(frames.shape[:2], "bool") if there is None else there
-        known = ops.where(there[..., None], frames, 0.0)
-        return make_stream(ops.sum(known, axis=1) / ops.sum(ops.cast(there, "float32"), axis=1, keepdims=True))
+    def call(self, frames: Any, padding_mask: Any = None) -> Any:
+        padding_mask = ops.ones(frames.shape[:2], "bool") if padding_mask is None else padding_mask
+        known = ops.where(padding_mask[..., None], frames, 0.0)
+        return make_stream(ops.sum(known, axis=1) / ops.sum(ops.cast(padding_mask, "float32"), axis=1, keepdims=True))
 
 
 class Untold(Gaps):
-    """Is not told which frames are there."""
+    """Is not told which frames are padding_mask."""
 
     def call(self, frames: Any) -> Any:
         return make_stream(frames)
@@ -296,9 +296,9 @@ class Untold(Gaps):
 @pytest.mark.parametrize(
     ("component", "text"),
     [
-        (Gaps, "'tokens' depends on what stands in the place of a missing part. Put zeros there, and mask it."),
-        (Unsafe, "'tokens' is not finite for an example of which nothing is there. Divide by at least 1."),
-        (Untold, "its call takes no `there`, which says what is missing."),
+        (Gaps, "'tokens' depends on what stands in the place of a missing part. Put zeros padding_mask, and mask it."),
+        (Unsafe, "'tokens' is not finite for an example of which nothing is padding_mask. Divide by at least 1."),
+        (Untold, "its call takes no `padding_mask`, which says what is missing."),
     ],
 )
 def test_missing_frames(component, text):

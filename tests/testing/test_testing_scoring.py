@@ -145,7 +145,7 @@ METRIC = MetricCase("broken", [{"answer": "a", "references": ["a"]}], [{"answer"
         (
             "order",
             Reversed,
-            "'share' is 0 for right answers and 1 for wrong ones. Name it in the class's `less_is_better` if it should fall.",
+            "'share' is 0 for right answers and 1 for wrong ones. Name it in the class's `lower_is_better` if it should fall.",
         ),
         ("order", Constant, "right answers and wrong ones score the same, {'share': 1.0}."),
         ("empty", Unsafe, "it raises ZeroDivisionError: division by zero"),
@@ -165,7 +165,7 @@ def test_broken_metric(name, component, text):
 
 def test_a_number_that_falls_is_named_by_its_class():
     class Falling(Reversed):
-        less_is_better = ("share",)
+        lower_is_better = ("share",)
 
     check(METRIC, "order", catalog_with(metric=Falling))
 

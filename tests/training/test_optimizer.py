@@ -98,7 +98,7 @@ def test_a_training_shorter_than_its_warm_up_is_made():
 
 
 def test_what_the_training_adds():
-    made = make_optimizer(Train(optimizer="sgd", clip=2.0, accumulate=3), 10)
+    made = make_optimizer(Train(optimizer="sgd", global_clipnorm=2.0, gradient_accumulation_steps=3), 10)
     assert (made.global_clipnorm, made.gradient_accumulation_steps, made.use_ema) == (2.0, 3, False)
     plain = make_optimizer(Train(optimizer="sgd"), 10)
     assert (plain.global_clipnorm, plain.gradient_accumulation_steps, plain.use_ema) == (None, None, False)
@@ -106,7 +106,7 @@ def test_what_the_training_adds():
 
 @pytest.mark.parametrize("accumulate", [1, 4])
 def test_the_average_of_the_weights_counts_updates(accumulate):
-    made = make_optimizer(Train(optimizer="sgd", ema=0.9, accumulate=accumulate), 10)
+    made = make_optimizer(Train(optimizer="sgd", ema_momentum=0.9, gradient_accumulation_steps=accumulate), 10)
     assert made.use_ema
     assert made.ema_momentum**accumulate == pytest.approx(0.9)
 
@@ -114,7 +114,7 @@ def test_the_average_of_the_weights_counts_updates(accumulate):
 def test_the_plans_options_are_left_as_they_are():
     schedule = {"type": "cosine_decay", "initial_learning_rate": 1.0}
     optimizer = {"type": "adamw", "learning_rate": schedule}
-    make_optimizer(Train(optimizer=optimizer, clip=1.0), 10)
+    make_optimizer(Train(optimizer=optimizer, global_clipnorm=1.0), 10)
     assert optimizer == {"type": "adamw", "learning_rate": {"type": "cosine_decay", "initial_learning_rate": 1.0}}
 
 
@@ -131,8 +131,8 @@ def test_an_absent_optimizer_is_the_default():
         ("{type: adam, beta1: 0.5}",
          "r.yaml:1:25  optimizer.beta1: Keras' optimizer 'adam' has no such option.\n  Nearest: beta_1, "),
         ("{type: adam, kwargs: 1}", "r.yaml:1:25  optimizer.kwargs: Keras' optimizer 'adam' has no such option."),
-        ("{type: sgd, global_clipnorm: 1}", "r.yaml:1:24  optimizer.global_clipnorm: it is set by `train.clip`."),
-        ("{type: sgd, use_ema: true}", "r.yaml:1:24  optimizer.use_ema: it is set by `train.ema`."),
+        ("{type: sgd, global_clipnorm: 1}", "r.yaml:1:24  optimizer.global_clipnorm: it is set by `train.global_clipnorm`."),
+        ("{type: sgd, use_ema: true}", "r.yaml:1:24  optimizer.use_ema: it is set by `train.ema_momentum`."),
         ("{type: sgd, learning_rate: cosine}",
          "r.yaml:1:39  optimizer.learning_rate: Keras has no schedule 'cosine'.\n  Nearest: cosinedecay"),
         ("{type: sgd, learning_rate: {type: cosine_decay, steps: 3}}",

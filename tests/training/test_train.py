@@ -66,7 +66,10 @@ def break_off(monkeypatch, epoch: int) -> None:
     monkeypatch.setattr("mmzoo.training.callbacks.WatchLoss.epoch", 0, raising=False)
 
 
-AVERAGED = ("train.ema=0.9", "train.optimizer={type: adam, learning_rate: {type: cosine_decay, initial_learning_rate: 0.01}}")
+AVERAGED = (
+    "train.ema_momentum=0.9",
+    "train.optimizer={type: adam, learning_rate: {type: cosine_decay, initial_learning_rate: 0.01}}",
+)
 
 
 @pytest.mark.parametrize("overrides", [(), AVERAGED], ids=["plain", "averaged, scheduled"])
@@ -102,7 +105,7 @@ def test_a_loss_that_is_no_number_stops_the_run_at_its_step(tmp_path):
     kept = tmp_path / "run" / "checkpoint" / "epoch-0001.weights.h5"
     assert str(raised.value) == (
         f"the loss is not a number any more at step 3 of epoch 2. The last good checkpoint is {kept}.\n"
-        "Try a smaller learning rate, `train.clip: 1.0`, or `train.precision: float32`."
+        "Try a smaller learning rate, `train.global_clipnorm: 1.0`, or `train.precision: float32`."
     )
     assert all(np.isfinite(value).all() for value in arrays(kept).values() if value.dtype.kind == "f")
 
@@ -124,7 +127,7 @@ def test_the_averages_become_the_weights(tmp_path):
     sgd = "train.optimizer={{type: sgd, learning_rate: {{type: piecewise_constant_decay, boundaries: [0], values: [0.0, {}]}}}}"
     still = weights(trained(tmp_path / "still", sgd.format(0.0)))
     moved = weights(trained(tmp_path / "moved", sgd.format(0.5)))
-    averaged = weights(trained(tmp_path / "averaged", sgd.format(0.5), "train.ema=0.99999"))
+    averaged = weights(trained(tmp_path / "averaged", sgd.format(0.5), "train.ema_momentum=0.99999"))
     for path in (path for path in still if "encoders" in path):
         assert np.abs(moved[path] - still[path]).max() > 0.01
         np.testing.assert_allclose(averaged[path], still[path], atol=1e-4)
@@ -134,7 +137,8 @@ def test_accumulated_steps_average_gradients_and_weights_once():
     """Against the formulas: w <- w - lr mean of g over k steps, and average <- m average + (1 - m) w in k steps."""
     rate, momentum, gradients = 0.5, 0.8, [1.0, 3.0, -2.0, 6.0, 0.0, 1.0]
     optimizer = make_optimizer(
-        Train(optimizer={"type": "sgd", "learning_rate": rate}, accumulate=2, ema=momentum), steps=len(gradients)
+        Train(optimizer={"type": "sgd", "learning_rate": rate}, gradient_accumulation_steps=2, ema_momentum=momentum),
+        steps=len(gradients),
     )
     variable = keras.Variable(2.0)
     optimizer.build([variable])
@@ -171,7 +175,7 @@ def test_a_batch_that_devices_cannot_share(monkeypatch):
     monkeypatch.setattr("mmzoo.modeling.devices._accelerators", lambda: ["GPU:0", "GPU:1"])
     with pytest.raises(TrainingError) as raised, on_devices(Train(batch=7)):
         pass
-    assert str(raised.value) == "train.batch is 7, which 2 devices cannot share evenly. Give a multiple of 2."
+    assert str(raised.value) == "train.batch_size is 7, which 2 devices cannot share evenly. Give a multiple of 2."
 
 
 def test_patience_without_a_validation_split(tmp_path, monkeypatch):
@@ -200,7 +204,7 @@ def test_each_epoch_is_a_line_where_there_is_no_terminal(tmp_path, capsys):
 
 
 def test_weight_decay_spares_vectors(tmp_path):
-    one_step = ("train.batch=24", "train.epochs=1")
+    one_step = ("train.batch_size=24", "train.epochs=1")
     with_decay, without = (
         weights(trained(tmp_path / str(decay), *one_step, f"train.optimizer={{type: adamw, weight_decay: {decay}}}"))
         for decay in (0.5, 0.0)

@@ -1,6 +1,6 @@
 """The share of answers that are right."""
 
-from mmzoo import DataError, Positive
+from mmzoo import DataError, PositiveInt
 from mmzoo_answering.by_kind import ByKind
 
 
@@ -15,24 +15,24 @@ class Accuracy:
     examples of each kind: `accuracy[count]`. `accuracy` itself is over all examples, whatever their kinds.
 
     Args:
-        known: The labels of a classifier.
+        known_labels: The labels of a classifier.
     """
 
-    less_is_better = ("unknown",)
+    lower_is_better = ("unknown",)
 
-    def __init__(self, *, known: frozenset[str] | None = None):
-        self.scores, self.known = ByKind(), known
+    def __init__(self, *, known_labels: frozenset[str] | None = None):
+        self.scores, self.known_labels = ByKind(), known_labels
         self.unknown = self.count = 0
 
     def update(self, answer: str, references: list[str], kind: list[str] | None = None) -> None:
         """Takes in an answer, its references and the kinds of question that it answers."""
         self.scores.add(answer in references, kind)
-        self.unknown += self.known is not None and self.known.isdisjoint(references)
+        self.unknown += self.known_labels is not None and self.known_labels.isdisjoint(references)
         self.count += 1
 
     def result(self) -> dict[str, float]:
         """Gives `accuracy` with its bounds, over all and by kind, and `unknown` of a classifier."""
-        unknown = {} if self.known is None else {"unknown": self.unknown / max(self.count, 1)}
+        unknown = {} if self.known_labels is None else {"unknown": self.unknown / max(self.count, 1)}
         return self.scores.result("accuracy") | unknown
 
 
@@ -46,7 +46,7 @@ class TopAccuracy:
         top: How many answers, best first, count; at least so many must be answered.
     """
 
-    def __init__(self, *, top: Positive = 5):
+    def __init__(self, *, top: PositiveInt = 5):
         self.scores, self.top = ByKind(), top
 
     def update(self, label: list[str], references: list[str], kind: list[str] | None = None) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from mmzoo import interval
+from mmzoo import bootstrap_ci
 
 
 class ByKind:
@@ -29,5 +29,5 @@ class ByKind:
 def _bounded(name: str, scores: list[float]) -> dict[str, float]:
     if not scores:
         return dict.fromkeys([name, f"{name}_low", f"{name}_high"], 0.0)
-    low, high = interval(np.array(scores)[:, None], np.ones(len(scores)))[:, 0]
+    low, high = bootstrap_ci(np.array(scores)[:, None], np.ones(len(scores)))[:, 0]
     return {name: float(np.mean(scores)), f"{name}_low": float(low), f"{name}_high": float(high)}

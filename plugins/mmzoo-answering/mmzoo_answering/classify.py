@@ -7,11 +7,12 @@ import keras
 from keras import ops
 
 from mmzoo import (
-    Features,
+    MASKED_LOGIT,
+    FeatureSpec,
     Head,
     InputName,
-    Positive,
     PositiveFloat,
+    PositiveInt,
     Rate,
     Signature,
     Stream,
@@ -21,8 +22,6 @@ from mmzoo import (
     suggest,
 )
 
-NEVER = -1e9
-"""What an absent stream has in place of its number; its weight is exactly 0."""
 SMALLEST = 1e-12
 """The least share that is divided by."""
 
@@ -56,10 +55,10 @@ class Classify(Head):
     def __init__(
         self,
         *,
-        inputs: Mapping[str, Features],
+        inputs: Mapping[str, FeatureSpec],
         target: InputName,
         dropout: Rate = 0.0,
-        top: Positive = 5,
+        top: PositiveInt = 5,
         class_weights: Literal["balanced"] | dict[str, PositiveFloat] | None = None,
         **kwargs: Any,
     ):
@@ -100,7 +99,7 @@ class Classify(Head):
 
     def signatures(self) -> dict[str, Signature]:
         target = {"answer": self.target}
-        return {"classify": Signature(self._answer, decode=target, answers=target, pieces={"label": self.target})}
+        return {"classify": Signature(self._answer, decode=target, answers=target, tokens={"label": self.target})}
 
     def _weighed(self, label: Any) -> dict[str, Any]:
         """Weighs each example; of shares each class by its own weight, so that the loss is that of labels drawn by them."""
@@ -127,7 +126,7 @@ class Classify(Head):
         there = ops.stack([ops.any(stream["mask"], axis=1) for stream in streams], axis=1)  # (batch, streams)
         heard = ops.logical_or(there, ops.logical_not(ops.any(there, axis=1, keepdims=True)))
         shares = ops.take(ops.cast(self.shares, "float32"), numbers)
-        weights = ops.softmax(ops.where(heard, shares, NEVER))
+        weights = ops.softmax(ops.where(heard, shares, MASKED_LOGIT))
         return ops.sum(weights[..., None] * ops.stack(logits, axis=1), axis=1)
 
     def _mean(self, stream: Stream, training: bool) -> Any:
@@ -138,7 +137,7 @@ class Classify(Head):
         return {"answer": label[:, 0], "label": label, "score": ops.exp(logs)}
 
 
-def _class_weights(found: Features, target: str, wanted: str | Mapping[str, float]) -> list[float]:
+def _class_weights(found: FeatureSpec, target: str, wanted: str | Mapping[str, float]) -> list[float]:
     """Gives each class's weight.
 
     Raises:

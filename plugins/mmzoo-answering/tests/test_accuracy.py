@@ -36,7 +36,7 @@ def test_a_label_that_cannot_be_answered_is_wrong():
 
 
 def test_examples_that_no_label_can_answer_are_counted():
-    metric = Accuracy(known=frozenset("abc"))
+    metric = Accuracy(known_labels=frozenset("abc"))
     assert metric.result()["unknown"] == 0
     for references in [["never seen"], ["b"], ["never seen", "c"], ["neither", "nor"], ["A"]]:
         metric.update("a", references)
@@ -98,7 +98,7 @@ def test_every_metric_knows_kinds(metric, answer):
 
 def test_one_recipe_may_score_by_all_metrics():
     rows = [("a", ["a"], ["x"]), ("b", ["a"], ["y"])]
-    found = [updated(Accuracy(known=frozenset("ab")), rows), updated(VqaAccuracy(), rows)]
+    found = [updated(Accuracy(known_labels=frozenset("ab")), rows), updated(VqaAccuracy(), rows)]
     found += [updated(TopAccuracy(top=top), [([answer, "c"], *more) for answer, *more in rows]) for top in (1, 2)]
     assert len(set().union(*found)) == sum(map(len, found))
 

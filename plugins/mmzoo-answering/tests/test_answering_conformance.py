@@ -45,7 +45,7 @@ test_conformance = conformance(
     LossCase("focal", BEST, WORSE, same=[{"logits": RIGHT + 3.0, "label": LABELS}]),
     LossCase("focal", SOFT | WEIGHED, SOFT | WEIGHED | {"logits": -RIGHT}, options={"gamma": 0.5}, label="shares"),
     MetricCase("accuracy", PERFECT, WRONG),
-    MetricCase("accuracy", PERFECT, WRONG, known=frozenset({"cat", "dog"}), label="labels"),
+    MetricCase("accuracy", PERFECT, WRONG, known_labels=frozenset({"cat", "dog"}), label="labels"),
     MetricCase("top_accuracy", PERFECT_TOP, WRONG_TOP, options={"top": 2}),
     MetricCase("vqa_accuracy", PERFECT, [row | {"answer": "cow"} for row in PERFECT]),
     MetricCase(

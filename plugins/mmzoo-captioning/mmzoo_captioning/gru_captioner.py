@@ -8,13 +8,14 @@ from keras import ops
 
 from mmzoo import (
     END,
+    MASKED_LOGIT,
     PAD,
     START,
     UNKNOWN,
-    Features,
+    FeatureSpec,
     Head,
     InputName,
-    Positive,
+    PositiveInt,
     Rate,
     Signature,
     Stream,
@@ -22,9 +23,6 @@ from mmzoo import (
     only_stream,
     pool,
 )
-
-NEVER = -1e9
-"""Log-probability of what must not happen."""
 
 
 class GRUCaptioner(Head):
@@ -60,11 +58,11 @@ class GRUCaptioner(Head):
     def __init__(
         self,
         *,
-        inputs: Mapping[str, Features],
+        inputs: Mapping[str, FeatureSpec],
         target: InputName,
-        units: Positive = 256,
+        units: PositiveInt = 256,
         dropout: Rate = 0.3,
-        beam: Positive = 3,
+        beam: PositiveInt = 3,
         length_penalty: float = 0.0,
         **kwargs: Any,
     ):
@@ -117,7 +115,7 @@ class GRUCaptioner(Head):
         text = {self.target: self.target}
         drawn = "" if self.projections else "attention"  # over the tokens of one picture
         caption = Signature(self._caption, decode=text, answers=text)
-        explain = Signature(self._explain, decode=text, answers=text, pieces={"words": self.target}, attention=drawn)
+        explain = Signature(self._explain, decode=text, answers=text, tokens={"words": self.target}, attention=drawn)
         return {"caption": caption, "explain": explain}
 
     # One step, for several hypotheses of each example at once: n is 1 in training and the beam in the search.
@@ -151,7 +149,7 @@ class GRUCaptioner(Head):
         mixed = ops.tanh(keys[:, None] + self.query(state)[:, :, None])  # (batch, n, tokens, units)
         energy = ops.cast(ops.squeeze(self.energy(mixed), -1), "float32")
         real = ops.cast(mask, "float32")[:, None]
-        energy = energy + (1 - real) * NEVER
+        energy = energy + (1 - real) * MASKED_LOGIT
         # Nothing at all for an absent stream; Keras' softmax warns of one token.
         return ops.exp(energy - ops.logsumexp(energy, axis=-1, keepdims=True)) * real
 
@@ -193,7 +191,7 @@ class GRUCaptioner(Head):
             "ids": ids,  # PAD everywhere
             "last": ops.full_like(ids[..., 0], START),
             # All hypotheses are one in the beginning; all but the first start hopeless, so that they become different.
-            "score": beams + ops.convert_to_tensor([0.0] + [NEVER] * (self.beam - 1)),
+            "score": beams + ops.convert_to_tensor([0.0] + [MASKED_LOGIT] * (self.beam - 1)),
             "finished": ops.cast(beams, "bool"),
             "state": ops.repeat(state, self.beam, axis=1),
         }
@@ -207,8 +205,8 @@ class GRUCaptioner(Head):
         state, context, attention = self._step(words, found["state"], stream, keys)
         logs = ops.log_softmax(self._logits(words, state, context))  # (batch, beam, vocabulary)
         ids = ops.arange(self.vocabulary)
-        unsayable = ops.cast((ids == PAD) | (ids == UNKNOWN) | (ids == START), "float32") * NEVER
-        frozen = ops.cast(ids != PAD, "float32") * NEVER  # a finished hypothesis goes on with PAD at no cost
+        unsayable = ops.cast((ids == PAD) | (ids == UNKNOWN) | (ids == START), "float32") * MASKED_LOGIT
+        frozen = ops.cast(ids != PAD, "float32") * MASKED_LOGIT  # a finished hypothesis goes on with PAD at no cost
         logs = ops.where(found["finished"][..., None], frozen, logs + unsayable)
         totals = ops.reshape(found["score"][..., None] + logs, (-1, self.beam * self.vocabulary))
         score, chosen = ops.top_k(totals, self.beam)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from mmzoo import DataError, natural
+from mmzoo import DataError, natural_key
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 """Suffixes of the files that are frames, in a folder."""
@@ -50,7 +50,7 @@ def find_frames(paths: Sequence[Path], frames: int) -> list[Path]:
             names = [one.name for one in path.iterdir() if one.suffix.lower() in PICTURES and not one.name.startswith(".")]
             if not names:
                 raise ClipError(f"the folder {path} holds no picture ({', '.join(PICTURES)})")
-            found += [path / name for name in sorted(names, key=natural)]
+            found += [path / name for name in sorted(names, key=natural_key)]
         else:
             found.append(path)
     return [found[place] for place in spread(len(found), frames)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mmzoo import FAULT, ROW, SPLITS, Card, Count, DataError, Positive, Rate, suggest
+from mmzoo import FAULT, ROW, SPLITS, Card, DataError, NonNegativeInt, PositiveInt, Rate, suggest
 from mmzoo_datasets.clip_store import Clips, ClipStore, read_kept
 from mmzoo_datasets.examples import Example, Layout, blank, read_examples, split_by_column, split_by_share
 from mmzoo_datasets.table import read_columns
@@ -62,8 +62,8 @@ class Files:
         table: str,
         files: list[str] | None = None,
         videos: list[str] = [],  # noqa: B006  # never changed; an option's default shows in the help
-        frames: Positive = 32,
-        side: Positive = 256,
+        frames: PositiveInt = 32,
+        side: PositiveInt = 256,
         frames_dir: str | None = None,
         optional: list[str] = [],  # noqa: B006
         root: str | None = None,
@@ -73,7 +73,7 @@ class Files:
         split_column: str | None = None,
         validation: Rate | None = None,
         test: Rate | None = None,
-        seed: Count = 0,
+        seed: NonNegativeInt = 0,
     ):
         path = _path("table", table)
         start = Path.cwd() / (path.parent if root is None else _path("root", root))

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Le
 
-from mmzoo import Count, DataError, Positive
+from mmzoo import DataError, NonNegativeInt, PositiveInt
 from mmzoo_datasets.built import Built
 from mmzoo_datasets.moving_emoji_builder import CLIPS, FRAMES, MOST_FRAMES, QUESTIONS, SIZE, moving_emoji
 
@@ -48,9 +48,9 @@ class MovingEmoji(Built):
         *,
         language: str = "en",
         frames: Annotated[int, Ge(FRAMES), Le(MOST_FRAMES)] = FRAMES,
-        size: Positive = SIZE,
-        clips: Positive = CLIPS,
-        seed: Count = 0,
+        size: PositiveInt = SIZE,
+        clips: PositiveInt = CLIPS,
+        seed: NonNegativeInt = 0,
         data_dir: str | None = None,
     ):
         try:

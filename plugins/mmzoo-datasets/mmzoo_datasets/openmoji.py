@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from mmzoo import Count, DataError, Positive
+from mmzoo import DataError, NonNegativeInt, PositiveInt
 from mmzoo_datasets.built import Built
 from mmzoo_datasets.openmoji_builder import openmoji
 
@@ -42,9 +42,9 @@ class OpenMoji(Built):
         *,
         language: str = "en",
         split: Literal["composition", "random", "groups"] = "composition",
-        size: Positive = 72,
-        seed: Count = 0,
-        limit: Positive | None = None,
+        size: PositiveInt = 72,
+        seed: NonNegativeInt = 0,
+        limit: PositiveInt | None = None,
         held_out: list[str] = [],  # noqa: B006  # never changed; an option's default shows in the help
         data_dir: str | None = None,
     ):

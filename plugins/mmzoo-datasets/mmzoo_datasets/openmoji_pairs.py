@@ -65,7 +65,7 @@ def role(text: str) -> str:
 
 
 def is_combination(text: str) -> bool:
-    """Tell whether an emoji joins two or more parts, one of them a tone, hair, gender or direction."""
+    """Tell whether an emoji layers two or more parts, one of them a tone, hair, gender or direction."""
     return len(parts(text)) > 1 and role(text) != "".join(parts(text))
 
 

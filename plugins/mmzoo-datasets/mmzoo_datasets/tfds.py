@@ -13,7 +13,7 @@ class TFDS:
     """Reads a TFDS data set by its name, pictures as they are encoded.
 
     Its features are fields; a nested one's name is its path, such as `captions/text`. A sequence is a list, so the five
-    captions of a COCO picture are the five values of one example. A class label is its name, text. Features that are
+    captions of a COCO picture are the five values of one example. A class label is its name, text. FeatureSpec that are
     neither a value nor a list of values are left out; the card names them.
 
     What is not on this machine is downloaded and prepared by TFDS.

@@ -466,11 +466,11 @@ def tiny(table: str) -> list[str]:
         "data.files=[photo]",
         "data.group_by=photo",
         "inputs.image={type: image, field: photo, size: 32}",
-        "inputs.caption={type: words, field: text, length: 6}",
+        "inputs.caption={type: words, field: text, sequence_length: 6}",
         "encoders.image={type: resnet, blocks: [1]}",
         "head.units=8",
         "train.epochs=1",
-        "train.batch=8",
+        "train.batch_size=8",
     ]
 
 

@@ -213,11 +213,11 @@ def test_coco_recipe_builds(tmp_path):
     overrides = [
         "data.splits={train: 'train[:10]', validation: 'val[:10]', test: 'test[:10]'}",
         "inputs.image.size=32",
-        "inputs.caption={type: words, field: captions/text, length: 8}",
+        "inputs.caption={type: words, field: captions/text, sequence_length: 8}",
         "encoders.image={type: resnet, blocks: [1]}",
         "head.units=8",
         "train.epochs=1",
-        "train.batch=4",
+        "train.batch_size=4",
         "train.precision=float32",
     ]
     with tfds.testing.mock_data(as_dataset_fn=fake_coco):

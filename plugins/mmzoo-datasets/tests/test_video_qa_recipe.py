@@ -14,18 +14,18 @@ RECIPE = Path(__file__).parents[3] / "recipes" / "files" / "video_qa.yaml"
 TINY = [
     "inputs.video.frames=2",
     "inputs.video.picture.size=16",
-    "inputs.question={type: words, field: question, length: 6, optional: true}",
+    "inputs.question={type: words, field: question, sequence_length: 6, optional: true}",
     "inputs.video.optional=true",
-    "inputs.answer.largest=2",
+    "inputs.answer.max_tokens=2",
     "encoders.video.encoder={type: vit, patch: 8, dim: 8, depth: 1, heads: 1}",
     "encoders.question={type: text_transformer, dim: 8, depth: 1, heads: 1, pool: none}",
     "fusion={type: early, dim: 8, depth: 1, heads: 1}",
     "data.optional=[question]",
     "data.on_error=skip",
     "train.epochs=1",
-    "train.batch=8",
+    "train.batch_size=8",
     "train.precision=float32",
-    "train.stream_dropout=0.15",
+    "train.modality_dropout=0.15",
     "metrics=[accuracy]",
 ]
 

@@ -6,7 +6,7 @@ import keras
 from annotated_types import Ge
 from keras import ops
 
-from mmzoo import Positive, Rate, Stream, make_stream
+from mmzoo import PositiveInt, Rate, Stream, make_stream
 from mmzoo_fusion.blocks import (
     EPSILON,
     Projections,
@@ -45,11 +45,11 @@ class Bottleneck(keras.layers.Layer):
     def __init__(
         self,
         *,
-        dim: Positive = 256,
+        dim: PositiveInt = 256,
         depth: Annotated[int, Ge(2)] = 2,
-        heads: Positive = 4,
-        bottlenecks: Positive = 4,
-        mlp: Positive | None = None,
+        heads: PositiveInt = 4,
+        bottlenecks: PositiveInt = 4,
+        mlp: PositiveInt | None = None,
         dropout: Rate = 0.0,
         tokens: Tokens = "all",
         **kwargs: Any,

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from mmzoo import Positive, Rate, Stream, make_stream
+from mmzoo import PositiveInt, Rate, Stream, make_stream
 from mmzoo_fusion.blocks import side_by_side, there
 
 
@@ -22,7 +22,7 @@ class Concat(keras.layers.Layer):
         dropout: Share of those numbers that is zeroed in training.
     """
 
-    def __init__(self, *, dim: Positive = 256, mlp: Positive | None = None, dropout: Rate = 0.0, **kwargs: Any):
+    def __init__(self, *, dim: PositiveInt = 256, mlp: PositiveInt | None = None, dropout: Rate = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.inner = keras.layers.Dense(mlp or 4 * dim, activation="gelu", dtype=self.dtype_policy, name="inner")
         self.outer = keras.layers.Dense(dim, dtype=self.dtype_policy, name="outer")

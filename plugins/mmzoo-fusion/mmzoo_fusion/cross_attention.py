@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from mmzoo import InputName, Positive, Rate, Stream, make_stream, pick_stream
+from mmzoo import InputName, PositiveInt, Rate, Stream, make_stream, pick_stream
 from mmzoo_fusion.blocks import EPSILON, CrossBlock, Projections, check_heads, check_several, join
 
 
@@ -31,10 +31,10 @@ class CrossAttention(keras.layers.Layer):
         self,
         *,
         query: InputName | None = None,
-        dim: Positive = 256,
-        depth: Positive = 2,
-        heads: Positive = 4,
-        mlp: Positive | None = None,
+        dim: PositiveInt = 256,
+        depth: PositiveInt = 2,
+        heads: PositiveInt = 4,
+        mlp: PositiveInt | None = None,
         dropout: Rate = 0.0,
         **kwargs: Any,
     ):

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from mmzoo import Positive, Rate, Stream, make_stream
+from mmzoo import PositiveInt, Rate, Stream, make_stream
 from mmzoo_fusion.blocks import EPSILON, Projections, Tokens, check_heads, end, join, repeated, self_block, spread
 
 
@@ -30,10 +30,10 @@ class Early(keras.layers.Layer):
     def __init__(
         self,
         *,
-        dim: Positive = 256,
-        depth: Positive = 2,
-        heads: Positive = 4,
-        mlp: Positive | None = None,
+        dim: PositiveInt = 256,
+        depth: PositiveInt = 2,
+        heads: PositiveInt = 4,
+        mlp: PositiveInt | None = None,
         dropout: Rate = 0.0,
         tokens: Tokens = "all",
         **kwargs: Any,

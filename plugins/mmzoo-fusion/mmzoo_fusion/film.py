@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from mmzoo import InputName, Positive, Stream, make_stream, pick_stream, pool
+from mmzoo import InputName, PositiveInt, Stream, make_stream, pick_stream, pool
 from mmzoo_fusion.blocks import EPSILON, Projections, check_several, there
 
 
@@ -26,7 +26,7 @@ class Film(keras.layers.Layer):
         depth: Blocks of each stream that is modulated.
     """
 
-    def __init__(self, *, condition: InputName, dim: Positive = 256, depth: Positive = 2, **kwargs: Any):
+    def __init__(self, *, condition: InputName, dim: PositiveInt = 256, depth: PositiveInt = 2, **kwargs: Any):
         super().__init__(**kwargs)
         self.condition, self.dim, self.depth = condition, dim, depth
         self.projections = Projections(dim, dtype=self.dtype_policy, name="projections")

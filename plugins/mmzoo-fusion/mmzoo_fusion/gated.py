@@ -5,11 +5,8 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from mmzoo import Positive, Stream, make_stream, pool
+from mmzoo import MASKED_LOGIT, PositiveInt, Stream, make_stream, pool
 from mmzoo_fusion.blocks import side_by_side, there
-
-NEVER = -1e9
-"""Logit of the gate of a stream that is not there."""
 
 
 class Gated(keras.layers.Layer):
@@ -26,7 +23,7 @@ class Gated(keras.layers.Layer):
         gate: `softmax`: the gates of the streams that are there sum to 1. `sigmoid`: each is a number from 0 to 1 by itself.
     """
 
-    def __init__(self, *, dim: Positive = 256, gate: Literal["softmax", "sigmoid"] = "softmax", **kwargs: Any):
+    def __init__(self, *, dim: PositiveInt = 256, gate: Literal["softmax", "sigmoid"] = "softmax", **kwargs: Any):
         super().__init__(**kwargs)
         self.dim, self.gate = dim, gate
 
@@ -53,5 +50,5 @@ class Gated(keras.layers.Layer):
 
 def _softmax(logits: Any, mask: Any) -> Any:
     """Makes gates that sum to 1 over the streams that are there; Keras' own softmax warns of one stream."""
-    wide = ops.where(mask, ops.cast(logits, "float32"), NEVER)
+    wide = ops.where(mask, ops.cast(logits, "float32"), MASKED_LOGIT)
     return ops.cast(ops.exp(wide - ops.logsumexp(wide, axis=1, keepdims=True)), logits.dtype)

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from mmzoo import Positive, Rate, Stream, StreamError, make_stream
+from mmzoo import PositiveInt, Rate, Stream, StreamError, make_stream
 from mmzoo_fusion.blocks import EPSILON, CrossBlock, Projections, check_heads, check_several, join, mean
 from mmzoo_fusion.concat import Concat
 
@@ -31,10 +31,10 @@ class Hybrid(keras.layers.Layer):
     def __init__(
         self,
         *,
-        dim: Positive = 256,
-        depth: Positive = 2,
-        heads: Positive = 4,
-        mlp: Positive | None = None,
+        dim: PositiveInt = 256,
+        depth: PositiveInt = 2,
+        heads: PositiveInt = 4,
+        mlp: PositiveInt | None = None,
         dropout: Rate = 0.0,
         **kwargs: Any,
     ):

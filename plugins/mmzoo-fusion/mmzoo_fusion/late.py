@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from mmzoo import Positive, Rate, Stream
+from mmzoo import PositiveInt, Rate, Stream
 from mmzoo_fusion.blocks import Projections, mean
 
 
@@ -21,7 +21,7 @@ class Late(keras.layers.Layer):
         dropout: Share of their numbers that is zeroed in training.
     """
 
-    def __init__(self, *, dim: Positive = 256, dropout: Rate = 0.0, **kwargs: Any):
+    def __init__(self, *, dim: PositiveInt = 256, dropout: Rate = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.projections = Projections(dim, dtype=self.dtype_policy, name="projections")
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)

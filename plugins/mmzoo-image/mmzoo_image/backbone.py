@@ -34,7 +34,7 @@ SIGNED = Scale(1 / 127.5, -1.0)
 """To -1 to 1."""
 
 
-Kept = dict[str, Any]
+BackboneConfig = dict[str, Any]
 """What an encoder keeps of a preset in the run, as JSON: the backbone's shape and the scale of pixels."""
 
 
@@ -50,7 +50,7 @@ class PictureEncoder(keras.layers.Layer):
 
     backbone: Any
     scale: Scale
-    kept: Kept | None = None
+    backbone_config: BackboneConfig | None = None
 
     def __init__(self, dropout: Rate, augment: Augmentations, **kwargs: Any):
         super().__init__(**kwargs)
@@ -66,21 +66,21 @@ class PictureEncoder(keras.layers.Layer):
         seen = self.see(changed * factor + offset, training)
         return make_stream(self.dropout(self.tokens(seen), training=training))
 
-    def start_from(self, preset: str, kept: Kept | None, load: Callable[[], Any], scale: Scale) -> Any:
+    def start_from(self, preset: str, backbone_config: BackboneConfig | None, load: Callable[[], Any], scale: Scale) -> Any:
         """Gives a preset's backbone and sets `scale`.
 
         Args:
             preset: Its name or folder.
-            kept: What the run has kept of it; then nothing is loaded, for the run has the weights.
+            backbone_config: What the run has kept of it; then nothing is loaded, for the run has the weights.
             load: Loads the backbone.
             scale: Of a preset that has none of its own.
         """
-        if kept is None:
+        if backbone_config is None:
             backbone, self.scale = load(), load_scale(preset, scale)
-            self.kept = {"backbone": keras.saving.serialize_keras_object(backbone), "scale": list(self.scale)}
+            self.backbone_config = {"backbone": keras.saving.serialize_keras_object(backbone), "scale": list(self.scale)}
             return backbone
-        self.kept, self.scale = kept, Scale(*kept["scale"])
-        return keras.saving.deserialize_keras_object(kept["backbone"])
+        self.backbone_config, self.scale = backbone_config, Scale(*backbone_config["scale"])
+        return keras.saving.deserialize_keras_object(backbone_config["backbone"])
 
     def see(self, pictures: Any, training: bool) -> Any:
         """Gives what the backbone makes of scaled pixels."""

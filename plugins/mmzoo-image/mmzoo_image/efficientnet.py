@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import keras_hub
 
-from mmzoo import Features, Positive, PositiveFloat, Rate, StreamError
+from mmzoo import FeatureSpec, PositiveFloat, PositiveInt, Rate, StreamError
 from mmzoo_image.augment import Augmentations
-from mmzoo_image.backbone import SIGNED, Kept, PictureEncoder, load_backbone
+from mmzoo_image.backbone import SIGNED, BackboneConfig, PictureEncoder, load_backbone
 
 B0 = {
     "filters": (16, 24, 40, 80, 112, 192, 320),
@@ -32,7 +32,7 @@ class EfficientNet(PictureEncoder):
 
     Args:
         features: What is known of the pixels.
-        kept: What a run has kept of the preset.
+        backbone_config: What a run has kept of the preset.
         width: Multiplies the filters of each stage, rounded to multiples of 8; B3 has 1.2, B7 2.0.
         depth: Multiplies the blocks of each stage, rounded up; B3 has 1.4, B7 3.1.
         blocks: Blocks of each stage before `depth`; B0's if not given. Fewer stages make a smaller network.
@@ -53,20 +53,20 @@ class EfficientNet(PictureEncoder):
     def __init__(
         self,
         *,
-        features: Features,
+        features: FeatureSpec,
         width: PositiveFloat = 1.0,
         depth: PositiveFloat = 1.0,
-        blocks: list[Positive] = [1, 2, 2, 3, 3, 4, 1],  # noqa: B006  # never changed; an option's default shows in the help
-        filters: list[Positive] | None = None,
-        strides: list[Positive] | None = None,
-        kernels: list[Positive] | None = None,
-        expansions: list[Positive] | None = None,
-        stem: Positive = 32,
+        blocks: list[PositiveInt] = [1, 2, 2, 3, 3, 4, 1],  # noqa: B006  # never changed; an option's default shows in the help
+        filters: list[PositiveInt] | None = None,
+        strides: list[PositiveInt] | None = None,
+        kernels: list[PositiveInt] | None = None,
+        expansions: list[PositiveInt] | None = None,
+        stem: PositiveInt = 32,
         drop_path: Rate = 0.2,
         weights: str | None = None,
         dropout: Rate = 0.0,
         augment: Augmentations = [],  # noqa: B006
-        kept: Kept | None = None,
+        backbone_config: BackboneConfig | None = None,
         **kwargs: Any,
     ):
         super().__init__(dropout, augment, **kwargs)
@@ -74,7 +74,7 @@ class EfficientNet(PictureEncoder):
         if weights is not None:
             kind = keras_hub.models.EfficientNetBackbone
             load = partial(load_backbone, weights, kind, input_shape=shape)
-            whole = self.start_from(weights, kept, load, SIGNED)
+            whole = self.start_from(weights, backbone_config, load, SIGNED)
         else:
             self.scale = SIGNED
             filters, strides, kernels, expansions = _stages(

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
-from mmzoo import Features, Positive, Processed, Processor
+from mmzoo import FeatureSpec, PositiveInt, Processed, Processor
 
 LIMIT = 64_000_000
 """The most pixels that a picture may claim; an RGBA picture of that size takes 256 MB."""
@@ -33,15 +33,16 @@ class Image(Processor):
         fit: `pad` keeps the whole picture and fills up with white, `crop` keeps the middle square, `stretch` bends it.
     """
 
+    modality = "image"
     from_file = True
 
-    def __init__(self, *, size: Positive = 224, fit: Literal["pad", "crop", "stretch"] = "pad"):
+    def __init__(self, *, size: PositiveInt = 224, fit: Literal["pad", "crop", "stretch"] = "pad"):
         super().__init__(name="image")
         self.size, self.fit = size, fit
 
     @property
-    def features(self) -> Features:
-        return Features(shape=[self.size, self.size, 3], dtype="uint8", vocabulary=None)
+    def features(self) -> FeatureSpec:
+        return FeatureSpec(shape=[self.size, self.size, 3], dtype="uint8", vocabulary=None)
 
     def __call__(self, raw: tf.Tensor) -> Processed:
         fault = _header_faults(raw)

@@ -7,9 +7,9 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from mmzoo import Features, Rate, Stream, StreamError, given_ids, make_stream
+from mmzoo import FeatureSpec, Rate, Stream, StreamError, given_ids, make_stream
 from mmzoo_image.augment import Augmentations
-from mmzoo_image.backbone import SIGNED, Kept, PictureEncoder, load_backbone
+from mmzoo_image.backbone import SIGNED, BackboneConfig, PictureEncoder, load_backbone
 
 TEXT_INPUTS = {"token_ids", "padding_mask", "segment_ids"}
 """What a backbone of text may read; all are made of the ids."""
@@ -25,7 +25,7 @@ class KerasHub(PictureEncoder):
 
     Args:
         features: What is known of the input.
-        kept: What a run has kept of the preset.
+        backbone_config: What a run has kept of the preset.
         preset: A preset's name, such as `bert_tiny_en_uncased` or `dinov2_small`; `hf://...`, `kaggle://...`, or a folder that
             `save_to_preset` wrote. Pixels are scaled as its image converter says, to -1 to 1 if it has none.
         tokens: What the stream holds: `all` tokens; the `first` alone, which is BERT's [CLS] and a vision transformer's class
@@ -38,18 +38,18 @@ class KerasHub(PictureEncoder):
     def __init__(
         self,
         *,
-        features: Features,
+        features: FeatureSpec,
         preset: str,
         tokens: Literal["all", "first", "last", "pooled"] = "all",
         dropout: Rate = 0.0,
         augment: Augmentations = [],  # noqa: B006  # never changed; an option's default shows in the help
-        kept: Kept | None = None,
+        backbone_config: BackboneConfig | None = None,
         **kwargs: Any,
     ):
         super().__init__(dropout, augment, **kwargs)
         self.features, self.holds = features, tokens
         self.reads_text = features["vocabulary"] is not None
-        part = self.start_from(preset, kept, partial(_load_part, preset, features), SIGNED)
+        part = self.start_from(preset, backbone_config, partial(_load_part, preset, features), SIGNED)
         # Without what the stream does not hold, whose weights nothing would use.
         self.backbone = keras.Model(part.input, _output(part, preset, tokens))
         self._check_tokens(preset)
@@ -84,13 +84,13 @@ class KerasHub(PictureEncoder):
             raise StreamError(f"the preset '{preset}' gives {gives}, of which tokens: {self.holds} takes nothing. Choose all.")
 
 
-def _load_part(preset: str, features: Features) -> Any:
+def _load_part(preset: str, features: FeatureSpec) -> Any:
     if features["vocabulary"] is not None:
         return _text_part(load_backbone(preset), preset, features)
     return _picture_part(load_backbone(preset, image_shape=tuple(features["shape"])), preset, features)
 
 
-def _text_part(whole: Any, preset: str, features: Features) -> Any:
+def _text_part(whole: Any, preset: str, features: FeatureSpec) -> Any:
     part = getattr(whole, "text_encoder", whole)
     reads = set(part.input) if isinstance(part.input, Mapping) else {"pictures"}
     if not reads <= TEXT_INPUTS:
@@ -106,7 +106,7 @@ def _text_part(whole: Any, preset: str, features: Features) -> Any:
     return part
 
 
-def _picture_part(whole: Any, preset: str, features: Features) -> Any:
+def _picture_part(whole: Any, preset: str, features: FeatureSpec) -> Any:
     part = getattr(whole, "vision_encoder", whole)
     inputs = list(part.input.values()) if isinstance(part.input, Mapping) else [part.input]
     if len(inputs) != 1 or len(inputs[0].shape) != 4:

@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 import keras_hub
 
-from mmzoo import Features, Positive, Rate
+from mmzoo import FeatureSpec, PositiveInt, Rate
 from mmzoo_image.augment import Augmentations
-from mmzoo_image.backbone import IMAGENET, Kept, PictureEncoder, load_backbone
+from mmzoo_image.backbone import IMAGENET, BackboneConfig, PictureEncoder, load_backbone
 
 CHANNELS = 64
 """Of the first stage; KerasHub's backbone takes no other number."""
@@ -23,7 +23,7 @@ class ResNet(PictureEncoder):
 
     Args:
         features: What is known of the pixels.
-        kept: What a run has kept of the preset.
+        backbone_config: What a run has kept of the preset.
         blocks: Residual blocks in each stage; `[3, 4, 6, 3]` is ResNet-50's. The first stage has 64 channels, each other twice
             as many as the one before it; a bottleneck's output has four times as many.
         strides: Stride of each stage; `[1, 2, 2, 2, ...]` if not given.
@@ -39,15 +39,15 @@ class ResNet(PictureEncoder):
     def __init__(
         self,
         *,
-        features: Features,
-        blocks: list[Positive] = [2, 2, 2, 2],  # noqa: B006  # never changed; an option's default shows in the help
-        strides: list[Positive] | None = None,
-        stem: Positive = 7,
+        features: FeatureSpec,
+        blocks: list[PositiveInt] = [2, 2, 2, 2],  # noqa: B006  # never changed; an option's default shows in the help
+        strides: list[PositiveInt] | None = None,
+        stem: PositiveInt = 7,
         block: Literal["basic", "bottleneck"] = "basic",
         weights: str | None = None,
         dropout: Rate = 0.0,
         augment: Augmentations = [],  # noqa: B006
-        kept: Kept | None = None,
+        backbone_config: BackboneConfig | None = None,
         **kwargs: Any,
     ):
         super().__init__(dropout, augment, **kwargs)
@@ -55,7 +55,7 @@ class ResNet(PictureEncoder):
         if weights is not None:
             kind = keras_hub.models.ResNetBackbone
             load = partial(load_backbone, weights, kind, image_shape=shape)
-            self.backbone = self.start_from(weights, kept, load, IMAGENET)
+            self.backbone = self.start_from(weights, backbone_config, load, IMAGENET)
             return
         self.scale = IMAGENET
         self.backbone = keras_hub.models.ResNetBackbone(

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from mmzoo import Features, Rate, StreamError, suggest
+from mmzoo import FeatureSpec, Rate, StreamError, suggest
 from mmzoo_image.augment import Augmentations
 from mmzoo_image.backbone import SIGNED, PictureEncoder, Scale
 
@@ -42,7 +42,7 @@ class TFHub(PictureEncoder):
     def __init__(
         self,
         *,
-        features: Features,
+        features: FeatureSpec,
         module: str,
         endpoint: str | None = None,
         output: str | None = None,

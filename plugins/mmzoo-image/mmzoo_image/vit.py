@@ -6,9 +6,9 @@ from typing import Any, Literal
 import keras_hub
 from keras import ops
 
-from mmzoo import Features, Positive, Rate, StreamError, plain_products
+from mmzoo import FeatureSpec, PositiveInt, Rate, StreamError, plain_products
 from mmzoo_image.augment import Augmentations
-from mmzoo_image.backbone import SIGNED, Kept, PictureEncoder, check_divides, load_backbone, standard_scale
+from mmzoo_image.backbone import SIGNED, BackboneConfig, PictureEncoder, check_divides, load_backbone, standard_scale
 
 CLIP = standard_scale((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
@@ -24,7 +24,7 @@ class ViT(PictureEncoder):
 
     Args:
         features: What is known of the pixels.
-        kept: What a run has kept of the preset.
+        backbone_config: What a run has kept of the preset.
         patch: Side of a patch in pixels.
         dim: Numbers of a token; a multiple of `heads`.
         depth: Transformer blocks.
@@ -44,18 +44,18 @@ class ViT(PictureEncoder):
     def __init__(
         self,
         *,
-        features: Features,
-        patch: Positive = 16,
-        dim: Positive = 192,
-        depth: Positive = 12,
-        heads: Positive = 3,
-        mlp: Positive | None = None,
+        features: FeatureSpec,
+        patch: PositiveInt = 16,
+        dim: PositiveInt = 192,
+        depth: PositiveInt = 12,
+        heads: PositiveInt = 3,
+        mlp: PositiveInt | None = None,
         flavour: Literal["vit", "clip"] = "vit",
         tokens: Literal["class", "patches", "all"] = "class",
         weights: str | None = None,
         dropout: Rate = 0.0,
         augment: Augmentations = [],  # noqa: B006  # never changed; an option's default shows in the help
-        kept: Kept | None = None,
+        backbone_config: BackboneConfig | None = None,
         **kwargs: Any,
     ):
         super().__init__(0.0, augment, **kwargs)
@@ -64,7 +64,7 @@ class ViT(PictureEncoder):
         default = CLIP if flavour == "clip" else SIGNED
         if weights is not None:
             load = partial(_load, weights, features, flavour, dropout)
-            self.backbone = self.start_from(weights, kept, load, default)
+            self.backbone = self.start_from(weights, backbone_config, load, default)
             plain_products(self.backbone)
             return
         self.scale = default
@@ -103,7 +103,7 @@ def _clip(common: dict[str, Any]) -> Any:
     return backbone
 
 
-def _load(weights: str, features: Features, flavour: str, dropout: float) -> Any:
+def _load(weights: str, features: FeatureSpec, flavour: str, dropout: float) -> Any:
     shape = tuple(features["shape"])
     if flavour == "vit":
         return load_backbone(weights, keras_hub.models.ViTBackbone, image_shape=shape, dropout_rate=dropout)

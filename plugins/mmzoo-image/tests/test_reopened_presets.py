@@ -79,7 +79,7 @@ def test_an_encoder_is_made_again_of_what_it_kept(preset, encoder, option, known
     values = IDS if known is TEXT else PIXELS
     expected = begun(values)
     shutil.rmtree(tmp_path / "preset")
-    reopened = encoder(**options, kept=json.loads(json.dumps(begun.kept)))
+    reopened = encoder(**options, backbone_config=json.loads(json.dumps(begun.backbone_config)))
     reopened.set_weights(begun.get_weights())
     np.testing.assert_array_equal(reopened(values)["tokens"], expected["tokens"])
-    assert json.loads(json.dumps(reopened.kept)) == json.loads(json.dumps(begun.kept))
+    assert json.loads(json.dumps(reopened.backbone_config)) == json.loads(json.dumps(begun.backbone_config))

@@ -4,7 +4,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from mmzoo import Features, Processed, Processor, fine
+from mmzoo import FeatureSpec, Processed, Processor, no_faults
 
 NUMBERS = 2**31
 """How many numbers there are: those of int32 from 0."""
@@ -21,17 +21,19 @@ class Id(Processor):
         of: What the field holds: `text`, or `number` (int64).
     """
 
+    modality = "id"
+
     def __init__(self, *, of: Literal["text", "number"] = "text"):
         super().__init__(name="id")
         self.of = of
         self.raw = tf.TensorSpec((), tf.string if of == "text" else tf.int64)
 
     @property
-    def features(self) -> Features:
-        return Features(shape=[], dtype="int32", vocabulary=None)
+    def features(self) -> FeatureSpec:
+        return FeatureSpec(shape=[], dtype="int32", vocabulary=None)
 
     def __call__(self, raw: tf.Tensor) -> Processed:
         if self.of == "number":
-            return Processed(tf.cast(tf.math.floormod(raw, NUMBERS), tf.int32), fine(raw))
+            return Processed(tf.cast(tf.math.floormod(raw, NUMBERS), tf.int32), no_faults(raw))
         numbers = tf.strings.to_hash_bucket_fast(raw, NUMBERS)
         return Processed(tf.cast(numbers, tf.int32), tf.where(raw == "", "this id is empty", ""))

@@ -4,26 +4,27 @@ from typing import Any
 
 from keras import ops
 
-from mmzoo import Positive, Rate, whole_batch
+from mmzoo import PositiveInt, Rate, global_batch
 from mmzoo_matching.blocks import over_blocks, rows_of
 
 
-@whole_batch
+@global_batch
 def info_nce(
     image_embedding: Any,
     text_embedding: Any,
-    scale: Any,
+    logit_scale: Any,
     id: Any = None,
     *,
     label_smoothing: Rate = 0.0,
-    block: Positive = 256,
+    block: PositiveInt = 256,
 ) -> Any:
     """Averages the cross-entropies of finding a picture's text and a text's picture in the batch.
 
-    `1/2 (row_i + column_i)`, with logits `z_ij = scale image_i . text_j`: `row_i` is the cross-entropy of the softmax of row i
-    with a target that gives each positive of i the same share, `column_i` that of column i. A pair is a positive of itself and,
-    if there are ids, of every pair with the same one. Smoothing spreads its share over all columns, positives included, as
-    Keras does. All logits equal cost the logarithm of the batch; one pair alone costs 0. A bias of the logits would cancel.
+    `1/2 (row_i + column_i)`, with logits `z_ij = logit_scale image_i . text_j`: `row_i` is the cross-entropy of the softmax of
+    row i with a target that gives each positive of i the same share, `column_i` that of column i. A pair is a positive of
+    itself and, if there are ids, of every pair with the same one. Smoothing spreads its share over all columns, positives
+    included, as Keras does. All logits equal cost the logarithm of the batch; one pair alone costs 0.
+    A bias of the logits would cancel.
 
     ALIGN sums the two directions: give it `weight: 2`.
 
@@ -35,7 +36,7 @@ def info_nce(
     Args:
         image_embedding: `(batch, dim)`, of length 1.
         text_embedding: `(batch, dim)`, of length 1; row i belongs to picture i.
-        scale: `()`, what the cosines are multiplied by: 1 / temperature.
+        logit_scale: `()`, what the cosines are multiplied by: 1 / temperature.
         id: `(batch,)`, whole numbers; pairs with the same one are no negatives of each other.
         label_smoothing: The share of the target that is spread over the batch.
         block: Rows of logits that are held at a time; memory grows with `block * batch`.
@@ -43,7 +44,7 @@ def info_nce(
     Returns:
         `(batch,)`.
     """
-    image, text = scale * image_embedding, text_embedding
+    image, text = logit_scale * image_embedding, text_embedding
     right = _dots(image, _positives(text, id)) + _dots(_positives(image, id), text)
     if label_smoothing:
         spread = ops.matmul(image, ops.mean(text, axis=0)) + ops.matmul(text, ops.mean(image, axis=0))

@@ -7,13 +7,14 @@ import keras
 from keras import ops
 
 from mmzoo import (
+    MASKED_LOGIT,
     Examples,
     FieldName,
     Gallery,
     Head,
     InputName,
-    Positive,
     PositiveFloat,
+    PositiveInt,
     Signature,
     Stream,
     StreamError,
@@ -22,9 +23,6 @@ from mmzoo import (
     same_dim,
 )
 from mmzoo_matching.project import unit
-
-NEVER = -1e9
-"""Logit of a label that is not there."""
 
 Streams = dict[str, Stream]
 
@@ -35,14 +33,14 @@ class Match(Head):
     Each stream is averaged over its real tokens and scaled to length 1; put a fusion `project` before it unless the encoders
     give one dim already.
 
-    Outputs in training: `image_embedding` and `text_embedding` `(batch, dim)`, `scale` `()`, 1 / temperature, and `bias` `()`,
-    0 unless it is asked for; a loss makes the logits `scale * cosine + bias`.
+    Outputs in training: `image_embedding` and `text_embedding` `(batch, dim)`, `logit_scale` `()`, 1 / temperature, and
+    `logit_bias` `()`, 0 unless it is asked for; a loss makes the logits `logit_scale * cosine + logit_bias`.
 
     Answers: `embed_image` and `embed_text` give an embedding `(batch, dim)`. `zero_shot` takes a picture and `labels`, texts
-    `(batch, labels)`, and gives each a `score`, the softmax of `scale * cosine` over those of the row that are not empty; an
-    empty one has 0. With a gallery, `search` takes a text and `search_by_image` a picture: the `id` and text of the pictures
-    in the gallery that are nearest, `(batch, results)`, the nearest first, and their `score`, the cosine. A gallery that is
-    smaller than `results` is answered as a whole.
+    `(batch, labels)`, and gives each a `score`, the softmax of `logit_scale * cosine` over those of the row that are not empty;
+    an empty one has 0. With a gallery, `search` takes a text and `search_by_image` a picture: the `id` and text of the pictures
+    in the gallery that are nearest, `(batch, top_k)`, the nearest first, and their `score`, the cosine. A gallery that is
+    smaller than `top_k` is answered as a whole.
 
     Source: Radford et al. 2021, arXiv 2103.00020, section 2.3: scale starts at 1 / 0.07 and is held to 100. SigLIP (Zhai et al.
     2023, arXiv 2303.15343) starts with `temperature: 0.1` and `bias: -10`.
@@ -52,11 +50,11 @@ class Match(Head):
         text: The input that holds the texts.
         temperature: What cosines are divided by; the first value if it is learned.
         learned: Whether training changes the temperature.
-        largest_scale: A learned 1 / temperature is held to at most this after each update.
+        max_logit_scale: A learned 1 / temperature is held to at most this after each update.
         bias: The first value of a learned bias; none if not given.
         gallery: The pictures that are searched: a split's name, or a data set; without it nothing is searched.
         key: The field of the gallery's data that names a picture; where it comes from (`pairs.csv:12`), if not given.
-        results: How many pictures a search answers.
+        top_k: How many pictures a search answers.
     """
 
     def __init__(
@@ -66,22 +64,22 @@ class Match(Head):
         text: InputName = "caption",
         temperature: PositiveFloat = 0.07,
         learned: bool = True,
-        largest_scale: PositiveFloat = 100.0,
+        max_logit_scale: PositiveFloat = 100.0,
         bias: float | None = None,
         gallery: Examples = None,
         key: FieldName = "",
-        results: Positive = 10,
+        top_k: PositiveInt = 10,
         **kwargs: Any,
     ):
         super().__init__(autocast=False, **kwargs)  # lengths and the scale are in float32
-        if learned and temperature * largest_scale < 1:
+        if learned and temperature * max_logit_scale < 1:
             found = f"its temperature {temperature} is a scale of {1 / temperature:g}"
-            raise StreamError(f"{found}, expected at most {largest_scale:g}; raise `largest_scale`.")
-        self.image, self.text, self.results = image, text, results
+            raise StreamError(f"{found}, expected at most {max_logit_scale:g}; raise `max_logit_scale`.")
+        self.image, self.text, self.top_k = image, text, top_k
         self.temperature, self.searched, self.key = temperature, gallery, key
         self.log_scale = self.shift = None
         if learned:
-            self.log_scale = self._scalar("log_scale", -math.log(temperature), AtMost(math.log(largest_scale)))
+            self.log_scale = self._scalar("log_scale", -math.log(temperature), AtMost(math.log(max_logit_scale)))
         if bias is not None:
             self.shift = self._scalar("bias", bias)
 
@@ -93,7 +91,7 @@ class Match(Head):
         pair = {name: pick_stream(streams, name, "the head 'match'") for name in (self.image, self.text)}
         same_dim(pair, "the head 'match'")
         bias = _fixed(0.0) if self.shift is None else self.shift.value
-        scalars = {"scale": self._scale(), "bias": bias}
+        scalars = {"logit_scale": self._scale(), "logit_bias": bias}
         return self._embed_image(streams) | self._embed_text(streams) | scalars
 
     def _scale(self) -> Any:
@@ -131,7 +129,7 @@ class Match(Head):
     def _search(self, query: Any, entries: Any) -> dict[str, Any]:
         # The gallery is far larger than the queries: it is not transposed.
         cosines = ops.transpose(ops.matmul(entries, ops.transpose(query)))  # (batch, entries)
-        score, place = ops.top_k(cosines, min(self.results, entries.shape[0]))
+        score, place = ops.top_k(cosines, min(self.top_k, entries.shape[0]))
         return {"place": place, "score": score}
 
     def _embed_image(self, streams: Streams) -> dict[str, Any]:
@@ -145,7 +143,7 @@ class Match(Head):
         table = ops.shape(image)[0], ops.shape(labels)[0] // ops.maximum(ops.shape(image)[0], 1)
         real = ops.cast(ops.reshape(ops.any(streams[self.text]["mask"], axis=1), table), "float32")
         cosines = ops.matmul(ops.reshape(labels, (*table, labels.shape[-1])), image[..., None])[..., 0]  # (batch, labels)
-        logits = self._scale() * cosines + (1 - real) * NEVER
+        logits = self._scale() * cosines + (1 - real) * MASKED_LOGIT
         # Keras' softmax warns of one label.
         return {"score": ops.exp(logits - ops.logsumexp(logits, axis=1, keepdims=True)) * real}
 

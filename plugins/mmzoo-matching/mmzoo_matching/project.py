@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from mmzoo import Positive, Stream, make_stream, pool
+from mmzoo import PositiveInt, Stream, make_stream, pool
 
 SMALLEST = 1e-12
 """The least squared length: a vector of zeros stays one, and its gradient is finite."""
@@ -21,16 +21,16 @@ class Project(keras.layers.Layer):
 
     Args:
         dim: Of the shared space.
-        bias: Whether a bias is added: `W x + b`, as Faghri et al. 2018, arXiv 1707.05612, have it.
+        use_bias: Whether a bias is added: `W x + b`, as Faghri et al. 2018, arXiv 1707.05612, have it.
     """
 
-    def __init__(self, *, dim: Positive = 256, bias: bool = False, **kwargs: Any):
+    def __init__(self, *, dim: PositiveInt = 256, use_bias: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
-        self.dim, self.bias = dim, bias
+        self.dim, self.use_bias = dim, use_bias
 
     def build(self, streams: Any) -> None:
         self.projections = {
-            name: keras.layers.Dense(self.dim, use_bias=self.bias, dtype=self.dtype_policy, name=name) for name in streams
+            name: keras.layers.Dense(self.dim, use_bias=self.use_bias, dtype=self.dtype_policy, name=name) for name in streams
         }
         for name, projection in self.projections.items():
             projection.build((None, streams[name]["tokens"][-1]))

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmzoo import DataError, interval
+from mmzoo import DataError, bootstrap_ci
 
 BLOCK = 64 << 20
 """Bytes of the scores that are held at a time."""
@@ -113,5 +113,5 @@ def shares(found: Places, chance: Places, asked: np.ndarray, tops: Sequence[int]
     hits = np.stack([found.hits(top) for top in tops], axis=1)
     totals = np.zeros((len(asked), hits.shape[1]))
     np.add.at(totals, np.repeat(np.arange(len(asked)), asked), hits)
-    low, high = interval(totals, np.asarray(asked))
+    low, high = bootstrap_ci(totals, np.asarray(asked))
     return np.stack([hits.mean(axis=0), low, high, [chance.hits(top).mean() for top in tops]], axis=1)

@@ -29,7 +29,7 @@ class Recall:
     Source: Karpathy and Fei-Fei 2015, section 4.2; rsum: Faghri et al. 2018, "VSE++".
     """
 
-    less_is_better = (f"{FORTH}_median_rank", f"{BACK}_median_rank")
+    lower_is_better = (f"{FORTH}_median_rank", f"{BACK}_median_rank")
 
     def __init__(self) -> None:
         self.images: list[np.ndarray] = []

@@ -4,17 +4,19 @@ from typing import Any
 
 from keras import ops
 
-from mmzoo import Positive, whole_batch
+from mmzoo import PositiveInt, global_batch
 from mmzoo_matching.blocks import over_blocks, rows_of
 
 
-@whole_batch
-def sigmoid(image_embedding: Any, text_embedding: Any, scale: Any, bias: Any, id: Any = None, *, block: Positive = 256) -> Any:
+@global_batch
+def sigmoid(
+    image_embedding: Any, text_embedding: Any, logit_scale: Any, logit_bias: Any, id: Any = None, *, block: PositiveInt = 256
+) -> Any:
     """Sums, for each picture, the cross-entropies of telling which texts of the batch are its own.
 
-    `- sum over j of log sigmoid(s_ij (scale image_i . text_j + bias))`, where `s_ij` is 1 for a picture's own text and for
-    every text with the same id, -1 for the others. It is summed over the texts as in the paper, so it grows with the batch;
-    begin with a bias near -10.
+    `- sum over j of log sigmoid(s_ij (logit_scale image_i . text_j + logit_bias))`, where `s_ij` is 1 for a picture's own text
+    and for every text with the same id, -1 for the others. It is summed over the texts as in the paper, so it grows with the
+    batch; begin with a bias near -10.
 
     No table of batch by batch is kept: logits are made block by block, for the gradient a second time.
 
@@ -23,8 +25,8 @@ def sigmoid(image_embedding: Any, text_embedding: Any, scale: Any, bias: Any, id
     Args:
         image_embedding: `(batch, dim)`, of length 1.
         text_embedding: `(batch, dim)`, of length 1; row i belongs to picture i.
-        scale: `()`, what the cosines are multiplied by: 1 / temperature.
-        bias: `()`, what is added to them.
+        logit_scale: `()`, what the cosines are multiplied by: 1 / temperature.
+        logit_bias: `()`, what is added to them.
         id: `(batch,)`, whole numbers; pairs with the same one belong to each other.
         block: Rows of logits that are held at a time; memory grows with `block * batch`.
 
@@ -32,7 +34,7 @@ def sigmoid(image_embedding: Any, text_embedding: Any, scale: Any, bias: Any, id
         `(batch,)`.
     """
     id = ops.arange(ops.shape(image_embedding)[0], dtype="int32") if id is None else id
-    return _sums(id, block)(scale * image_embedding, text_embedding, ops.cast(bias, image_embedding.dtype))
+    return _sums(id, block)(logit_scale * image_embedding, text_embedding, ops.cast(logit_bias, image_embedding.dtype))
 
 
 def _sums(id: Any, block: int) -> Any:

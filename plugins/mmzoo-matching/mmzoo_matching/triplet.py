@@ -4,13 +4,13 @@ from typing import Any, Literal
 
 from keras import ops
 
-from mmzoo import Count, MmzooError, PositiveFloat, whole_batch
+from mmzoo import MmzooError, NonNegativeInt, PositiveFloat, global_batch
 
 SMALLEST = 1e-12
 """The least squared distance: the root's slope is finite there."""
 
 
-@whole_batch
+@global_batch
 def triplet(
     image_embedding: Any,
     text_embedding: Any,
@@ -20,7 +20,7 @@ def triplet(
     negatives: Literal["all", "semi_hard", "hardest"] = "hardest",
     margin: PositiveFloat = 0.2,
     distance: Literal["cosine", "euclidean"] = "cosine",
-    warm_up: Count = 0,
+    warm_up: NonNegativeInt = 0,
 ) -> Any:
     """Asks that a pair is nearer, by a margin, than its picture and its text are to others of the batch.
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import MinLen
 
-from mmzoo import DataError, Positive
+from mmzoo import DataError, PositiveInt
 from mmzoo_matching.ranking import PARTS, any_order, places, shares, vectors
 
 BATCH = 256
@@ -30,7 +30,7 @@ class ZeroShotAccuracy:
     Source: Radford et al. 2021, "Learning transferable visual models from natural language supervision", section 3.1.
 
     Args:
-        ask: Asks the served model.
+        predict: Asks the served model.
         templates: Texts, in the language of the captions, each with one `{}` where the label goes.
         top: How many labels count as found.
     """
@@ -38,15 +38,15 @@ class ZeroShotAccuracy:
     def __init__(
         self,
         *,
-        ask: Callable[..., Mapping[str, Any]],
+        predict: Callable[..., Mapping[str, Any]],
         templates: Annotated[list[str], MinLen(1)] = [MARK],  # noqa: B006  # never changed; an option's default shows in the help
-        top: Positive = 5,
+        top: PositiveInt = 5,
     ):
         for template in templates:
             if (count := template.count(MARK)) != 1:
                 what = f"{WHO} has the template {template!r}, with {count} times '{MARK}'"
                 raise DataError(f"{what}; expected once. Write '{MARK}' where the label goes, as in 'a picture of {MARK}'.")
-        self.ask, self.templates, self.top = ask, templates, top
+        self.predict, self.templates, self.top = predict, templates, top
         self.examples: list[tuple[np.ndarray, list[str]]] = []
 
     def update(self, image_embedding: np.ndarray, label: list[Any]) -> None:
@@ -93,7 +93,7 @@ class ZeroShotAccuracy:
 
     def _embed(self, prompts: list[str]) -> tuple[np.ndarray, np.ndarray]:
         try:
-            answers = self.ask("embed_text", prompts)
+            answers = self.predict("embed_text", prompts)
         except KeyError as error:
             what = f"{WHO} asks the model for the signature 'embed_text', which it does not have"
             raise DataError(f"{what}. Use it with the head 'match', or leave the metric out.") from error

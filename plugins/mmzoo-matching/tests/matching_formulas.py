@@ -13,17 +13,17 @@ def cross_entropy(logits, target):
     return -np.sum(target * (logs - np.log(np.sum(np.exp(logs)))))
 
 
-def info_nce(image_embedding, text_embedding, scale, id=None, *, label_smoothing=0.0, **_):
-    logits, batch = scale * image_embedding @ text_embedding.T, len(image_embedding)
+def info_nce(image_embedding, text_embedding, logit_scale, id=None, *, label_smoothing=0.0, **_):
+    logits, batch = logit_scale * image_embedding @ text_embedding.T, len(image_embedding)
     same = positives(batch, id)
     target = (1 - label_smoothing) * same / same.sum(axis=1, keepdims=True) + label_smoothing / batch
     ways = [[cross_entropy(table[i], target[i]) for i in range(batch)] for table in (logits, logits.T)]
     return np.mean(ways, axis=0)
 
 
-def sigmoid(image_embedding, text_embedding, scale, bias, id=None, **_):
+def sigmoid(image_embedding, text_embedding, logit_scale, logit_bias, id=None, **_):
     sign = np.where(positives(len(image_embedding), id), 1, -1)
-    return np.sum(np.logaddexp(0, -sign * (scale * image_embedding @ text_embedding.T + bias)), axis=1)
+    return np.sum(np.logaddexp(0, -sign * (logit_scale * image_embedding @ text_embedding.T + logit_bias)), axis=1)
 
 
 def triplet(image_embedding, text_embedding, id=None, *, negatives, margin=0.2, distance="cosine"):

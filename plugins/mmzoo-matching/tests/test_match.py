@@ -34,19 +34,24 @@ def test_outputs_of_training() -> None:
     found = Match()(given := pair())
     np.testing.assert_allclose(found["image_embedding"], embedded(given["image"]), atol=1e-6)
     np.testing.assert_allclose(found["text_embedding"], embedded(given["caption"]), atol=1e-6)
-    np.testing.assert_allclose(found["scale"], 1 / 0.07, rtol=1e-6)
-    assert found["bias"] == 0
+    np.testing.assert_allclose(found["logit_scale"], 1 / 0.07, rtol=1e-6)
+    assert found["logit_bias"] == 0
 
 
 @pytest.mark.parametrize(
     ("options", "names"),
-    [({}, ["log_scale"]), ({"bias": -10.0}, ["log_scale", "bias"]), ({"learned": False}, []), ({"largest_scale": 10.0}, None)],
+    [
+        ({}, ["log_scale"]),
+        ({"bias": -10.0}, ["log_scale", "logit_bias"]),
+        ({"learned": False}, []),
+        ({"max_logit_scale": 10.0}, None),
+    ],
 )
 def test_what_is_learned(options: dict, names: list[str] | None) -> None:
     head = Match(temperature=0.1, **options)
     found = head(pair())
-    np.testing.assert_allclose(found["scale"], 10, rtol=1e-6)
-    assert found["bias"] == options.get("bias", 0)
+    np.testing.assert_allclose(found["logit_scale"], 10, rtol=1e-6)
+    assert found["logit_bias"] == options.get("bias", 0)
     assert [weight.name for weight in head.trainable_variables] == (["log_scale"] if names is None else names)
 
 
@@ -57,7 +62,7 @@ def test_the_gradient_of_the_scale_is_that_of_the_formula() -> None:
     with tf.GradientTape() as tape:
         found = head(given, training=True)
         cosines = tf.reduce_sum(found["image_embedding"] * found["text_embedding"], axis=1)
-        total = tf.reduce_sum(found["scale"] * cosines + found["bias"])
+        total = tf.reduce_sum(found["logit_scale"] * cosines + found["logit_bias"])
     by_scale, by_bias = tape.gradient(total, [weight.value for weight in head.trainable_variables])
     expected = 2 * (embedded(given["image"]) * embedded(given["caption"])).sum()
     np.testing.assert_allclose([by_scale, by_bias], [expected, 4], rtol=1e-5)
@@ -68,9 +73,9 @@ def test_the_scale_is_held_after_each_update() -> None:
     head(pair())
     optimizer = keras.optimizers.SGD(1.0)
     optimizer.apply([tf.constant(-3.0)], head.trainable_variables)
-    np.testing.assert_allclose(head(pair())["scale"], 100, rtol=1e-6)
+    np.testing.assert_allclose(head(pair())["logit_scale"], 100, rtol=1e-6)
     optimizer.apply([tf.constant(np.log(4).astype("float32"))], head.trainable_variables)
-    np.testing.assert_allclose(head(pair())["scale"], 25, rtol=1e-6)  # it is free to fall again
+    np.testing.assert_allclose(head(pair())["logit_scale"], 25, rtol=1e-6)  # it is free to fall again
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
@@ -80,7 +85,7 @@ def test_half_precision_keeps_the_scale_and_the_lengths_in_float32(policy: str, 
     given = {name: made | {"tokens": tf.cast(made["tokens"] * size, half)} for name, made in pair().items()}
     found = Match(bias=-10.0, dtype=policy)(given)
     assert {value.dtype for value in found.values()} == {tf.float32}
-    np.testing.assert_allclose(found["scale"], 1 / 0.07, rtol=1e-6)
+    np.testing.assert_allclose(found["logit_scale"], 1 / 0.07, rtol=1e-6)
     for name in ("image_embedding", "text_embedding"):
         np.testing.assert_allclose(np.linalg.norm(found[name], axis=1), 1, atol=1e-6)
 
@@ -161,6 +166,6 @@ def test_streams_that_do_not_fit(streams: dict, text: str) -> None:
 def test_a_temperature_below_what_is_held() -> None:
     with pytest.raises(StreamError) as caught:
         Match(temperature=0.001)
-    assert str(caught.value) == "its temperature 0.001 is a scale of 1000, expected at most 100; raise `largest_scale`."
+    assert str(caught.value) == "its temperature 0.001 is a scale of 1000, expected at most 100; raise `max_logit_scale`."
     Match(temperature=0.001, learned=False)
     Match(temperature=0.01)

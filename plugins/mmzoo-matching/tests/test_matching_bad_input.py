@@ -17,14 +17,14 @@ name: pairs
 data: {type: files, table: pairs.csv, split_column: split, on_error: skip}
 inputs:
   image: {type: image, field: image, size: 8}
-  caption: {type: words, field: caption, length: 5}
+  caption: {type: words, field: caption, sequence_length: 5}
 encoders:
   image: {type: vit, patch: 4, dim: 8, depth: 1, heads: 2}
   caption: {type: gru, dim: 4, units: 6}
 fusion: {type: project, dim: 4}
 head: {type: match, gallery: train, results: 50}
 loss: [info_nce, sigmoid, {type: triplet, negatives: hardest}]
-train: {epochs: 1, batch: 1, seed: 3}
+train: {epochs: 1, batch_size: 1, seed: 3}
 metrics: [recall]
 export: {examples: 2}
 """

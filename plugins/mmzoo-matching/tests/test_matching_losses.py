@@ -81,13 +81,13 @@ def check_eagerly(name, tensors, **options):
 
 
 @few
-@given(pairs(scale=[0.1, 1, 20]), st.sampled_from([0.0, 0.1, 0.5]), st.integers(1, 10))
+@given(pairs(logit_scale=[0.1, 1, 20]), st.sampled_from([0.0, 0.1, 0.5]), st.integers(1, 10))
 def test_info_nce_is_its_formula(tensors, smoothing, block):
     check_eagerly("info_nce", tensors, label_smoothing=smoothing, block=block)
 
 
 @few
-@given(pairs(scale=[0.1, 1, 20], bias=[-10, 0, 3]), st.integers(1, 10))
+@given(pairs(logit_scale=[0.1, 1, 20], logit_bias=[-10, 0, 3]), st.integers(1, 10))
 def test_sigmoid_is_its_formula(tensors, block):
     check_eagerly("sigmoid", tensors, block=block)
 
@@ -99,9 +99,9 @@ def test_triplet_is_its_formula(tensors, negatives, margin, distance):
 
 
 CASES = [
-    ("info_nce", {"scale": 5}, {"block": 3, "label_smoothing": 0.1}),
-    ("info_nce", {"scale": 5}, {}),
-    ("sigmoid", {"scale": 5, "bias": -2}, {"block": 3}),
+    ("info_nce", {"logit_scale": 5}, {"block": 3, "label_smoothing": 0.1}),
+    ("info_nce", {"logit_scale": 5}, {}),
+    ("sigmoid", {"logit_scale": 5, "logit_bias": -2}, {"block": 3}),
     *(("triplet", {}, {"negatives": kind}) for kind in KINDS),
     ("triplet", {}, {"negatives": "hardest", "distance": "euclidean"}),
 ]
@@ -162,7 +162,9 @@ def test_symbolic_tensors_give_one_number_per_example(name, tensors, options, we
     assert Symbolic(partial(LOSSES[name], **options))(**symbols).shape == (None,)
 
 
-@pytest.mark.parametrize("loss", [partial(info_nce, scale=5.0, block=8), partial(sigmoid, scale=5.0, bias=0.0, block=8)])
+@pytest.mark.parametrize(
+    "loss", [partial(info_nce, logit_scale=5.0, block=8), partial(sigmoid, logit_scale=5.0, logit_bias=0.0, block=8)]
+)
 def test_no_table_of_the_whole_batch_is_made(loss):
     # 64 pairs of 4 numbers in blocks of 8 rows: nothing may be larger than a block of logits, nor a loop keep its blocks.
     tensors = {
@@ -197,9 +199,9 @@ def test_info_nce_is_least_where_all_captions_of_a_picture_are_equally_near():
 @pytest.mark.parametrize(
     ("name", "scalars", "options", "expected"),
     [
-        ("info_nce", {"scale": 10}, {}, lambda own: 0),
-        ("info_nce", {"scale": 10}, {"label_smoothing": 0.2}, lambda own: 0),
-        ("sigmoid", {"scale": 10, "bias": -2}, {}, lambda own: np.logaddexp(0, 2 - 10 * own)),
+        ("info_nce", {"logit_scale": 10}, {}, lambda own: 0),
+        ("info_nce", {"logit_scale": 10}, {"label_smoothing": 0.2}, lambda own: 0),
+        ("sigmoid", {"logit_scale": 10, "logit_bias": -2}, {}, lambda own: np.logaddexp(0, 2 - 10 * own)),
         *(("triplet", {}, {"negatives": kind}, lambda own: 0) for kind in KINDS),
     ],
 )

@@ -8,7 +8,7 @@ IMAGE = np.eye(4)
 OTHER = np.roll(IMAGE, 1, axis=0)  # each text is another picture's
 ID = np.array([1, 2, 1, 3])
 SHARED = IMAGE[[0, 1, 0, 3]]
-SCALED = {"scale": 10.0}
+SCALED = {"logit_scale": 10.0}
 
 
 def case(name: str, label: str = "", scalars: dict[str, float] | None = None, **options: object) -> LossCase:
@@ -28,8 +28,8 @@ test_conformance = conformance(
     case("info_nce", "smoothed", SCALED, label_smoothing=0.1),
     case("info_nce", "blocks", SCALED, block=3),
     several("info_nce", SCALED, block=3),
-    case("sigmoid", scalars={"scale": 10.0, "bias": -5.0}),
-    several("sigmoid", {"scale": 10.0, "bias": -5.0}, block=3),
+    case("sigmoid", scalars={"logit_scale": 10.0, "logit_bias": -5.0}),
+    several("sigmoid", {"logit_scale": 10.0, "logit_bias": -5.0}, block=3),
     case("triplet"),
     case("triplet", "all", negatives="all"),
     case("triplet", "semi_hard", negatives="semi_hard", distance="euclidean"),

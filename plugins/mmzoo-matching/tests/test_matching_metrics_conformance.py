@@ -27,12 +27,12 @@ def named(shift: int) -> list[dict[str, object]]:
 
 test_conformance = conformance(
     MetricCase("recall", pairs(0), pairs(1)),
-    MetricCase("zero_shot_accuracy", named(0), named(1), ask=embed_text),
+    MetricCase("zero_shot_accuracy", named(0), named(1), predict=embed_text),
     MetricCase(
         "zero_shot_accuracy",
         named(0),
         named(1),
-        ask=embed_text,
+        predict=embed_text,
         options={"top": 2, "templates": ["{}", "no {}"]},
         label="templates",
     ),

@@ -19,7 +19,7 @@ def streams(seed: int = 0, batch: int = 4, tokens: int = 6) -> dict:
 
 @pytest.mark.parametrize("bias", [False, True])
 def test_formula(bias: bool) -> None:
-    project, given = Project(dim=4, bias=bias), streams()
+    project, given = Project(dim=4, use_bias=bias), streams()
     found = project(given)
     assert list(found) == list(DIMS)
     for name, stream in given.items():
@@ -60,7 +60,7 @@ def test_half_precision_gives_vectors_of_length_1_in_float32(policy: str, size: 
 
 @pytest.mark.parametrize(("read", "dim", "bias", "weights"), [(768, 512, False, 393_216), (2048, 1024, True, 2_098_176)])
 def test_weights_of_clip_and_of_vse(read: int, dim: int, bias: bool, weights: int) -> None:
-    project = Project(dim=dim, bias=bias)
+    project = Project(dim=dim, use_bias=bias)
     project({"image": make_stream(keras.Input((read,)))})
     assert project.count_params() == weights
 

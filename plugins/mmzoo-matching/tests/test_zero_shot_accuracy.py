@@ -25,7 +25,7 @@ class Model:
 
 
 def accuracy(examples, table=None, **options):
-    metric = ZeroShotAccuracy(ask=Model(table or ANIMALS), **options)
+    metric = ZeroShotAccuracy(predict=Model(table or ANIMALS), **options)
     for image, label in examples:
         metric.update(image_embedding=np.array(image), label=label)
     return metric.result()
@@ -68,7 +68,7 @@ def test_templates_are_ensembled_as_directions():
 
 def test_every_label_is_asked_in_every_template_once_and_in_blocks():
     table = {f"<{number}>": row for number, row in enumerate(np.eye(200))}
-    metric = ZeroShotAccuracy(ask=Model(table), templates=["ein {} {x}", "{}!"])
+    metric = ZeroShotAccuracy(predict=Model(table), templates=["ein {} {x}", "{}!"])
     for name, row in table.items():
         metric.update(row, [name])
     assert metric.result()["zero_shot_accuracy"] == 1
@@ -115,7 +115,7 @@ def test_labels_may_be_numbers():
 @pytest.mark.parametrize(("template", "count"), [("a photo", 0), ("{} or {}", 2), ("{name}", 0)])
 def test_a_template_without_one_place_is_refused(template, count):
     with pytest.raises(DataError) as error:
-        ZeroShotAccuracy(ask=Model(ANIMALS), templates=["{}", template])
+        ZeroShotAccuracy(predict=Model(ANIMALS), templates=["{}", template])
     assert str(error.value) == (
         f"the metric 'zero_shot_accuracy' has the template '{template}', with {count} times '{{}}'; expected once. "
         "Write '{}' where the label goes, as in 'a picture of {}'."
@@ -123,7 +123,7 @@ def test_a_template_without_one_place_is_refused(template, count):
 
 
 def test_a_model_that_embeds_no_text_is_refused():
-    metric = ZeroShotAccuracy(ask=lambda name, texts: {}[name])
+    metric = ZeroShotAccuracy(predict=lambda name, texts: {}[name])
     metric.update([1.0], ["cat"])
     with pytest.raises(DataError) as error:
         metric.result()

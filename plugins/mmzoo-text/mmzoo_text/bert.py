@@ -6,7 +6,7 @@ import keras
 import keras_hub
 from keras import ops
 
-from mmzoo import Features, Positive, Rate, Stream, StreamError, given_ids, make_stream
+from mmzoo import FeatureSpec, PositiveInt, Rate, Stream, StreamError, given_ids, make_stream
 from mmzoo import pool as mean
 from mmzoo_text.presets import load_preset
 
@@ -23,7 +23,7 @@ class Bert(keras.layers.Layer):
 
     Args:
         features: What is known of the ids.
-        kept: The shape of the preset's backbone, as a run has kept it.
+        backbone_config: The shape of the preset's backbone, as a run has kept it.
         dim: Of the embeddings and states; `heads` must divide it.
         depth: Transformer blocks.
         heads: Attention heads in each block.
@@ -39,27 +39,27 @@ class Bert(keras.layers.Layer):
     def __init__(
         self,
         *,
-        features: Features,
-        dim: Positive = 768,
-        depth: Positive = 12,
-        heads: Positive = 12,
-        mlp: Positive | None = None,
+        features: FeatureSpec,
+        dim: PositiveInt = 768,
+        depth: PositiveInt = 12,
+        heads: PositiveInt = 12,
+        mlp: PositiveInt | None = None,
         weights: str | None = None,
         pool: Literal["class", "mean", "none"] = "class",
         dropout: Rate = 0.1,
-        kept: dict[str, Any] | None = None,
+        backbone_config: dict[str, Any] | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.features, self.pool = features, pool
-        if kept is not None:
-            backbone = keras.saving.deserialize_keras_object(kept)
+        if backbone_config is not None:
+            backbone = keras.saving.deserialize_keras_object(backbone_config)
         elif weights is not None:
             backbone = load_preset(keras_hub.models.BertBackbone, weights, dropout=dropout, dtype=self.dtype_policy.name)
             _check_fits(features, backbone, weights)
         else:
             backbone = _backbone(features, dim, depth, heads, mlp or 4 * dim, dropout)
-        self.kept = keras.saving.serialize_keras_object(backbone) if weights is not None else None
+        self.backbone_config = keras.saving.serialize_keras_object(backbone) if weights is not None else None
         self.backbone = keras.Model(backbone.input, backbone.output["sequence_output"])
 
     def build(self, shape: Any) -> None:
@@ -75,7 +75,7 @@ class Bert(keras.layers.Layer):
         return make_stream(pooled, ops.any(mask, axis=1, keepdims=True))
 
 
-def _backbone(features: Features, dim: int, depth: int, heads: int, mlp: int, dropout: float) -> Any:
+def _backbone(features: FeatureSpec, dim: int, depth: int, heads: int, mlp: int, dropout: float) -> Any:
     if dim % heads:
         raise StreamError(f"the dim {dim} cannot be divided among {heads} heads. Choose a multiple of {heads}.")
     return keras_hub.models.BertBackbone(
@@ -89,7 +89,7 @@ def _backbone(features: Features, dim: int, depth: int, heads: int, mlp: int, dr
     )
 
 
-def _check_fits(features: Features, backbone: Any, weights: str) -> None:
+def _check_fits(features: FeatureSpec, backbone: Any, weights: str) -> None:
     vocabulary, known = (features["vocabulary"] or 0) - ("pad" in features), backbone.vocabulary_size
     if vocabulary > known:
         raise StreamError(

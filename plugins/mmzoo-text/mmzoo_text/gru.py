@@ -5,7 +5,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from mmzoo import PAD, Features, Positive, Rate, Stream, make_stream
+from mmzoo import PAD, FeatureSpec, PositiveInt, Rate, Stream, make_stream
 
 
 class GRU(keras.layers.Layer):
@@ -31,10 +31,10 @@ class GRU(keras.layers.Layer):
     def __init__(
         self,
         *,
-        features: Features,
-        dim: Positive = 300,
-        units: Positive = 1024,
-        depth: Positive = 1,
+        features: FeatureSpec,
+        dim: PositiveInt = 300,
+        units: PositiveInt = 1024,
+        depth: PositiveInt = 1,
         bidirectional: bool = False,
         pool: Literal["last", "none"] = "last",
         dropout: Rate = 0.0,

@@ -8,7 +8,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from mmzoo import Features, Positive, Processed, Processor
+from mmzoo import FeatureSpec, PositiveInt, Processed, Processor
 from mmzoo_text.words import is_text
 
 UNSEEN = -1
@@ -27,22 +27,24 @@ class Label(Processor):
     have adds up to less than 1.
 
     Args:
-        largest: The most labels that are known, the most frequent ones; the examples of others are counted in the build's
+        max_tokens: The most labels that are known, the most frequent ones; the examples of others are counted in the build's
             output. None keeps all.
-        gives: `id`, the number of one label, drawn anew in each epoch where an example has several; or `shares`.
+        output_mode: `id`, the number of one label, drawn anew in each epoch where an example has several; or `shares`.
     """
 
-    def __init__(self, *, largest: Positive | None = None, gives: Literal["id", "shares"] = "id"):
+    modality = "label"
+
+    def __init__(self, *, max_tokens: PositiveInt | None = None, output_mode: Literal["id", "shares"] = "id"):
         super().__init__(name="label")
-        self.largest, self.gives = largest, gives
-        self.raw = tf.TensorSpec((None,) if gives == "shares" else (), tf.string)
+        self.max_tokens, self.output_mode = max_tokens, output_mode
+        self.raw = tf.TensorSpec((None,) if output_mode == "shares" else (), tf.string)
         self._learn({})
 
     @property
-    def features(self) -> Features:
+    def features(self) -> FeatureSpec:
         classes, labels = len(self.labels), [label for label in self.labels if label]
-        found = Features(shape=[], dtype="int32", vocabulary=classes, labels=labels)
-        if self.gives == "shares":
+        found = FeatureSpec(shape=[], dtype="int32", vocabulary=classes, labels=labels)
+        if self.output_mode == "shares":
             found |= {"shape": [classes], "dtype": "float32"}
         if len(self.counts) == len(labels):
             found["counts"] = [self.counts[label] for label in labels]
@@ -50,10 +52,10 @@ class Label(Processor):
 
     def adapt(self, values: tf.data.Dataset) -> None:
         counts: Counter[bytes] = Counter()
-        for batch in values.ragged_batch(1024) if self.gives == "shares" else values.batch(1024):
+        for batch in values.ragged_batch(1024) if self.output_mode == "shares" else values.batch(1024):
             flat = tf.reshape(batch.flat_values if isinstance(batch, tf.RaggedTensor) else batch, [-1])
             counts.update(tf.boolean_mask(flat, _fault(flat) == "").numpy().tolist())
-        known = sorted(counts, key=lambda label: (-counts[label], label))[: self.largest]
+        known = sorted(counts, key=lambda label: (-counts[label], label))[: self.max_tokens]
         self._learn({label.decode(): counts[label] for label in known})
         left, total = counts.total() - sum(counts[label] for label in known), counts.total()
         self.note = (
@@ -62,7 +64,7 @@ class Label(Processor):
 
     def __call__(self, raw: tf.Tensor) -> Processed:
         ids = self.table.lookup(raw)
-        if self.gives == "id":
+        if self.output_mode == "id":
             return Processed(ids, _fault(raw))
         given = tf.reduce_sum(tf.cast(raw != "", tf.float32), axis=1, keepdims=True)
         shares = tf.reduce_sum(tf.one_hot(ids, len(self.labels)), axis=1) / tf.maximum(given, 1)  # -1 is no class
@@ -75,7 +77,7 @@ class Label(Processor):
             values = tf.where(tf.reduce_max(values, axis=1) > 0, tf.argmax(values, axis=1, output_type=tf.int32), UNSEEN)
         return tf.where(values >= 0, tf.gather(self.names, tf.maximum(values, 0)), "")
 
-    def pieces(self, ids: tf.Tensor) -> tf.Tensor:
+    def tokens(self, ids: tf.Tensor) -> tf.Tensor:
         return self.decode(ids)
 
     def save(self, folder: Path) -> None:

@@ -10,7 +10,7 @@ import keras_hub
 import tensorflow as tf
 from annotated_types import Ge
 
-from mmzoo import PAD, DataError, Features, Processed, Processor, StreamError, reason_of
+from mmzoo import PAD, DataError, FeatureSpec, Processed, Processor, StreamError, reason_of
 from mmzoo_text.presets import load_preset
 from mmzoo_text.words import is_text
 
@@ -23,8 +23,8 @@ class PresetTokens(Processor):
     """Turns text into the ids that a KerasHub preset was trained on, by its own tokenizer.
 
     Byte pairs (GPT-2, RoBERTa, CLIP), SentencePiece (ALBERT, T5, XLM-RoBERTa, SigLIP) or word pieces (BERT): whatever the
-    preset has. Text is prepared, and gets a start and an end, as the preset's own preprocessor does. Gives `(batch, length)`,
-    int32.
+    preset has. Text is prepared, and gets a start and an end, as the preset's own preprocessor does. Gives
+    `(batch, sequence_length)`, int32.
 
     The ids are the vocabulary's plus one, so that PAD is none of them, for many a vocabulary has a piece at 0; the encoders
     `keras_hub` and `bert` take the one off again and pad as the preset does. A character that the vocabulary cannot spell is
@@ -34,34 +34,38 @@ class PresetTokens(Processor):
     Args:
         preset: KerasHub preset such as `roberta_base_en`, `hf://...`, `kaggle://...`, a folder that KerasHub wrote, or a
             SentencePiece model in a file (`.model`, `.spm`), which ends a text with its `</s>` if it has one.
-        length: Ids per text, start and end included.
+        sequence_length: Ids per text, start and end included.
     """
 
-    def __init__(self, *, preset: str, length: Annotated[int, Ge(3)] = 32):
+    modality = "text"
+
+    def __init__(self, *, preset: str, sequence_length: Annotated[int, Ge(3)] = 32):
         super().__init__(name="preset_tokens")
-        self.preset, self.length = preset, length
+        self.preset, self.sequence_length = preset, sequence_length
         self.size, self.pad = 0, 0
         self.start: list[int] = []
         self.end: list[int] = []
 
     @property
-    def features(self) -> Features:
-        return Features(shape=[self.length], dtype="int32", vocabulary=self.size + 1, pad=self.pad)
+    def features(self) -> FeatureSpec:
+        return FeatureSpec(shape=[self.sequence_length], dtype="int32", vocabulary=self.size + 1, pad=self.pad)
 
     def adapt(self, values: tf.data.Dataset) -> None:
         self._take(_read(self.preset))
-        room, texts, cut = self.length - len(self.start) - len(self.end), 0, 0
+        room, texts, cut = self.sequence_length - len(self.start) - len(self.end), 0, 0
         for batch in values.batch(1024).map(self._split):
             lengths = batch.row_lengths().numpy()
             texts, cut = texts + len(lengths), cut + int((lengths > room).sum())
         self.note = f"{cut:,} of {texts:,} texts are longer than {room} pieces and are cut" if cut else ""
 
     def __call__(self, raw: tf.Tensor) -> Processed:
-        pieces = self._split(raw)[:, : self.length - len(self.start) - len(self.end)]
+        pieces = self._split(raw)[:, : self.sequence_length - len(self.start) - len(self.end)]
         rows = pieces.nrows()
         first, last = (tf.tile(tf.constant([ids], tf.int32, [1, len(ids)]), [rows, 1]) for ids in (self.start, self.end))
         ids = tf.concat([first, pieces, last], axis=1) + 1
-        return Processed(ids.to_tensor(PAD, shape=[None, self.length]), tf.where(is_text(raw), "", "this is no UTF-8 text"))
+        return Processed(
+            ids.to_tensor(PAD, shape=[None, self.sequence_length]), tf.where(is_text(raw), "", "this is no UTF-8 text")
+        )
 
     def decode(self, values: tf.Tensor) -> tf.Tensor:
         raise NotImplementedError("a head cannot write in a given vocabulary: its ids of start and end are its own.")

@@ -6,7 +6,7 @@ import keras
 import keras_hub
 from keras import ops
 
-from mmzoo import PAD, Features, Positive, Rate, Stream, StreamError, make_stream, plain_products
+from mmzoo import PAD, FeatureSpec, PositiveInt, Rate, Stream, StreamError, make_stream, plain_products
 
 EPSILON = 1e-5
 """CLIP's in every layer normalisation; KerasHub's last one has another."""
@@ -36,11 +36,11 @@ class TextTransformer(keras.layers.Layer):
     def __init__(
         self,
         *,
-        features: Features,
-        dim: Positive = 512,
-        depth: Positive = 12,
-        heads: Positive = 8,
-        mlp: Positive | None = None,
+        features: FeatureSpec,
+        dim: PositiveInt = 512,
+        depth: PositiveInt = 12,
+        heads: PositiveInt = 8,
+        mlp: PositiveInt | None = None,
         activation: Literal["quick_gelu", "gelu", "relu"] = "quick_gelu",
         pool: Literal["end", "none"] = "end",
         dropout: Rate = 0.0,

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 from annotated_types import Ge
 
-from mmzoo import END, PAD, START, UNKNOWN, DataError, Features, Processed, Processor, StreamError
+from mmzoo import END, PAD, START, UNKNOWN, DataError, FeatureSpec, Processed, Processor, StreamError
 from mmzoo_text.words import is_text
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
@@ -24,10 +24,10 @@ TIGHT = r"[\p{Han}\x{3000}-\x{303F}\x{FF00}-\x{FF65}]"
 class WordPiece(Processor):
     """Turns text into ids of word pieces, by a vocabulary learned from the training split or by BERT's.
 
-    Gives `(batch, length)`, int32: [CLS], the pieces, [SEP], then [PAD]. Text is cleaned, lower-cased, freed of accents and
-    split at blanks, marks and Chinese characters as BERT does, then each word greedily into the longest pieces there are; a
-    word that cannot be is one [UNK]. What is a special piece, such as `[SEP]`, is plain text when somebody writes it. Longer
-    text is cut to its first pieces, counted in the build's output. Text that is not UTF-8 is a fault of its row.
+    Gives `(batch, sequence_length)`, int32: [CLS], the pieces, [SEP], then [PAD]. Text is cleaned, lower-cased, freed of
+    accents and split at blanks, marks and Chinese characters as BERT does, then each word greedily into the longest pieces
+    there are; a word that cannot be is one [UNK]. What is a special piece, such as `[SEP]`, is plain text when somebody writes
+    it. Longer text is cut to its first pieces, counted in the build's output. Text that is not UTF-8 is a fault of its row.
 
     A learned vocabulary's first ids are those that heads write in, and its ids can be read back as text; a given one keeps the
     ids that its model knows. The vocabulary is kept in the run, so it is fetched once.
@@ -36,31 +36,38 @@ class WordPiece(Processor):
     are TensorFlow Text's.
 
     Args:
-        length: Ids per text, [CLS] and [SEP] included.
+        sequence_length: Ids per text, [CLS] and [SEP] included.
         vocabulary: Where the pieces come from: a file with one on each line (`vocab.txt`), a folder as Hugging Face or KerasHub
             write it, `hf://...`, or a KerasHub preset such as `bert_base_en_uncased`. None learns them from the training split.
-        size: The most pieces in a learned vocabulary.
+        vocabulary_size: The most pieces in a learned vocabulary.
         lowercase: Whether case and accents are dropped; None is as the given vocabulary says, and otherwise yes.
         start: Whether [CLS] comes first. A text that a head is to write has none.
     """
 
+    modality = "text"
+
     def __init__(
         self,
         *,
-        length: Annotated[int, Ge(2)] = 32,
+        sequence_length: Annotated[int, Ge(2)] = 32,
         vocabulary: str | None = None,
-        size: Annotated[int, Ge(8)] = 8000,
+        vocabulary_size: Annotated[int, Ge(8)] = 8000,
         lowercase: bool | None = None,
         start: bool = True,
     ):
         super().__init__(name="wordpiece")
-        self.length, self.source, self.size, self.start = length, vocabulary, size, start
+        self.sequence_length, self.source, self.vocabulary_size, self.start = (
+            sequence_length,
+            vocabulary,
+            vocabulary_size,
+            start,
+        )
         self.lowercase, self.asked = lowercase is not False, lowercase
         self._learn(list(SPECIAL))
 
     @property
-    def features(self) -> Features:
-        return Features(shape=[self.length], dtype="int32", vocabulary=len(self.vocabulary))
+    def features(self) -> FeatureSpec:
+        return FeatureSpec(shape=[self.sequence_length], dtype="int32", vocabulary=len(self.vocabulary))
 
     def adapt(self, values: tf.data.Dataset) -> None:
         if self.source is not None:
@@ -68,27 +75,29 @@ class WordPiece(Processor):
             self.lowercase = lowercase if self.asked is None else self.asked
             self._learn(vocabulary)
         else:
-            self._learn(_learned(values.batch(1024).map(self._normal), self.size))
-        room, texts, cut = self.length - 1 - self.start, 0, 0
+            self._learn(_learned(values.batch(1024).map(self._normal), self.vocabulary_size))
+        room, texts, cut = self.sequence_length - 1 - self.start, 0, 0
         for batch in values.batch(1024).map(self._split):
             lengths = batch.row_lengths().numpy()
             texts, cut = texts + len(lengths), cut + int((lengths > room).sum())
         self.note = f"{cut:,} of {texts:,} texts are longer than {room} pieces and are cut" if cut else ""
 
     def __call__(self, raw: tf.Tensor) -> Processed:
-        pieces = self._split(raw)[:, : self.length - 1 - self.start]
+        pieces = self._split(raw)[:, : self.sequence_length - 1 - self.start]
         rows = pieces.nrows(tf.int32)
         starts = tf.fill([rows, int(self.start)], self.first)
         ids = tf.concat([starts, pieces, tf.fill([rows, 1], self.last)], axis=1)
-        return Processed(ids.to_tensor(PAD, shape=[None, self.length]), tf.where(is_text(raw), "", "this is no UTF-8 text"))
+        return Processed(
+            ids.to_tensor(PAD, shape=[None, self.sequence_length]), tf.where(is_text(raw), "", "this is no UTF-8 text")
+        )
 
     def decode(self, values: tf.Tensor) -> tf.Tensor:
-        text = tf.strings.reduce_join(self.pieces(values), axis=1, separator=" ")
+        text = tf.strings.reduce_join(self.tokens(values), axis=1, separator=" ")
         text = tf.strings.regex_replace(tf.strings.strip(text), " +", " ")
         text = tf.strings.regex_replace(tf.strings.regex_replace(text, " ##", ""), "^##", "")
         return tf.strings.regex_replace(text, f"({TIGHT}) ", r"\1")
 
-    def pieces(self, ids: tf.Tensor) -> tf.Tensor:
+    def tokens(self, ids: tf.Tensor) -> tf.Tensor:
         if self.source is not None:
             raise NotImplementedError("a head cannot write in a given vocabulary: its ids of start and end are its own.")
         ended = tf.cumsum(tf.cast(ids == END, tf.int32), axis=1) > 0

@@ -6,7 +6,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from mmzoo import END, PAD, START, UNKNOWN, Features, Positive, Processed, Processor
+from mmzoo import END, PAD, START, UNKNOWN, FeatureSpec, PositiveInt, Processed, Processor
 
 SPECIAL = ("", "[unknown]", "[start]", "[end]")
 """What stands in the vocabulary for PAD, UNKNOWN, START and END."""
@@ -33,27 +33,29 @@ class Words(Processor):
     An answer's words are joined by blanks, except after a character of Chinese, Japanese or Thai.
 
     Args:
-        length: Ids per text, END included.
+        sequence_length: Ids per text, END included.
         min_count: How often a word must occur in the training split to be known.
-        largest: The most words in the vocabulary, the most frequent ones; None keeps all.
+        max_tokens: The most words in the vocabulary, the most frequent ones; None keeps all.
         unit: `words`, or `characters` to make every character a word, a blank between words included.
     """
+
+    modality = "text"
 
     def __init__(
         self,
         *,
-        length: Positive = 20,
-        min_count: Positive = 1,
-        largest: Positive | None = None,
+        sequence_length: PositiveInt = 20,
+        min_count: PositiveInt = 1,
+        max_tokens: PositiveInt | None = None,
         unit: Literal["words", "characters"] = "words",
     ):
         super().__init__(name="words")
-        self.length, self.min_count, self.largest, self.unit = length, min_count, largest, unit
+        self.sequence_length, self.min_count, self.max_tokens, self.unit = sequence_length, min_count, max_tokens, unit
         self._learn([])
 
     @property
-    def features(self) -> Features:
-        return Features(shape=[self.length], dtype="int32", vocabulary=len(self.vocabulary))
+    def features(self) -> FeatureSpec:
+        return FeatureSpec(shape=[self.sequence_length], dtype="int32", vocabulary=len(self.vocabulary))
 
     def adapt(self, values: tf.data.Dataset) -> None:
         counts: Counter[bytes] = Counter()
@@ -61,26 +63,30 @@ class Words(Processor):
         for batch in values.batch(1024).map(self._split):
             counts.update(batch.flat_values.numpy().tolist())
             lengths = batch.row_lengths().numpy()
-            texts, cut = texts + len(lengths), cut + int((lengths > self.length - 1).sum())
+            texts, cut = texts + len(lengths), cut + int((lengths > self.sequence_length - 1).sum())
         # Ties are broken by the word itself, so that the ids do not depend on the order of the data.
         known = sorted((word for word, count in counts.items() if count >= self.min_count), key=lambda w: (-counts[w], w))
-        self._learn([word.decode() for word in known[: self.largest]])
-        self.note = f"{cut:,} of {texts:,} texts are longer than {self.length - 1} {self.unit} and are cut" if cut else ""
+        self._learn([word.decode() for word in known[: self.max_tokens]])
+        self.note = (
+            f"{cut:,} of {texts:,} texts are longer than {self.sequence_length - 1} {self.unit} and are cut" if cut else ""
+        )
 
     def __call__(self, raw: tf.Tensor) -> Processed:
-        words = self._split(raw)[:, : self.length - 1]
+        words = self._split(raw)[:, : self.sequence_length - 1]
         ends = tf.fill([words.nrows(), 1], tf.constant(END, tf.int32))
         ids = tf.concat([tf.ragged.map_flat_values(self.table.lookup, words), ends], axis=1)
-        return Processed(ids.to_tensor(PAD, shape=[None, self.length]), tf.where(is_text(raw), "", "this is no UTF-8 text"))
+        return Processed(
+            ids.to_tensor(PAD, shape=[None, self.sequence_length]), tf.where(is_text(raw), "", "this is no UTF-8 text")
+        )
 
     def decode(self, values: tf.Tensor) -> tf.Tensor:
         if self.unit == "characters":
-            return tf.strings.strip(tf.strings.reduce_join(self.pieces(values), axis=1))
-        text = tf.strings.reduce_join(self.pieces(values), axis=1, separator=" ")
+            return tf.strings.strip(tf.strings.reduce_join(self.tokens(values), axis=1))
+        text = tf.strings.reduce_join(self.tokens(values), axis=1, separator=" ")
         text = tf.strings.regex_replace(tf.strings.strip(text), " +", " ")
         return tf.strings.regex_replace(text, f"({TIGHT}) ", r"\1")
 
-    def pieces(self, ids: tf.Tensor) -> tf.Tensor:
+    def tokens(self, ids: tf.Tensor) -> tf.Tensor:
         ended = tf.cumsum(tf.cast(ids == END, tf.int32), axis=1) > 0
         return tf.where(ended | (ids == START), "", tf.gather(self.words, ids))
 

@@ -152,7 +152,7 @@ def test_ids_that_the_weights_do_not_know(tmp_path):
         f"the text has ids of 30,522 pieces, the preset '{weights}' knows 11. "
         f"Read the text with {{type: wordpiece, vocabulary: {weights}}}."
     )
-    assert said(features=known(length=9), weights=weights) == (
+    assert said(features=known(sequence_length=9), weights=weights) == (
         f"a text has 9 ids, the preset '{weights}' reads 7 at most. Make its `length` smaller."
     )
 
@@ -205,7 +205,7 @@ def test_a_real_model_knows_what_is_alike():
         "The stock market fell today.",
         "Shares dropped in New York.",
     ]
-    processor = WordPiece(length=16, vocabulary=model)
+    processor = WordPiece(sequence_length=16, vocabulary=model)
     processor.adapt(tf.data.Dataset.from_tensor_slices(texts))
     stream = Bert(features=processor.features, weights=model, pool="mean")(processor(tf.constant(texts)).features)
     vectors = stream["tokens"].numpy()[:, 0]

@@ -39,7 +39,7 @@ def test_numbers_are_those_of_a_count(raw, largest):
     raw = [text.encode() for text in raw if text]
     counts = Counter(raw)
     known = sorted(counts, key=lambda label: (-counts[label], label))[:largest]
-    processor = adapted(raw, largest=largest)
+    processor = adapted(raw, max_tokens=largest)
     found = processor(tf.constant([*raw, b"none of these"], tf.string)).features.numpy()
     assert found.tolist() == [*(known.index(label) if label in known else -1 for label in raw), -1]
     decoded = processor.decode(tf.constant(found)).numpy().tolist()
@@ -53,7 +53,7 @@ def test_a_label_that_is_not_known_belongs_to_no_class_and_is_no_fault():
 
 
 def test_those_that_are_left_out_are_counted():
-    processor = adapted(RAW, largest=2)
+    processor = adapted(RAW, max_tokens=2)
     assert processor.labels == ["cat", "dog"]
     assert processor.note == "5 of 10 labels are none of the 2 most frequent and belong to no class"
 
@@ -72,7 +72,7 @@ def test_decoding_keeps_the_shape(shape):
     processor = adapted(RAW)
     numbers = np.random.default_rng(0).integers(-1, 6, (4, *shape)).astype("int32")
     wanted = np.array([*(label.encode() for label in ORDER), b""], object)[numbers]
-    for turn in (processor.decode, processor.pieces):
+    for turn in (processor.decode, processor.tokens):
         np.testing.assert_array_equal(turn(tf.constant(numbers)).numpy(), wanted)
 
 
@@ -101,14 +101,14 @@ SEVERAL = [["yes", "yes", "no"], ["no"], ["yes", "maybe", "", ""]]
 
 
 def shares_of(raw, **options):
-    processor = Label(gives="shares", **options)
+    processor = Label(output_mode="shares", **options)
     processor.adapt(tf.data.Dataset.from_tensor_slices(tf.ragged.constant(raw)))
     return processor
 
 
 @pytest.mark.parametrize("largest", [None, 2])
 def test_shares_are_how_many_of_the_values_are_each_label(largest):
-    processor = shares_of(SEVERAL, largest=largest)
+    processor = shares_of(SEVERAL, max_tokens=largest)
     labels = ["yes", "no", "maybe"][:largest]
     assert processor.labels == labels
     assert processor.features == {

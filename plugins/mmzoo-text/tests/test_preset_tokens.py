@@ -143,7 +143,7 @@ def folders(tmp_path_factory):
 
 
 def adapted(preset: Path | str, length: int = LENGTH, texts: list[str] = TEXTS) -> PresetTokens:
-    processor = PresetTokens(preset=str(preset), length=length)
+    processor = PresetTokens(preset=str(preset), sequence_length=length)
     processor.adapt(tf.data.Dataset.from_tensor_slices(texts))
     return processor
 
@@ -200,7 +200,9 @@ def test_any_text_is_split_as_keras_hub_splits_it(name, texts, made):
 
 
 def test_it_holds_what_every_processor_must(folders):
-    case = ProcessorCase("preset_tokens", TEXTS, options={"preset": str(folders / "bert"), "length": 8}, bad=[b"red\xff"])
+    case = ProcessorCase(
+        "preset_tokens", TEXTS, options={"preset": str(folders / "bert"), "sequence_length": 8}, bad=[b"red\xff"]
+    )
     for one in properties(case):
         check(case, one)
 
@@ -219,7 +221,7 @@ def test_what_is_served_is_the_same_and_keeps_nothing(name, made, tmp_path):
     processor = made(name)[0]
     (tmp_path / "state").mkdir()
     processor.save(tmp_path / "state")
-    again = PresetTokens(preset="gone", length=LENGTH)
+    again = PresetTokens(preset="gone", sequence_length=LENGTH)
     again.load(tmp_path / "state")
     assert again.features == processor.features
     module = tf.Module()

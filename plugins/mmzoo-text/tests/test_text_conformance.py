@@ -9,18 +9,30 @@ BLOCKS = {"dim": 8, "depth": 2, "heads": 2, "dropout": 0.1}
 CELLS = {"dim": 5, "units": 6}
 
 test_conformance = conformance(
-    ProcessorCase("words", TEXTS, options={"length": 9}),
-    ProcessorCase("words", TEXTS, options={"length": 9, "min_count": 2}, exact=False, label="rare"),
-    ProcessorCase("words", TEXTS, options={"length": 24, "unit": "characters"}, exact=False, label="characters"),
+    ProcessorCase("words", TEXTS, options={"sequence_length": 9}),
+    ProcessorCase("words", TEXTS, options={"sequence_length": 9, "min_count": 2}, exact=False, label="rare"),
+    ProcessorCase("words", TEXTS, options={"sequence_length": 24, "unit": "characters"}, exact=False, label="characters"),
     ProcessorCase("label", LABELS, bad=["", b"\xff"]),
     ProcessorCase(
-        "label", LABELS, exact=False, options={"largest": 1}, skip={"features": "rare labels have no number"}, label="largest"
+        "label",
+        LABELS,
+        exact=False,
+        options={"max_tokens": 1},
+        skip={"features": "rare labels have no number"},
+        label="largest",
     ),
     ProcessorCase(
-        "label", [["cat", "dog"], ["dog"]], bad=[[""], [b"\xff"]], exact=False, options={"gives": "shares"}, label="shares"
+        "label",
+        [["cat", "dog"], ["dog"]],
+        bad=[[""], [b"\xff"]],
+        exact=False,
+        options={"output_mode": "shares"},
+        label="shares",
     ),
-    ProcessorCase("wordpiece", TEXTS, options={"length": 20, "size": 200}),
-    ProcessorCase("wordpiece", TEXTS, options={"length": 20, "size": 60, "start": False}, exact=False, label="rare"),
+    ProcessorCase("wordpiece", TEXTS, options={"sequence_length": 20, "vocabulary_size": 200}),
+    ProcessorCase(
+        "wordpiece", TEXTS, options={"sequence_length": 20, "vocabulary_size": 60, "start": False}, exact=False, label="rare"
+    ),
     EncoderCase("bert", IDS, options=BLOCKS),
     EncoderCase("bert", IDS, options=BLOCKS | {"pool": "none"}, label="states"),
     EncoderCase("text_transformer", IDS, options=BLOCKS),

@@ -54,7 +54,7 @@ GIVEN += [f"##{char}" for char in "abcdefghijklmnopqrstuvwxyz"]
 
 
 def adapted(texts: list[str] = TEXTS, **options) -> WordPiece:
-    processor = WordPiece(**{"length": 60} | options)
+    processor = WordPiece(**{"sequence_length": 60} | options)
     processor.adapt(tf.data.Dataset.from_tensor_slices(texts))
     return processor
 
@@ -94,13 +94,13 @@ def test_a_given_vocabulary_is_read_as_hugging_face_does(lowercase, tmp_path):
 
 @pytest.mark.parametrize("start", [True, False])
 def test_a_learned_vocabulary_is_read_as_hugging_face_does(start):
-    processor = adapted(size=400, start=start)
+    processor = adapted(vocabulary_size=400, start=start)
     assert processor.vocabulary[: END + 1] == ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
     expected = reference(list(processor.vocabulary), TEXTS)
     assert ids(processor, TEXTS) == [packed(row, [START] * start, END) for row in expected]
 
 
-LEARNED = adapted(size=400)
+LEARNED = adapted(vocabulary_size=400)
 
 
 @settings(max_examples=50, deadline=None)
@@ -120,14 +120,14 @@ def test_special_pieces_in_a_text_are_text():
 
 @pytest.mark.parametrize("size", [8, 150, 5000])
 def test_a_learned_vocabulary_is_no_larger_than_asked(size):
-    vocabulary = adapted(size=size).vocabulary
+    vocabulary = adapted(vocabulary_size=size).vocabulary
     assert len(vocabulary) <= size
     assert len(set(vocabulary)) == len(vocabulary)
 
 
 def test_frequent_words_are_pieces_and_rare_ones_are_put_together():
     frequent, rare = ["red", "square", "circle"], ["requires", "squired", "acquires", "sacred"]
-    processor = adapted([*frequent * 20, *rare], size=30)
+    processor = adapted([*frequent * 20, *rare], vocabulary_size=30)
     assert set(frequent) < set(processor.vocabulary)
     assert not set(rare) & set(processor.vocabulary)
     rows = ids(processor, rare)
@@ -136,12 +136,12 @@ def test_frequent_words_are_pieces_and_rare_ones_are_put_together():
 
 
 def test_the_order_of_the_data_does_not_matter():
-    assert adapted(TEXTS[::-1], size=200).vocabulary == adapted(TEXTS, size=200).vocabulary
+    assert adapted(TEXTS[::-1], vocabulary_size=200).vocabulary == adapted(TEXTS, vocabulary_size=200).vocabulary
 
 
 @pytest.mark.parametrize("start", [True, False])
 def test_decoding_gives_the_text_normalised(start):
-    processor = adapted(size=400, start=start)
+    processor = adapted(vocabulary_size=400, start=start)
     texts = ["A well-known   man's Hat", "été", "红色的方块，在左边。 ok 吗", "unaffordable blue ##x"]
     answers = processor.decode(tf.constant(ids(processor, texts))).numpy().tolist()
     normal = ["a well - known man ' s hat", "ete", "红色的方块，在左边。ok 吗", "unaffordable blue # # x"]
@@ -149,9 +149,9 @@ def test_decoding_gives_the_text_normalised(start):
 
 
 def test_pieces_are_the_strings_one_by_one():
-    processor = adapted(["red square"], length=5)
+    processor = adapted(["red square"], sequence_length=5)
     row = [START, processor.vocabulary.index("red"), UNKNOWN, END, PAD]
-    assert processor.pieces(tf.constant([row])).numpy().tolist() == [[b"", b"red", b"[UNK]", b"", b""]]
+    assert processor.tokens(tf.constant([row])).numpy().tolist() == [[b"", b"red", b"[UNK]", b"", b""]]
 
 
 def test_a_head_cannot_write_in_a_given_vocabulary(tmp_path):
@@ -162,7 +162,7 @@ def test_a_head_cannot_write_in_a_given_vocabulary(tmp_path):
 
 @pytest.mark.parametrize(("length", "start"), [(2, True), (3, True), (3, False), (5, True), (6, True)])
 def test_long_texts_are_cut_and_counted(length, start, tmp_path):
-    processor = adapted(["a b c", "a b", "a", ""], vocabulary=vocabulary_file(tmp_path), length=length, start=start)
+    processor = adapted(["a b c", "a b", "a", ""], vocabulary=vocabulary_file(tmp_path), sequence_length=length, start=start)
     room = length - 1 - start
     cut = sum(count > room for count in (3, 2, 1, 0))
     assert processor.note == (f"{cut} of 4 texts are longer than {room} pieces and are cut" if cut else "")
@@ -178,7 +178,7 @@ def test_a_run_needs_the_given_vocabulary_no_more(tmp_path):
     processor = adapted(vocabulary=source, lowercase=False)
     processor.save(tmp_path / "saved")
     shutil.rmtree(tmp_path / "source")
-    again = WordPiece(length=60, vocabulary=source)
+    again = WordPiece(sequence_length=60, vocabulary=source)
     again.load(tmp_path / "saved")
     assert again.features == processor.features
     assert ids(again, TEXTS) == ids(processor, TEXTS)
@@ -237,17 +237,17 @@ def test_vocabularies_that_are_none_of_bert(tmp_path):
 
 @pytest.mark.parametrize("texts", [[], [""], ["  ", ""]])
 def test_nothing_to_learn_from(texts, tmp_path):
-    processor = WordPiece(length=4)
+    processor = WordPiece(sequence_length=4)
     processor.adapt(tf.data.Dataset.from_tensor_slices(tf.constant(texts, tf.string, shape=[len(texts)])))
     processor.save(tmp_path)
-    again = WordPiece(length=4)
+    again = WordPiece(sequence_length=4)
     again.load(tmp_path)
     assert again.features["vocabulary"] == END + 1
     assert ids(again, ["a", ""]) == [[START, UNKNOWN, END, PAD], [START, END, PAD, PAD]]
 
 
 def test_bytes_that_are_no_text_fail_their_own_row_alone():
-    processor = adapted(["a b"], length=4)
+    processor = adapted(["a b"], sequence_length=4)
     a, b = (processor.vocabulary.index(letter) for letter in "ab")
     features, fault, _ = processor(tf.constant([b"a", b"a\xff b", b"b"]))
     assert fault.numpy().tolist() == [b"", b"this is no UTF-8 text", b""]
@@ -255,7 +255,7 @@ def test_bytes_that_are_no_text_fail_their_own_row_alone():
 
 
 def test_the_same_eagerly_in_a_function_and_in_a_saved_model(tmp_path):
-    processor = adapted(size=400)
+    processor = adapted(vocabulary_size=400)
     module = tf.Module()
     module.processor = processor
     module.read = tf.function(lambda raw: processor(raw).features, input_signature=[tf.TensorSpec([None], tf.string)])

@@ -73,7 +73,7 @@ def joined(words: list[str]) -> str:
 
 
 def adapted(texts: list[str] = TEXTS, **options) -> Words:
-    words = Words(**{"length": 40} | options)
+    words = Words(**{"sequence_length": 40} | options)
     words.adapt(tf.data.Dataset.from_tensor_slices(texts))
     return words
 
@@ -106,7 +106,7 @@ def test_ids_are_those_of_the_reference():
 @given(st.lists(st.text("aZé9ßÜя-'’._ \t\u00a0\u200b\u200c红色スー。，ไ🍕م\u0301", max_size=12), min_size=1, max_size=8))
 def test_any_text_splits_as_the_reference(texts):
     known = [word for word, _ in by_count(texts)]
-    words = adapted(texts, length=16)
+    words = adapted(texts, sequence_length=16)
     assert list(words.vocabulary[FIRST:]) == known
     assert ids(words, texts).tolist() == [expected_ids(known, tokens(text), 16) for text in texts]
 
@@ -121,7 +121,7 @@ def test_decoding_gives_the_text_normalised():
 
 
 def test_characters():
-    words = adapted(unit="characters", length=60)
+    words = adapted(unit="characters", sequence_length=60)
     known = [char for char, _ in by_count(TEXTS, lambda text: list(clean(text).strip()))]
     once = [" ".join(clean(text).split()) for text in TEXTS]
     assert set(words.vocabulary[FIRST:]) == set(known)
@@ -130,8 +130,8 @@ def test_characters():
 
 
 def test_pieces_are_the_words_one_by_one():
-    words = adapted(length=5)
-    assert words.pieces(ids(words, ["a red hat", "nonesuch"])).numpy().tolist() == [
+    words = adapted(sequence_length=5)
+    assert words.tokens(ids(words, ["a red hat", "nonesuch"])).numpy().tolist() == [
         [b"a", b"red", b"hat", b"", b""],
         [b"[unknown]", b"", b"", b"", b""],
     ]
@@ -147,27 +147,27 @@ def test_nothing_is_said_after_the_end():
     [
         ({}, ["b", "c", "a", "d"]),
         ({"min_count": 2}, ["b", "c"]),
-        ({"largest": 1}, ["b"]),
-        ({"min_count": 2, "largest": 3}, ["b", "c"]),
+        ({"max_tokens": 1}, ["b"]),
+        ({"min_count": 2, "max_tokens": 3}, ["b", "c"]),
         ({"min_count": 9}, []),
     ],
 )
 def test_rare_words_are_unknown(options, known):
-    words = adapted(["c b b", "d c b", "a"], length=5, **options)
+    words = adapted(["c b b", "d c b", "a"], sequence_length=5, **options)
     assert list(words.vocabulary[FIRST:]) == known
     assert ids(words, ["a b c x"]).tolist() == [expected_ids(known, ["a", "b", "c", "x"], 5)]
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5])
 def test_long_texts_are_cut_and_counted(length):
-    words = adapted(["a b c", "a b", "a", ""], length=length)
+    words = adapted(["a b c", "a b", "a", ""], sequence_length=length)
     cut = sum(count > length - 1 for count in (3, 2, 1, 0))
     assert words.note == (f"{cut} of 4 texts are longer than {length - 1} words and are cut" if cut else "")
     assert ids(words, ["a b c"]).tolist() == [expected_ids(["a", "b", "c"], ["a", "b", "c"], length)]
 
 
 def test_the_note_is_that_of_the_last_learning():
-    words = adapted(["a b c"], length=3)
+    words = adapted(["a b c"], sequence_length=3)
     words.adapt(tf.data.Dataset.from_tensor_slices(["a b"]))
     assert words.note == ""
 
@@ -179,7 +179,7 @@ def test_the_order_of_the_data_does_not_matter():
 def test_saved_and_loaded(tmp_path):
     words = adapted()
     words.save(tmp_path)
-    loaded = Words(length=40)
+    loaded = Words(sequence_length=40)
     loaded.load(tmp_path)
     assert loaded.vocabulary == words.vocabulary
     np.testing.assert_array_equal(ids(loaded, TEXTS), ids(words, TEXTS))
@@ -190,8 +190,8 @@ def test_saved_and_loaded(tmp_path):
 
 
 def test_nothing_learned_saved_and_loaded(tmp_path):
-    Words(length=3).save(tmp_path)
-    words = Words(length=3)
+    Words(sequence_length=3).save(tmp_path)
+    words = Words(sequence_length=3)
     words.load(tmp_path)
     assert words.features["vocabulary"] == FIRST
     assert ids(words, ["a"]).tolist() == [[UNKNOWN, END, PAD]]
@@ -211,14 +211,14 @@ def test_the_same_eagerly_in_a_pipeline_and_in_a_function(unit):
 
 
 def test_bytes_that_are_no_text_fail_their_own_row_alone():
-    words = adapted(["a b"], length=4)
+    words = adapted(["a b"], sequence_length=4)
     features, fault, _ = words(tf.constant([b"a", b"a\xff b", b"\xed\xa0\x80", b"b"]))
     assert fault.numpy().tolist() == [b"", b"this is no UTF-8 text", b"this is no UTF-8 text", b""]
     assert features.numpy().tolist() == [[4, END, PAD, PAD], [END, PAD, PAD, PAD], [END, PAD, PAD, PAD], [5, END, PAD, PAD]]
 
 
 def test_a_text_of_ten_thousand_words_is_cut_and_leaves_the_others_as_they_are():
-    processor = adapted(["what moves first ?"], length=5)
+    processor = adapted(["what moves first ?"], sequence_length=5)
     long = " ".join(["what moves"] * 5_000)
     ids, fault, _ = processor(tf.constant([long, "what moves"]))
     what, moves = (processor.vocabulary.index(word) for word in ("what", "moves"))

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import tensorflow as tf
 
-from mmzoo import Features, MmzooError, Positive, Processed, Processor, ProcessorPart
+from mmzoo import FeatureSpec, MmzooError, PositiveInt, Processed, Processor, ProcessorPart
 from mmzoo_video.gif import read_gifs
 from mmzoo_video.sampling import chosen_places
 
@@ -33,9 +33,12 @@ class Frames(Processor):
     """
 
     raw = tf.TensorSpec((None,), tf.string)
+    modality = "video"
     from_file = True
 
-    def __init__(self, *, picture: ProcessorPart, frames: Positive = 8, stride: Positive | None = None, animated: bool = False):
+    def __init__(
+        self, *, picture: ProcessorPart, frames: PositiveInt = 8, stride: PositiveInt | None = None, animated: bool = False
+    ):
         super().__init__(name="frames")
         self.picture: Processor = cast(Callable[[], Any], picture)()
         if not _reads_picture(self.picture):
@@ -46,7 +49,7 @@ class Frames(Processor):
             self.raw = tf.TensorSpec((), tf.string)
 
     @property
-    def features(self) -> Features:
+    def features(self) -> FeatureSpec:
         known = self.picture.features
         return known | {"shape": [self.frames, *known["shape"]], "mask": [self.frames]}
 

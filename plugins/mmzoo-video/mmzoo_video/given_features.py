@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from mmzoo import Features, Positive, Rate, Stream, StreamError, make_stream
+from mmzoo import FeatureSpec, PositiveInt, Rate, Stream, StreamError, make_stream
 
 
 class GivenFeatures(keras.layers.Layer):
@@ -19,7 +19,7 @@ class GivenFeatures(keras.layers.Layer):
         dropout: Share of the given numbers that is zeroed in training.
     """
 
-    def __init__(self, *, features: Features, dim: Positive = 256, dropout: Rate = 0.0, **kwargs: Any):
+    def __init__(self, *, features: FeatureSpec, dim: PositiveInt = 256, dropout: Rate = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
         shape = features["shape"]
         if features["vocabulary"] is not None or len(shape) not in (1, 2) or features.get("mask", []) != shape[:-1]:
@@ -34,6 +34,6 @@ class GivenFeatures(keras.layers.Layer):
         self.dense.build(shape)
         self.built = True
 
-    def call(self, vectors: Any, there: Any = None, training: bool = False) -> Stream:
+    def call(self, vectors: Any, padding_mask: Any = None, training: bool = False) -> Stream:
         tokens = self.dense(self.dropout(vectors, training=training))
-        return make_stream(tokens, there if len(tokens.shape) == 3 else None)
+        return make_stream(tokens, padding_mask if len(tokens.shape) == 3 else None)

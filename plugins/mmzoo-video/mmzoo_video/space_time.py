@@ -29,11 +29,11 @@ class Seen(NamedTuple):
 
 
 class SpaceTime(keras.layers.Layer):
-    """Base of the three ways: `call(tubelets, there=None, training=False)` gives `Seen`.
+    """Base of the three ways: `call(tubelets, padding_mask=None, training=False)` gives `Seen`.
 
     Tubelets are `(batch, times, height, width, channels)`: a picture for each time, whose channels are those of the tubelet's
-    frames one after the other, so that its patches are the tubelets and their convolution is one over time as well. `there`,
-    `(batch, times)`, says which times take part in attention and means; all by default.
+    frames one after the other, so that its patches are the tubelets and their convolution is one over time as well.
+    `padding_mask`, `(batch, times)`, says which times take part in attention and means; all by default.
 
     Args:
         shape: Of a clip's tubelets, without batch.
@@ -57,7 +57,7 @@ class SpaceTime(keras.layers.Layer):
     def build(self, *shapes: Any) -> None:
         self.built = True  # its parts are built when they are made
 
-    def call(self, tubelets: Any, there: Any = None, training: bool = False) -> Seen:
+    def call(self, tubelets: Any, padding_mask: Any = None, training: bool = False) -> Seen:
         raise NotImplementedError
 
     def split(self, tokens: Any) -> Seen:
@@ -74,10 +74,10 @@ class Joint(SpaceTime):
         positions = self.embedding.position_embedding.embeddings
         positions.assign(spread()(positions.shape, dtype=positions.dtype))
 
-    def call(self, tubelets: Any, there: Any = None, training: bool = False) -> Seen:
+    def call(self, tubelets: Any, padding_mask: Any = None, training: bool = False) -> Seen:
         tokens = self.embedding(ops.reshape(tubelets, (-1, self.times * self.height, *tubelets.shape[3:])))
         places = (tokens.shape[1] - 1) // self.times
-        mask = None if there is None else with_class(ops.repeat(there, places, axis=1))[:, None]
+        mask = None if padding_mask is None else with_class(ops.repeat(padding_mask, places, axis=1))[:, None]
         return self.split(through(self.encoder, tokens, mask, self.drops, training))
 
 
@@ -89,29 +89,29 @@ class Divided(SpaceTime):
         self.over_time = [OverTime(vit, drop.rate, dtype=self.dtype_policy) for drop in self.drops]
         self.time = self.add_weight(shape=(1, self.times, 1, self.dim), initializer=spread(), name="time")
 
-    def call(self, tubelets: Any, there: Any = None, training: bool = False) -> Seen:
+    def call(self, tubelets: Any, padding_mask: Any = None, training: bool = False) -> Seen:
         tokens = self.embedding(ops.reshape(tubelets, (-1, *tubelets.shape[2:])))
         tokens = ops.reshape(tokens, (-1, self.times, *tokens.shape[1:]))
         seen = Seen(tokens[:, 0, :1], tokens[:, :, 1:] + ops.cast(self.time, tokens.dtype))
         tokens = self.encoder.dropout(ops.concatenate([seen.first, self._flat(seen.rest)], axis=1), training=training)
         for block, over_time, drop in zip(self.encoder.encoder_layers, self.over_time, self.drops, strict=True):
             first, rest = self.split(tokens)
-            rest = rest + over_time(rest, there, training=training)
-            first, rest = self._over_places(block, first, rest, there, drop, training)
+            rest = rest + over_time(rest, padding_mask, training=training)
+            first, rest = self._over_places(block, first, rest, padding_mask, drop, training)
             tokens = fed(block, ops.concatenate([first, self._flat(rest)], axis=1), drop, training)
         return self.split(self.encoder.layer_norm(tokens))
 
     def _flat(self, rest: Any) -> Any:
         return ops.reshape(rest, (-1, rest.shape[1] * rest.shape[2], self.dim))
 
-    def _over_places(self, block: Any, first: Any, rest: Any, there: Any, drop: Any, training: bool) -> Seen:
-        """Attends within each time, to the class token as well, whose copies are averaged over the times that are there."""
+    def _over_places(self, block: Any, first: Any, rest: Any, padding_mask: Any, drop: Any, training: bool) -> Seen:
+        """Attends within each time, to the class token as well, whose copies are averaged over the times that are present."""
         copies = ops.repeat(first[:, None], self.times, axis=1)
         tokens = ops.reshape(ops.concatenate([copies, rest], axis=2), (-1, 1 + rest.shape[2], self.dim))
         new = attention(block.layer_norm_1, block.mha, tokens, None, training)
         new = ops.reshape(block.dropout(new, training=training), (-1, self.times * tokens.shape[1], self.dim))
         new = ops.reshape(drop(new, training=training), (-1, self.times, *tokens.shape[1:]))
-        return Seen(first + mean(new[:, :, 0], there), rest + new[:, :, 1:])
+        return Seen(first + mean(new[:, :, 0], padding_mask), rest + new[:, :, 1:])
 
 
 class OverTime(keras.layers.Layer):
@@ -145,8 +145,8 @@ class OverTime(keras.layers.Layer):
     def build(self, *shapes: Any) -> None:
         self.built = True  # its parts are built when it is made, so that an image transformer's weights can be put in
 
-    def call(self, rest: Any, there: Any = None, training: bool = False) -> Any:
-        mask = None if there is None else there[:, None]
+    def call(self, rest: Any, padding_mask: Any = None, training: bool = False) -> Any:
+        mask = None if padding_mask is None else padding_mask[:, None]
         new = self.dense(attention(self.norm, self.mha, rest, mask, training))
         return self.drop(self.dropout(new, training=training), training=training)
 
@@ -169,13 +169,13 @@ class Factorised(SpaceTime):
         self.class_token = self.add_weight(shape=(1, 1, self.dim), initializer="zeros", name="class_token")
         self.time = self.add_weight(shape=(1, 1 + self.times, self.dim), initializer=spread(), name="time")
 
-    def call(self, tubelets: Any, there: Any = None, training: bool = False) -> Seen:
+    def call(self, tubelets: Any, padding_mask: Any = None, training: bool = False) -> Seen:
         tokens = self.embedding(ops.reshape(tubelets, (-1, *tubelets.shape[2:])))
         tokens = through(self.encoder, tokens, None, self.drops, training)[:, 0]
         tokens = ops.reshape(tokens, (-1, self.times, self.dim))
         first = ops.broadcast_to(ops.cast(self.class_token, tokens.dtype), (ops.shape(tokens)[0], 1, self.dim))
         tokens = ops.concatenate([first, tokens], axis=1) + ops.cast(self.time, tokens.dtype)
-        mask = None if there is None else with_class(there)[:, None]
+        mask = None if padding_mask is None else with_class(padding_mask)[:, None]
         return self.split(through(self.temporal, tokens, mask, self.temporal_drops, training))
 
 
@@ -184,14 +184,14 @@ def spread() -> Any:
     return keras.initializers.RandomNormal(stddev=SPREAD)
 
 
-def with_class(there: Any) -> Any:
-    """Puts the class token's place, which is always there, before a mask `(batch, tokens)`."""
-    return ops.concatenate([ops.ones_like(there[:, :1]), there], axis=1)
+def with_class(padding_mask: Any) -> Any:
+    """Puts the class token's place, which is always present, before a mask `(batch, tokens)`."""
+    return ops.concatenate([ops.ones_like(padding_mask[:, :1]), padding_mask], axis=1)
 
 
-def mean(values: Any, there: Any) -> Any:
-    """Averages `(batch, times, dim)` over the times that are there, `(batch, 1, dim)`; zeros if none is."""
-    return pool(make_stream(values, there))[:, None]
+def mean(values: Any, padding_mask: Any) -> Any:
+    """Averages `(batch, times, dim)` over the times that are present, `(batch, 1, dim)`; zeros if none is."""
+    return pool(make_stream(values, padding_mask))[:, None]
 
 
 def drops(rate: float, depth: int, policy: Any) -> list[keras.layers.Dropout]:

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from mmzoo import DataError, Features, Positive, Processed, Processor
+from mmzoo import DataError, FeatureSpec, PositiveInt, Processed, Processor
 from mmzoo_video.sampling import chosen_places
 
 
@@ -21,18 +21,19 @@ class Vectors(Processor):
         time: How many vectors are taken; a raw value is one vector if not given.
     """
 
+    modality = "vector"
     raw = tf.TensorSpec((None,), tf.float32)
 
-    def __init__(self, *, dim: Positive, time: Positive | None = None):
+    def __init__(self, *, dim: PositiveInt, time: PositiveInt | None = None):
         super().__init__(name="vectors")
         self.dim, self.time = dim, time
         self.expected = f"expected {dim} numbers" if time is None else f"expected vectors of {dim} numbers"
 
     @property
-    def features(self) -> Features:
+    def features(self) -> FeatureSpec:
         if self.time is None:
-            return Features(shape=[self.dim], dtype="float32", vocabulary=None)
-        return Features(shape=[self.time, self.dim], dtype="float32", vocabulary=None, mask=[self.time])
+            return FeatureSpec(shape=[self.dim], dtype="float32", vocabulary=None)
+        return FeatureSpec(shape=[self.time, self.dim], dtype="float32", vocabulary=None, mask=[self.time])
 
     def adapt(self, values: tf.data.Dataset) -> None:
         """Learns nothing, but sees how long lists are before a batch pads them.

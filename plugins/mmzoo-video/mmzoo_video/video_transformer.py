@@ -6,7 +6,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from mmzoo import Features, Positive, Rate, Stream, StreamError, is_clip, make_stream
+from mmzoo import FeatureSpec, PositiveInt, Rate, Stream, StreamError, is_clip, make_stream
 from mmzoo_video.image_vit import SHAPE, load_scale, load_vit, start_from
 from mmzoo_video.space_time import Divided, Factorised, Joint, Seen
 
@@ -22,7 +22,7 @@ class VideoTransformer(keras.layers.Layer):
     `(batch, tokens, dim)`. A clip is cut into tubelets of `tubelet` frames and `patch` x `patch` pixels, each a token. Tokens
     are in the order of their times, then of their places, row by row.
 
-    A tubelet is there if any of its frames is; a missing frame beside one that is there adds nothing to it. Tokens that are
+    A tubelet is present if any of its frames is; a missing frame beside one that is present adds nothing to it. Tokens that are
     not there are masked and take part in no attention and no mean. A clip without a frame gives an absent stream.
 
     Source: Arnab et al. 2021, arXiv 2103.15691 (ViViT), models 1 and 2; Bertasius et al. 2021, arXiv 2102.05095 (TimeSformer).
@@ -31,7 +31,7 @@ class VideoTransformer(keras.layers.Layer):
 
     Args:
         features: What is known of the frames.
-        kept: What a run has kept of the preset: its shape and its scale of pixels.
+        backbone_config: What a run has kept of the preset: its shape and its scale of pixels.
         patch: Side of a patch in pixels; it divides both sides of a frame.
         tubelet: Frames of a tubelet; it divides the number of frames. 1 is TimeSformer's, 2 ViViT's.
         dim: Numbers of a token; a multiple of `heads`.
@@ -58,20 +58,20 @@ class VideoTransformer(keras.layers.Layer):
     def __init__(
         self,
         *,
-        features: Features,
-        patch: Positive = 16,
-        tubelet: Positive = 1,
-        dim: Positive = 192,
-        depth: Positive = 12,
-        heads: Positive = 3,
-        mlp: Positive | None = None,
+        features: FeatureSpec,
+        patch: PositiveInt = 16,
+        tubelet: PositiveInt = 1,
+        dim: PositiveInt = 192,
+        depth: PositiveInt = 12,
+        heads: PositiveInt = 3,
+        mlp: PositiveInt | None = None,
         attention: Literal["joint", "divided", "factorised"] = "divided",
-        temporal_depth: Positive | None = None,
+        temporal_depth: PositiveInt | None = None,
         tokens: Literal["class", "frames", "all"] = "class",
         weights: str | None = None,
         dropout: Rate = 0.0,
         depth_drop: Rate = 0.0,
-        kept: Mapping[str, Any] | None = None,
+        backbone_config: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -82,7 +82,7 @@ class VideoTransformer(keras.layers.Layer):
             )
         self.tubelet, self.tokens = tubelet, tokens
         time, *frame = given
-        image, self.scale, self.kept = None, SIGNED, kept
+        image, self.scale, self.backbone_config = None, SIGNED, backbone_config
         vit: dict[str, Any] = {
             "patch_size": patch,
             "hidden_dim": dim,
@@ -90,12 +90,12 @@ class VideoTransformer(keras.layers.Layer):
             "num_heads": heads,
             "mlp_dim": mlp or 4 * dim,
         }
-        if kept is not None:
-            vit, self.scale = kept["vit"], kept["scale"]
+        if backbone_config is not None:
+            vit, self.scale = backbone_config["vit"], backbone_config["scale"]
         elif weights is not None:
             image = load_vit(weights, tuple(frame))
             vit, self.scale = {name: getattr(image, name) for name in SHAPE}, load_scale(weights, SIGNED)
-            self.kept = {"vit": vit, "scale": self.scale}
+            self.backbone_config = {"vit": vit, "scale": self.scale}
         _check(time, frame, tubelet, vit)
         shape = (time // tubelet, *frame[:2], tubelet * frame[2])
         further = _temporal_depth(attention, temporal_depth)
@@ -107,13 +107,13 @@ class VideoTransformer(keras.layers.Layer):
     def build(self, shape: Any) -> None:
         self.built = True  # the transformer is built when it is made
 
-    def call(self, pixels: Any, there: Any = None, training: bool = False) -> Stream:
+    def call(self, pixels: Any, padding_mask: Any = None, training: bool = False) -> Stream:
         factor, offset = (ops.convert_to_tensor(value, self.compute_dtype) for value in self.scale)
         frames = ops.cast(pixels, self.compute_dtype) * factor + offset
-        if there is not None:
-            frames = ops.where(there[..., None, None, None], frames, ops.zeros_like(frames[:1, :1, :1, :1, :1]))
-            there = ops.any(ops.reshape(there, (-1, there.shape[1] // self.tubelet, self.tubelet)), axis=2)
-        return self._stream(self.transformer(self._tubelets(frames), there, training=training), there)
+        if padding_mask is not None:
+            frames = ops.where(padding_mask[..., None, None, None], frames, ops.zeros_like(frames[:1, :1, :1, :1, :1]))
+            padding_mask = ops.any(ops.reshape(padding_mask, (-1, padding_mask.shape[1] // self.tubelet, self.tubelet)), axis=2)
+        return self._stream(self.transformer(self._tubelets(frames), padding_mask, training=training), padding_mask)
 
     def _tubelets(self, frames: Any) -> Any:
         """Makes one picture of a tubelet's frames, `(batch, times, height, width, tubelet * 3)`."""
@@ -124,14 +124,14 @@ class VideoTransformer(keras.layers.Layer):
         frames = ops.transpose(frames, (0, 1, 3, 4, 2, 5))
         return ops.reshape(frames, (-1, time // self.tubelet, height, width, self.tubelet * channels))
 
-    def _stream(self, seen: Seen, there: Any) -> Stream:
+    def _stream(self, seen: Seen, padding_mask: Any) -> Stream:
         times, places, dim = seen.rest.shape[1:]
         if self.tokens == "frames":
-            return make_stream(ops.mean(seen.rest, axis=2), there)
-        first = None if there is None else ops.any(there, axis=1, keepdims=True)
+            return make_stream(ops.mean(seen.rest, axis=2), padding_mask)
+        first = None if padding_mask is None else ops.any(padding_mask, axis=1, keepdims=True)
         if self.tokens == "class":
             return make_stream(seen.first, first)
-        every = None if there is None else ops.concatenate([first, ops.repeat(there, places, axis=1)], axis=1)
+        every = None if padding_mask is None else ops.concatenate([first, ops.repeat(padding_mask, places, axis=1)], axis=1)
         rest = ops.reshape(seen.rest, (-1, times * places, dim))
         return make_stream(ops.concatenate([seen.first, rest], axis=1), every)
 

@@ -21,9 +21,9 @@ THERE = np.array([[True, True, True], [False, True, True], [True, False, False],
 class Patches(keras.layers.Layer):
     """Gives a picture's rows as tokens, the last of them masked, after batch normalisation if asked for."""
 
-    def __init__(self, *, features, kept=None, normal=False, **kwargs):
+    def __init__(self, *, features, backbone_config=None, normal=False, **kwargs):
         super().__init__(**kwargs)
-        self.features, self.kept = features, kept
+        self.features, self.backbone_config = features, backbone_config
         self.dense = keras.layers.Dense(6, activation="tanh")
         self.normal = keras.layers.BatchNormalization(momentum=0.0) if normal else None
 
@@ -59,7 +59,7 @@ def one_by_one(layer: FrameMean, frames: np.ndarray) -> np.ndarray:
 
 def test_the_mean_of_the_frames_that_are_there():
     layer = FrameMean(features=CLIP, encoder=Patches)
-    stream, expected = numbers(layer(clips(), there=THERE)), one_by_one(layer, clips())
+    stream, expected = numbers(layer(clips(), padding_mask=THERE)), one_by_one(layer, clips())
     assert stream["tokens"].shape == (4, 1, 6)
     assert stream["mask"].tolist() == [[True], [True], [True], [False]]
     for row in range(3):
@@ -76,7 +76,7 @@ def test_the_mean_of_the_frames_that_are_there_on_jax():
 
 def test_a_token_for_each_frame():
     layer = FrameMean(features=CLIP, encoder=Patches, tokens="frames")
-    stream = numbers(layer(clips(), there=THERE))
+    stream = numbers(layer(clips(), padding_mask=THERE))
     np.testing.assert_array_equal(stream["mask"], THERE)
     np.testing.assert_allclose(stream["tokens"][THERE], one_by_one(layer, clips())[THERE], rtol=1e-5, atol=1e-6)
 
@@ -84,7 +84,7 @@ def test_a_token_for_each_frame():
 @pytest.mark.parametrize("tokens", ["mean", "frames"])
 def test_all_frames_are_there_if_nothing_is_said(tokens):
     layer = FrameMean(features=CLIP, encoder=Patches, tokens=tokens)
-    said, unsaid = layer(clips(), there=np.ones((4, 3), bool)), layer(clips())
+    said, unsaid = layer(clips(), padding_mask=np.ones((4, 3), bool)), layer(clips())
     for name in ("tokens", "mask"):
         np.testing.assert_array_equal(said[name], unsaid[name])
 
@@ -92,14 +92,14 @@ def test_all_frames_are_there_if_nothing_is_said(tokens):
 def test_what_stands_in_the_place_of_a_missing_frame_changes_nothing_in_training_either():
     layer = FrameMean(features=CLIP, encoder=partial(Patches, normal=True))
     other = np.where(THERE[..., None, None, None], clips(), 255 - clips())[:3]
-    results = [numbers(layer(pixels[:3], there=THERE[:3], training=True)) for pixels in (clips(), other)]
+    results = [numbers(layer(pixels[:3], padding_mask=THERE[:3], training=True)) for pixels in (clips(), other)]
     np.testing.assert_array_equal(results[0]["tokens"], results[1]["tokens"])
 
 
 def test_batch_normalisation_sees_a_clips_first_frame_instead_of_a_missing_one():
     layer = FrameMean(features=CLIP, encoder=partial(Patches, normal=True))
     frames = clips()[:3]
-    layer(frames, there=THERE[:3], training=True)
+    layer(frames, padding_mask=THERE[:3], training=True)
     filled = frames.copy()
     filled[1, 0], filled[2, 1:] = frames[1, 1], frames[2, 0]
     expected = (filled / 255).mean(axis=(0, 1, 2, 3))
@@ -107,9 +107,9 @@ def test_batch_normalisation_sees_a_clips_first_frame_instead_of_a_missing_one()
 
 
 def test_the_encoder_is_told_of_frames_and_what_it_keeps_is_kept():
-    layer = FrameMean(features=CLIP, encoder=Patches, kept={"scale": 1})
+    layer = FrameMean(features=CLIP, encoder=Patches, backbone_config={"scale": 1})
     assert layer.encoder.features == {"shape": [4, 5, 3], "dtype": "uint8", "vocabulary": None}
-    assert layer.kept == {"scale": 1}
+    assert layer.backbone_config == {"scale": 1}
 
 
 @pytest.mark.parametrize("known", [features(4, 5, 3, dtype="uint8"), features(), features(3, 8, mask=[3])])

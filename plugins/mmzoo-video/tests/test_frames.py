@@ -9,7 +9,7 @@ import tensorflow as tf
 from mmzoo_video.frames import Frames
 from PIL import Image
 
-from mmzoo import Features, MmzooError, Processed, Processor
+from mmzoo import FeatureSpec, MmzooError, Processed, Processor
 from mmzoo.registry.discovery import discover
 from mmzoo.testing import ProcessorCase
 from mmzoo.testing.subject import subject_of
@@ -144,7 +144,7 @@ def test_all_frames_of_a_batch_are_decoded_in_one_call():
     calls = []
 
     class Lengths(Processor):
-        features = Features(shape=[], dtype="int32", vocabulary=None)
+        features = FeatureSpec(shape=[], dtype="int32", vocabulary=None)
         from_file = True
 
         def __call__(self, raw):
@@ -158,7 +158,7 @@ def test_all_frames_of_a_batch_are_decoded_in_one_call():
 
 def test_a_picture_processor_that_learns_sees_the_frames_that_are_looked_at(tmp_path):
     class Learning(Processor):
-        features = Features(shape=[], dtype="int32", vocabulary=None)
+        features = FeatureSpec(shape=[], dtype="int32", vocabulary=None)
         from_file = True
 
         def adapt(self, values):

@@ -94,11 +94,11 @@ def test_the_presets_own_scale_of_pixels_holds(image, tmp_path):
 @pytest.mark.parametrize("attention", ["joint", "divided", "factorised"])
 def test_a_run_is_reopened_without_the_preset(folder, attention):
     begun = VideoTransformer(features=FRAMES, weights=folder, tubelet=2, attention=attention, dropout=0.1)
-    kept = json.loads(json.dumps(begun.kept))
-    again = VideoTransformer(features=FRAMES, weights="gone", tubelet=2, attention=attention, dropout=0.1, kept=kept)
+    kept = json.loads(json.dumps(begun.backbone_config))
+    again = VideoTransformer(features=FRAMES, weights="gone", tubelet=2, attention=attention, dropout=0.1, backbone_config=kept)
     again.set_weights(begun.get_weights())
     np.testing.assert_array_equal(numbers(again(CLIPS)["tokens"]), numbers(begun(CLIPS)["tokens"]))
-    assert again.kept == kept
+    assert again.backbone_config == kept
 
 
 def test_a_transformer_without_a_class_token_is_refused(tmp_path):

@@ -81,11 +81,11 @@ def test_what_is_known_of_them():
 def test_features_are_linear_in_the_vectors_and_keep_their_mask():
     encoder = GivenFeatures(features=features(4, 3, mask=[4]), dim=2)
     vectors, there = numbers(8).reshape(2, 4, 3), np.array([[True, False, True, True], [False] * 4])
-    stream = encoder(vectors, there=there)
+    stream = encoder(vectors, padding_mask=there)
     weights, bias = (keras.ops.convert_to_numpy(value) for value in encoder.get_weights())
     np.testing.assert_allclose(stream["tokens"], vectors.astype("float64") @ weights + bias, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(stream["mask"], there)
-    one = GivenFeatures(features=features(3), dim=2)(vectors[:, 0], there=np.array([True, False]))
+    one = GivenFeatures(features=features(3), dim=2)(vectors[:, 0], padding_mask=np.array([True, False]))
     assert (one["tokens"].shape, one["mask"].shape) == ((2, 1, 2), (2, 1))
 
 

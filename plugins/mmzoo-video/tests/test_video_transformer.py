@@ -37,7 +37,7 @@ def compiled(encoder):
         return encoder
     import jax
 
-    return jax.jit(lambda pixels, there: encoder(pixels, there=there))
+    return jax.jit(lambda pixels, there: encoder(pixels, padding_mask=there))
 
 
 @pytest.mark.parametrize("tubelet", [1, 2])
@@ -45,7 +45,7 @@ def compiled(encoder):
 def test_agrees_with_its_formula(attention, tubelet):
     encoder = transformer(attention, tubelet=tubelet, tokens="all")
     formulas.disturb(encoder)
-    stream = compiled(encoder)(CLIPS, there=THERE)
+    stream = compiled(encoder)(CLIPS, padding_mask=THERE)
     tokens, mask = numbers(stream["tokens"]), numbers(stream["mask"])
     for clip, there, found, real in zip(CLIPS, THERE, tokens, mask, strict=True):
         first, rest = formulas.see(clip, there, encoder.transformer, tubelet)
@@ -74,7 +74,7 @@ def test_frames_that_are_not_there_change_nothing(attention):
     encoder = transformer(attention, tokens="all")
     formulas.disturb(encoder)
     changed = np.where(THERE[..., None, None, None], CLIPS, 255 - CLIPS)
-    before, after = encoder(CLIPS, there=THERE), encoder(changed, there=THERE)
+    before, after = encoder(CLIPS, padding_mask=THERE), encoder(changed, padding_mask=THERE)
     np.testing.assert_array_equal(numbers(before["tokens"]), numbers(after["tokens"]))
 
 
@@ -82,7 +82,7 @@ def test_frames_that_are_not_there_change_nothing(attention):
 def test_all_frames_are_there_if_nothing_is_said(attention):
     encoder = transformer(attention, tokens="all")
     formulas.disturb(encoder)
-    said, unsaid = encoder(CLIPS, there=np.ones((3, 4), bool)), encoder(CLIPS)
+    said, unsaid = encoder(CLIPS, padding_mask=np.ones((3, 4), bool)), encoder(CLIPS)
     np.testing.assert_allclose(numbers(said["tokens"]), numbers(unsaid["tokens"]), atol=1e-5)
     assert numbers(unsaid["mask"]).all()
 
@@ -90,7 +90,7 @@ def test_all_frames_are_there_if_nothing_is_said(attention):
 @pytest.mark.parametrize("tokens", ["class", "frames", "all"])
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_a_clip_without_a_frame_is_an_absent_stream(attention, tokens):
-    stream = transformer(attention, tokens=tokens, tubelet=2)(CLIPS, there=np.zeros((3, 4), bool))
+    stream = transformer(attention, tokens=tokens, tubelet=2)(CLIPS, padding_mask=np.zeros((3, 4), bool))
     assert not numbers(stream["mask"]).any()
     assert np.isfinite(numbers(stream["tokens"])).all()
 
@@ -102,7 +102,7 @@ def test_the_stream_holds_the_tokens_that_are_asked_for(attention):
     places = 1 if attention == "factorised" else 6
     found = {}
     for encoder.tokens in ("class", "frames", "all"):
-        stream = encoder(CLIPS, there=THERE)
+        stream = encoder(CLIPS, padding_mask=THERE)
         found[encoder.tokens] = numbers(stream["tokens"])
         assert stream["mask"].shape == stream["tokens"].shape[:2]
     assert {name: one.shape[1] for name, one in found.items()} == {"class": 1, "frames": 2, "all": 1 + 2 * places}

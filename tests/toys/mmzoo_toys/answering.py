@@ -8,16 +8,16 @@ import tensorflow as tf
 from keras import ops
 
 from mmzoo import (
-    Features,
+    FeatureSpec,
     Head,
     InputName,
-    Positive,
+    PositiveInt,
     Processed,
     Processor,
     Signature,
     Stream,
-    fine,
     make_stream,
+    no_faults,
     only_stream,
     pool,
 )
@@ -32,21 +32,22 @@ class Frames(Processor):
         frames: The most frames that count.
     """
 
+    modality = "video"
     raw = tf.TensorSpec((None,), tf.string)
 
-    def __init__(self, *, frames: Positive = 4):
+    def __init__(self, *, frames: PositiveInt = 4):
         super().__init__(name="frames")
         self.frames = frames
 
     @property
-    def features(self) -> Features:
-        return Features(shape=[self.frames, 10], dtype="float32", vocabulary=None)
+    def features(self) -> FeatureSpec:
+        return FeatureSpec(shape=[self.frames, 10], dtype="float32", vocabulary=None)
 
     def __call__(self, raw: tf.Tensor) -> Processed:
         raw = raw[:, : self.frames]
         padded = tf.pad(raw, [[0, 0], [0, self.frames - tf.shape(raw)[1]]])
         flat = tf.map_fn(self._frame, tf.reshape(padded, [-1]), fn_output_signature=tf.TensorSpec([10], tf.float32))
-        return Processed(tf.reshape(flat, [-1, self.frames, 10]), fine(raw))
+        return Processed(tf.reshape(flat, [-1, self.frames, 10]), no_faults(raw))
 
     def _frame(self, data: tf.Tensor) -> tf.Tensor:
         return tf.cond(tf.strings.length(data) > 0, lambda: _bands(data), lambda: tf.zeros([10]))
@@ -61,13 +62,15 @@ def _bands(data: tf.Tensor) -> tf.Tensor:
 class Label(Processor):
     """Turns a label into its number in the alphabetical order of the training split's labels; an unknown one is a fault."""
 
+    modality = "label"
+
     def __init__(self) -> None:
         super().__init__(name="label")
         self._learn([])
 
     @property
-    def features(self) -> Features:
-        return Features(shape=[], dtype="int32", vocabulary=len(self.labels))
+    def features(self) -> FeatureSpec:
+        return FeatureSpec(shape=[], dtype="int32", vocabulary=len(self.labels))
 
     def adapt(self, values: tf.data.Dataset) -> None:
         self._learn(sorted({value.decode() for value in values.as_numpy_iterator()}))
@@ -79,7 +82,7 @@ class Label(Processor):
     def decode(self, values: tf.Tensor) -> tf.Tensor:
         return tf.gather(self.names, values)
 
-    def pieces(self, ids: tf.Tensor) -> tf.Tensor:
+    def tokens(self, ids: tf.Tensor) -> tf.Tensor:
         return tf.gather(self.names, ids)
 
     def save(self, folder: Path) -> None:
@@ -103,7 +106,7 @@ class Sequence(keras.layers.Layer):
         dim: Size of the tokens.
     """
 
-    def __init__(self, *, features: Features, dim: Positive = 16, **kwargs: Any):
+    def __init__(self, *, features: FeatureSpec, dim: PositiveInt = 16, **kwargs: Any):
         super().__init__(**kwargs)
         self.dense = keras.layers.Dense(dim, activation="gelu", name="dense")
 
@@ -137,7 +140,13 @@ class Classify(Head):
     """
 
     def __init__(
-        self, *, inputs: dict[str, Features], target: InputName, units: Positive = 16, top_k: Positive = 3, **kwargs: Any
+        self,
+        *,
+        inputs: dict[str, FeatureSpec],
+        target: InputName,
+        units: PositiveInt = 16,
+        top_k: PositiveInt = 3,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.target, self.labels = target, inputs[target]["vocabulary"]
@@ -154,7 +163,7 @@ class Classify(Head):
 
     def signatures(self) -> dict[str, Signature]:
         target = {"answer": self.target}
-        return {"answer": Signature(self._answer, decode=target, answers=target, pieces={"top": self.target})}
+        return {"answer": Signature(self._answer, decode=target, answers=target, tokens={"top": self.target})}
 
     def _answer(self, streams: dict[str, Stream]) -> dict[str, Any]:
         score, top = ops.top_k(ops.softmax(self(streams)["logits"]), self.top_k)

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from mmzoo import PAD, Features, Positive, Rate, Stream, make_stream
+from mmzoo import PAD, FeatureSpec, PositiveInt, Rate, Stream, make_stream
 
 
 class Flat(keras.layers.Layer):
@@ -17,7 +17,7 @@ class Flat(keras.layers.Layer):
         dropout: Share of its numbers that is zeroed in training.
     """
 
-    def __init__(self, *, features: Features, dim: Positive = 16, dropout: Rate = 0.0, **kwargs: Any):
+    def __init__(self, *, features: FeatureSpec, dim: PositiveInt = 16, dropout: Rate = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.flatten, self.dense = keras.layers.Flatten(), keras.layers.Dense(dim, activation="gelu", name="dense")
         self.dropout = keras.layers.Dropout(dropout)
@@ -35,7 +35,7 @@ class Embedding(keras.layers.Layer):
         dim: Size of the tokens.
     """
 
-    def __init__(self, *, features: Features, dim: Positive = 16, **kwargs: Any):
+    def __init__(self, *, features: FeatureSpec, dim: PositiveInt = 16, **kwargs: Any):
         super().__init__(**kwargs)
         self.embedding = keras.layers.Embedding(features["vocabulary"], dim, name="embedding")
 

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from mmzoo import Features, Head, InputName, Positive, Signature, Stream, only_stream, pool
+from mmzoo import FeatureSpec, Head, InputName, PositiveInt, Signature, Stream, only_stream, pool
 
 
 class GAN(Head):
@@ -25,7 +25,13 @@ class GAN(Head):
     """
 
     def __init__(
-        self, *, inputs: dict[str, Features], target: InputName, units: Positive = 32, noise: Positive = 4, **kwargs: Any
+        self,
+        *,
+        inputs: dict[str, FeatureSpec],
+        target: InputName,
+        units: PositiveInt = 32,
+        noise: PositiveInt = 4,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.target, self.noise, self.shape = target, noise, tuple(inputs[target]["shape"])

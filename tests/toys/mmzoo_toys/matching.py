@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from mmzoo import Examples, Gallery, Head, InputName, Positive, Signature, Stream, make_stream, pick_stream, pool
+from mmzoo import Examples, Gallery, Head, InputName, PositiveInt, Signature, Stream, make_stream, pick_stream, pool
 
 
 class Project(keras.layers.Layer):
@@ -16,7 +16,7 @@ class Project(keras.layers.Layer):
         dim: Of the shared space.
     """
 
-    def __init__(self, *, dim: Positive = 8, **kwargs: Any):
+    def __init__(self, *, dim: PositiveInt = 8, **kwargs: Any):
         super().__init__(**kwargs)
         self.dim = dim
 
@@ -123,7 +123,7 @@ class Recall:
         k: Among how many nearest texts.
     """
 
-    def __init__(self, *, k: Positive = 1):
+    def __init__(self, *, k: PositiveInt = 1):
         self.k, self.rows = k, []
 
     def update(self, image: Any, text: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mmzoo import Card, Count, Positive
+from mmzoo import Card, NonNegativeInt, PositiveInt
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 220, 30), "blue": (30, 30, 220)}
 PLACES = ("top", "middle", "bottom")
@@ -29,7 +29,7 @@ class Squares:
         seed: What the draw follows from.
     """
 
-    def __init__(self, *, examples: Positive = 48, seed: Count = 0):
+    def __init__(self, *, examples: PositiveInt = 48, seed: NonNegativeInt = 0):
         self.sizes = {"train": examples, "validation": max(1, examples // 2), "test": max(1, examples // 2)}
         self.seed = seed
 
