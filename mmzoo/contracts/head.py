@@ -61,6 +61,11 @@ class Gallery:
     key: str = ""
 
 
+def with_aliases(found: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str, Any]:
+    """Returns outputs by name, and by each alias of one that is among them."""
+    return {**found, **{alias: found[name] for alias, name in aliases.items() if name in found}}
+
+
 class Head(keras.layers.Layer):
     """Base of heads: streams and, in training, targets -> named outputs.
 
@@ -72,6 +77,11 @@ class Head(keras.layers.Layer):
     def targets(self) -> tuple[str, ...]:
         """The inputs that the head learns to predict; they are given to it and not encoded."""
         return ()
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """Alias -> output: what losses and metrics call an output that is named after an input of the recipe."""
+        return {}
 
     @property
     def gallery(self) -> Gallery | None:

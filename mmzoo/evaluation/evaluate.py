@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmzoo.contracts.dataset import ROW
+from mmzoo.contracts.head import with_aliases
 from mmzoo.contracts.progress import Screen
 from mmzoo.contracts.raw import first_values, plain, plain_rows
 from mmzoo.data.splits import Data
@@ -122,10 +123,11 @@ class _Scoring:
         scored = [metric for metric in plan.metrics if not (baseline and _asks(metric))]
         supplied = {"predict": served.predict, "known_labels": _known_labels(served)}
         self.metrics = [(metric, metric.bound.make(**supplied)) for metric in scored]
-        self.named = {name for metric in plan.metrics for name in metric.values.values()}
+        self.named = {served.aliases.get(name, name) for metric in plan.metrics for name in metric.values.values()}
         self.wanted = _answering(served, self.named)
 
     def update(self, found: Row) -> None:
+        found = with_aliases(found, self.served.aliases)
         if self.baseline:
             self.metrics = [(one, made) for one, made in self.metrics if set(_seen(one, found).values()) <= set(found)]
         for metric, made in self.metrics:

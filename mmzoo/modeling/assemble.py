@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from mmzoo.contracts.head import Head
+from mmzoo.contracts.head import Head, with_aliases
 from mmzoo.contracts.streams import FeatureSpec, check_stream, describe, mask_of
 from mmzoo.errors import RecipeError, StreamError, suggest
 from mmzoo.modeling.task import Task, WeightedLoss
@@ -63,7 +63,7 @@ def assemble(
     head, outputs = _head(plan, features, symbols, streams, layers)
     _check_inputs(plan, head)
     step = keras.KerasTensor((), dtype="int32", name="step")
-    losses = [_loss(loss, {"step": step, **symbols, **outputs}) for loss in plan.losses]
+    losses = [_loss(loss, {"step": step, **symbols, **with_aliases(outputs, head.aliases)}) for loss in plan.losses]
     task = Task(encoders, fusion, head, losses, plan.train.modality_dropout)
     task(given)
     return task, layers

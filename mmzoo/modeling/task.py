@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from mmzoo.contracts.head import Head, Signature, Tensors
+from mmzoo.contracts.head import Head, Signature, Tensors, with_aliases
 from mmzoo.contracts.streams import Stream, mask_of, without_absent
 from mmzoo.modeling.devices import on_global_batch, replicas
 from mmzoo.modeling.steps import Steps, frozen
@@ -133,7 +133,11 @@ class Task(Steps):
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
         """Sums the weighted means of the losses and the layers' own; `x` holds the inputs, `y_pred` the outputs."""
-        found = {"step": ops.cast(self.updates() if training else LAST, "int32"), **x, **y_pred}
+        found = {
+            "step": ops.cast(self.updates() if training else LAST, "int32"),
+            **x,
+            **with_aliases(y_pred, self.head.aliases),
+        }
         total: Any = ops.sum([ops.cast(loss, "float32") for loss in self.losses]) if self.losses else 0.0
         for loss, tracker in zip(self.weighted_losses, self.trackers, strict=True):
             values = loss(found)

@@ -35,6 +35,7 @@ class Served(tf.Module):
         self.task_variables = [variable.value for variable in task.variables]
         self.processors = dict(processors)
         self.gallery = task.head.gallery
+        self.aliases = dict(task.head.aliases)
         self.searched = _Searched(entries) if entries is not None else None
         found = task.signatures().items()
         self.answers = {name: one for name, one in found if not one.gallery or self.searched is not None}

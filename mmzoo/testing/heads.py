@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import keras
 
+from mmzoo.contracts.head import with_aliases
 from mmzoo.contracts.streams import describe
 from mmzoo.errors import suggest
 from mmzoo.recipe.options import tensors_of
@@ -19,6 +20,7 @@ def check_targets(subject: Subject) -> None:
     outputs = trial.call(trial.batch, training=True)
     named = isinstance(outputs, dict) and all(hasattr(value, "shape") for value in outputs.values())
     require(named, f"call must give a dict of tensors, received {describe(outputs)}.")
+    _known("`aliases` names the output", trial.layer.aliases.values(), set(outputs))
 
 
 def check_signatures(subject: Subject) -> None:
@@ -53,7 +55,7 @@ def check_losses(subject: Subject) -> None:
     for written in case.losses:
         loss = {"type": written} if isinstance(written, str) else dict(written)
         loaded = subject.catalog.get("loss", loss["type"]).load()
-        found = inputs | trial.call(trial.batch, training=True)
+        found = inputs | with_aliases(trial.call(trial.batch, training=True), trial.layer.aliases)
         needed = tensors_of(loaded).items()
         wires = {name: loss.get(name, name) for name, needs in needed if needs or loss.get(name, name) in found}
         _known(f"the loss '{loss['type']}' needs", wires.values(), set(found))

@@ -153,7 +153,7 @@ def make_served(**options: Any) -> Any:
         return {"said": tf.where(numbers >= 100, "red", "blue"), "score": numbers, "ok": tf.ones_like(image, tf.bool)}
 
     signature = Signature(dict, **{"inputs": ("image",), "answers": {"said": "colour"}} | options)
-    served = SimpleNamespace(answers={"say": signature}, default="say", gallery=None, functions={"say": say})
+    served = SimpleNamespace(answers={"say": signature}, default="say", gallery=None, aliases={}, functions={"say": say})
     served.processors = {"colour": Colour()}
     served.spec = lambda name: tf.TensorSpec([None], tf.string)
     served.outputs = lambda name: dict.fromkeys(("said", "score", "ok"))

@@ -13,7 +13,7 @@ import pytest
 
 from mmzoo.errors import RunError, TrainingError
 from mmzoo.run.atomic import replacing, write_json, write_text, writing
-from mmzoo.run.folder import Run
+from mmzoo.run.folder import FORMAT, Run
 
 PLAN = SimpleNamespace(recipe=SimpleNamespace(text="name: toy\n"), plain=lambda: {"name": "toy"})
 
@@ -41,7 +41,11 @@ def test_a_run_is_begun_anew_unless_it_is_resumed(tmp_path, resume, kept):
     plan = SimpleNamespace(recipe=SimpleNamespace(text="name: toy\n"), plain=lambda: {"name": "toy", "train": {"epochs": 3}})
     run.begin(plan, {"keras": "4"}, resume)
     assert files(run.folder) == ["plan.json", "recipe.yaml", *kept]
-    assert run.load_json(run.plan) == {"recipe": {"name": "toy", "train": {"epochs": 3}}, "versions": {"keras": "4"}}
+    assert run.load_json(run.plan) == {
+        "format": FORMAT,
+        "recipe": {"name": "toy", "train": {"epochs": 3}},
+        "versions": {"keras": "4"},
+    }
 
 
 # Written whole or not at all
@@ -189,7 +193,7 @@ def test_a_folder_that_is_a_file_cannot_be_written_to(tmp_path):
 def test_a_run_begins_with_the_recipe_and_the_plan(tmp_path):
     run = begun(tmp_path / "runs" / "toy")
     assert run.recipe.read_text() == "name: toy\n"
-    assert run.load_json(run.plan) == {"recipe": {"name": "toy"}, "versions": {"keras": "3"}}
+    assert run.load_json(run.plan) == {"format": FORMAT, "recipe": {"name": "toy"}, "versions": {"keras": "3"}}
     assert run.contents() == []
 
 
