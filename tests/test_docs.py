@@ -334,7 +334,7 @@ def test_a_build_ends_as_the_readme_says(world):
     with console.capture() as capture:
         console.print(finished(Run(Path("runs/openmoji-captioner"))))
     printed = [line.rstrip() for line in capture.get().splitlines()]
-    assert snippets(README, "text")[0].splitlines() == printed[-3:]
+    assert snippets(README, "text")[0].splitlines()[-3:] == printed[-3:]
 
 
 def test_the_answer_of_a_broken_picture_is_the_one_that_is_shown(world):
