@@ -1,4 +1,6 @@
-"""Most memory and seconds of a CLIP's training step, the batch at once and in parts, each in a process of its own.
+"""Measures memory and time of a CLIP training step, the batch at once and in GradCache chunks.
+
+Each measurement runs in a process of its own.
 
 [KERAS_BACKEND=jax] python benchmarks/accumulate.py [--batch 2048] [--parts 1 8 32] [--set KEY=VALUE ...]
 """
@@ -33,8 +35,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=2048)
     parser.add_argument("--parts", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--set", dest="overrides", action="append", default=[], help="a change of the recipe")
-    parser.add_argument("--here", type=int, help="measure so many parts here, print JSON")
+    parser.add_argument("--set", dest="overrides", action="append", default=[], help="change a value of the recipe")
+    parser.add_argument("--here", type=int, help="measure with this number of parts in this process, print JSON")
     given = parser.parse_args()
     if given.here:
         print(json.dumps(measure(given.batch, given.here, given.overrides)))
@@ -48,7 +50,7 @@ def main() -> None:
 
 
 def measure(batch: int, parts: int, overrides: list[str]) -> dict[str, object]:
-    """Gives by how much the process's high-water mark rises in two steps, in MiB, the second's seconds and its loss."""
+    """Returns the rise of the process's peak memory over two steps, in MiB, and the seconds and the loss of the second step."""
     import keras
     import numpy as np
 

@@ -1,11 +1,11 @@
-"""Training step of a recipe of CLIP's shape against open_clip: pictures a second, both in one run, and their ratio.
+"""Compares the training step of a CLIP recipe with open_clip: images per second of both in one run, and their ratio.
 
     python benchmarks/clip_step.py [RECIPE] --peer PYTHON [--set KEY=VALUE ...] [--compile]
 
-PYTHON is an interpreter that has `torch` and `open_clip_torch`. Each side is a process of its own; they take turns, and one
-stands still while the other trains. mmzoo is what `mmzoo build` trains: the recipe's task and optimizer, fed by its data.
-open_clip is a model of the same widths in its own training loop, given batches that are ready; AdamW, precision and batch
-are the recipe's. On a GPU: `--set train.backend=jax --set train.precision=mixed_bfloat16 --peak TFLOPS`.
+PYTHON is an interpreter with `torch` and `open_clip_torch`. Each side is a process of its own. The two take turns, and one
+waits while the other trains. The mmzoo side trains what `mmzoo build` trains: the recipe's task and optimizer, fed by its data.
+The open_clip side trains a model of the same widths in open_clip's own training loop, on batches in memory; AdamW, precision
+and batch size are the recipe's. On a GPU: `--set train.backend=jax --set train.precision=mixed_bfloat16 --peak TFLOPS`.
 """
 
 import argparse
@@ -21,11 +21,11 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 Shape = dict[str, Any]
 Loop = Callable[[int, Callable[[], None], Callable[[], None]], None]
-"""Trains in turns of so many steps for ever; calls one thing before each turn, the other after it."""
+"""Trains forever in turns: number of steps, function to call before each turn, function to call after it."""
 
 
 def mmzoo_side(recipe: str, overrides: list[str]) -> tuple[Shape, Loop]:
-    """Makes the recipe's task; gives its shape, and what trains it."""
+    """Makes the recipe's task; returns its shape and the loop that trains it."""
     import keras
 
     import mmzoo
@@ -61,7 +61,7 @@ def mmzoo_side(recipe: str, overrides: list[str]) -> tuple[Shape, Loop]:
 
 
 def open_clip_side(shape: Shape, compiled: bool) -> tuple[Shape, Loop]:
-    """Makes open_clip's model of a shape; gives what it is, and what trains it."""
+    """Makes open_clip's model of a shape; returns its weights and device, and the loop that trains it."""
     import open_clip
     import torch
     from open_clip_train.train import train_one_epoch
@@ -98,27 +98,27 @@ def open_clip_side(shape: Shape, compiled: bool) -> tuple[Shape, Loop]:
 
 
 class Ready(list[Any]):
-    """Batches as open_clip's loop wants its data."""
+    """Batches with the interface that open_clip's loop expects of its data."""
 
     def set_epoch(self, epoch: int) -> None:
-        """Does nothing: there is no order to change."""
+        """Does nothing: the order is the same in each epoch."""
 
     @property
     def dataloader(self) -> Any:
-        """What the batches are read from."""
+        """The batches themselves."""
         self.num_batches = self.num_samples = len(self)
         return self
 
 
 def serve(steps: int, shape: Shape, loop: Loop) -> None:
-    """Says what was made, then trains a turn for each line of the standard input and says the seconds that it took."""
+    """Prints the shape, then trains a turn for each line of the standard input and prints its seconds."""
     answer = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is no answer
+    os.dup2(2, 1)  # keeps the output of libraries out of the answers
     began: list[float] = []
 
     def before() -> None:
         if not sys.stdin.readline():
-            os._exit(0)  # nobody asks any more
+            os._exit(0)  # the parent has ended
         began[:] = time.perf_counter(), time.process_time()
 
     def after() -> None:
@@ -129,7 +129,7 @@ def serve(steps: int, shape: Shape, loop: Loop) -> None:
 
 
 class Side:
-    """A process that trains when it is asked to."""
+    """A process that trains a turn on request."""
 
     def __init__(self, python: str, *options: str):
         command = [python, __file__, *options]
@@ -139,18 +139,18 @@ class Side:
     def _read(self) -> Any:
         line = self.process.stdout.readline() if self.process.stdout else ""
         if not line:
-            sys.exit(f"{' '.join(map(str, self.process.args))}: it stopped; its reason stands above.")  # type: ignore[arg-type]
+            sys.exit(f"{' '.join(map(str, self.process.args))}: it stopped; see the error above.")  # type: ignore[arg-type]
         return json.loads(line)
 
     def train(self) -> list[float]:
-        """Trains a turn and gives its seconds and those of the processor's cores."""
+        """Trains a turn; returns its wall seconds and CPU seconds."""
         assert self.process.stdin is not None
         print(file=self.process.stdin, flush=True)
         return self._read()
 
 
 def floating_point_operations(shape: Shape) -> float:
-    """Counts those of a training step for one pair, products of matrices alone: three times a forward pass."""
+    """Counts the operations of a training step for one pair, matrix products only: three times a forward pass."""
 
     def tower(of: Shape, tokens: int) -> int:
         return of["depth"] * (12 * tokens * of["dim"] ** 2 + 2 * tokens**2 * of["dim"])
@@ -161,7 +161,7 @@ def floating_point_operations(shape: Shape) -> float:
 
 
 def compare(given: argparse.Namespace) -> None:
-    """Lets both sides take turns and prints what they reach."""
+    """Lets both sides take turns and prints their rates."""
     sets = [part for override in given.overrides for part in ("--set", override)]
     steps = ["--steps", str(given.steps)]
     ours = Side(sys.executable, "--side", "mmzoo", given.recipe, *steps, *sets)
@@ -177,29 +177,33 @@ def compare(given: argparse.Namespace) -> None:
     for name, side in sides.items():
         rates[name], costs[name] = report(name, side.shape["weights"], turns[name], given, ours.shape)
     ratio, saved = rates["mmzoo"] / rates["open_clip"], costs["open_clip"] / costs["mmzoo"]
-    print(f"mmzoo trains {ratio:.2f} times as many pictures a second, {saved:.2f} times as many in a second of a core")
+    print(f"mmzoo trains {ratio:.2f} times as many images per second, {saved:.2f} times as many per core-second")
 
 
 def report(name: str, weights: int, turns: list[list[float]], given: argparse.Namespace, shape: Shape) -> tuple[float, float]:
-    """Prints a side's turns and gives its pictures a second and a core's least seconds for one."""
-    pictures, (walls, cores) = given.steps * shape["batch"], zip(*turns, strict=True)
-    rate, best, cost = pictures / statistics.median(walls), pictures / min(walls), min(cores) / pictures
-    said = f"median {rate:.1f} pictures/s, best {best:.1f}; {1000 * cost:.1f} ms of a core for one"
+    """Prints a side's rates; returns its images per second and its least core-seconds per image."""
+    images, (walls, cores) = given.steps * shape["batch"], zip(*turns, strict=True)
+    rate, best, cost = images / statistics.median(walls), images / min(walls), min(cores) / images
+    line = f"median {rate:.1f} images/s, best {best:.1f}; {1000 * cost:.1f} core-ms per image"
     if given.peak:
-        said += f"; {rate * floating_point_operations(shape) / (given.peak * 1e12):.1%} of the peak"
-    print(f"{name:9} {weights:,} weights: {said}", flush=True)
+        line += f"; {rate * floating_point_operations(shape) / (given.peak * 1e12):.1%} of the peak"
+    print(f"{name:9} {weights:,} weights: {line}", flush=True)
     return rate, cost
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipe", nargs="?", default="recipes/openmoji/clip.yaml")
-    parser.add_argument("--peer", default=os.environ.get("OPEN_CLIP_PYTHON", sys.executable), help="or OPEN_CLIP_PYTHON")
+    parser.add_argument(
+        "--peer",
+        default=os.environ.get("OPEN_CLIP_PYTHON", sys.executable),
+        help="Python of open_clip; default: OPEN_CLIP_PYTHON",
+    )
     parser.add_argument("--set", action="append", default=[], dest="overrides")
-    parser.add_argument("--compile", action="store_true", help="open_clip through torch.compile, as its --torchcompile")
-    parser.add_argument("--steps", type=int, default=8, help="of a turn")
+    parser.add_argument("--compile", action="store_true", help="run open_clip with torch.compile, as its --torchcompile")
+    parser.add_argument("--steps", type=int, default=8, help="steps per turn")
     parser.add_argument("--turns", type=int, default=7)
-    parser.add_argument("--peak", type=float, help="of the device, in TFLOPS: the share of it that is reached is said too")
+    parser.add_argument("--peak", type=float, help="peak of the device in TFLOPS; prints the share that is reached")
     parser.add_argument("--side", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.side is None:

@@ -1,4 +1,4 @@
-"""Most memory that InfoNCE's value and gradient take, by blocks and by the plain formula, each in a process of its own.
+"""Measures memory of InfoNCE's value and gradient, in blocks and by the plain formula, each in a process of its own.
 
 [KERAS_BACKEND=jax] python benchmarks/contrastive_memory.py [--batch 8192] [--dim 512] [--block 256]
 """
@@ -18,14 +18,14 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8192)
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--block", type=int, default=256)
-    parser.add_argument("--way", choices=WAYS, help="measure one here, print JSON")
+    parser.add_argument("--way", choices=WAYS, help="measure one way in this process, print JSON")
     given = parser.parse_args()
     if given.way:
         print(json.dumps(measure(given.way, given.batch, given.dim, given.block)))
         return
     table = given.batch**2 * 4 / 2**20
-    print(f"batch {given.batch:,}, dim {given.dim}, blocks of {given.block:,}; one float32 table is {table:,.0f} MiB")
-    print(f"{'way':16}{'memory, MiB':>12}{'of a table':>12}{'seconds':>9}  backend")
+    print(f"batch {given.batch:,}, dim {given.dim}, blocks of {given.block:,}; one float32 matrix is {table:,.0f} MiB")
+    print(f"{'way':16}{'memory, MiB':>12}{'of a matrix':>12}{'seconds':>9}  backend")
     for way in WAYS:
         command = [sys.executable, __file__, "--way", way]
         command += [f"--{name}={getattr(given, name)}" for name in ("batch", "dim", "block")]
@@ -35,13 +35,15 @@ def main() -> None:
 
 
 def measure(way: str, batch: int, dim: int, block: int) -> dict[str, object]:
-    """Gives by how much the process's high-water mark rises, in MiB, and the seconds of the second step."""
+    """Returns the rise of the process's peak memory, in MiB, and the seconds of the second step."""
     import keras
     import numpy as np
 
     rng = np.random.default_rng(0)
     step = compiled(way, block)
-    step(*(np.float32(rng.normal(size=(2, dim))) for _ in range(2)), np.arange(2, dtype="int32"))  # the backend's own memory
+    step(
+        *(np.float32(rng.normal(size=(2, dim))) for _ in range(2)), np.arange(2, dtype="int32")
+    )  # allocates the backend's own memory
     pairs = [np.float32(rng.normal(size=(batch, dim)) / dim**0.5) for _ in range(2)]
     ids = np.arange(batch, dtype="int32") // 5
     before = high_water()
@@ -57,15 +59,15 @@ def high_water() -> float:
 
 
 def compiled(way: str, block: int):
-    """Gives the step: images, texts and ids -> loss and gradients, as NumPy arrays."""
+    """Returns the step: candidates, queries and ids -> loss and gradients, as NumPy arrays."""
     import keras
     import numpy as np
     from mmzoo_matching.info_nce import info_nce
 
-    def loss(images, texts, ids):
+    def loss(candidates, queries, ids):
         if way == "plain":
-            return keras.ops.mean(plain(images, texts, 10.0))
-        return keras.ops.mean(info_nce(images, texts, 10.0, ids if way == "blocks and ids" else None, block=block))
+            return keras.ops.mean(plain(candidates, queries, 10.0))
+        return keras.ops.mean(info_nce(candidates, queries, 10.0, ids if way == "blocks and ids" else None, block=block))
 
     if keras.backend.backend() == "jax":
         import jax
@@ -75,20 +77,20 @@ def compiled(way: str, block: int):
     import tensorflow as tf
 
     @tf.function(reduce_retracing=False, autograph=False)
-    def step(images, texts, ids):
+    def step(candidates, queries, ids):
         with tf.GradientTape() as tape:
-            tape.watch([images, texts])
-            value = loss(images, texts, ids)
-        return value, tape.gradient(value, [images, texts])
+            tape.watch([candidates, queries])
+            value = loss(candidates, queries, ids)
+        return value, tape.gradient(value, [candidates, queries])
 
     return lambda *tensors: np.asarray(step(*map(tf.constant, tensors))[0])
 
 
-def plain(images, texts, scale):
-    """Writes InfoNCE as papers do."""
+def plain(candidates, queries, scale):
+    """Computes InfoNCE by the formula of the papers, with the whole matrix."""
     from keras import ops
 
-    logits = scale * ops.matmul(images, ops.transpose(texts))
+    logits = scale * ops.matmul(candidates, ops.transpose(queries))
     right = ops.arange(ops.shape(logits)[0])
     ways = [keras_cross_entropy(right, table) for table in (logits, ops.transpose(logits))]
     return (ways[0] + ways[1]) / 2

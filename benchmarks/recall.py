@@ -1,4 +1,4 @@
-"""How long the metric `recall` takes and the most memory that it holds, for as many pictures as texts.
+"""Measures time and peak memory of the metric `recall`, for as many images as texts.
 
 python benchmarks/recall.py [--examples 100000] [--dim 256]
 """
@@ -26,8 +26,8 @@ def main() -> None:
     found = metric.result()
     seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{given.examples:,} pictures by as many texts of {given.dim}, {len(os.sched_getaffinity(0))} cores")
-    print(f"{seconds:.0f} s, at most {peak:.2f} GiB, recall@1 {found['text_to_image_recall@1']:.3f}, rsum {found['rsum']:.1f}")
+    print(f"{given.examples:,} images and as many texts, dim {given.dim}, {len(os.sched_getaffinity(0))} cores")
+    print(f"{seconds:.0f} s, peak {peak:.2f} GiB, recall@1 {found['text_to_image_recall@1']:.3f}, rsum {found['rsum']:.1f}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""How long an exported model takes to find a text's nearest pictures in a large gallery, one text at a time.
+"""Measures the time of `search` in a large gallery, through the exported model, one text at a time.
 
-The run's own signature `search` is exported with a gallery of random vectors of its dim in place of its own, and asked through
-the SavedModel. Beside it: `embed_text`, the part that does not depend on the gallery.
+The run is exported with a gallery of random vectors in place of its own, and its signature `search` is called through the
+SavedModel. For comparison it also measures the signature that only embeds the text, which does not depend on the gallery.
 
     taskset -c 0,1 python benchmarks/search.py RUN [--entries 100000] [--queries 200]
 """
@@ -20,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def random_entries(entries: int, dim: int, shows: list[str]) -> Any:
-    """Draws vectors of length 1 and numbers the texts beside them."""
+    """Draws vectors of length 1, each with a numbered text."""
     from mmzoo.serving.entries import Entries
 
     vectors = np.random.default_rng(0).normal(size=(entries, dim)).astype("float32")
@@ -29,21 +29,21 @@ def random_entries(entries: int, dim: int, shows: list[str]) -> Any:
 
 
 def milliseconds(answer: Any, name: str, texts: list[str]) -> tuple[list[float], list[float]]:
-    """Times each text alone, after ten that warm the graph up: by the clock, and of all cores together."""
+    """Times each text alone, after ten for warm-up: returns wall time and CPU time of all cores."""
     import tensorflow as tf
 
-    taken = []
+    times = []
     for text in texts[:10] + texts:
         began, busy = time.perf_counter(), time.process_time()
         outputs = answer(**{name: tf.constant([text])})
         [value.numpy() for value in outputs.values()]
-        taken.append((1000 * (time.perf_counter() - began), 1000 * (time.process_time() - busy)))
-    clock, cores = zip(*taken[10:], strict=True)
+        times.append((1000 * (time.perf_counter() - began), 1000 * (time.process_time() - busy)))
+    clock, cores = zip(*times[10:], strict=True)
     return list(clock), list(cores)
 
 
 def exported(run: Path, entries: int, folder: str) -> tuple[Any, str, int]:
-    """Exports a run with a gallery of another size; gives the reloaded model, the name of its text and the dim."""
+    """Exports a run with a gallery of another size; returns the reloaded model, the name of its query input and the dim."""
     import tensorflow as tf
 
     import mmzoo
@@ -69,12 +69,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model, name, dim = exported(given.run, given.entries, folder)
         texts = [f"a red circle {number}" for number in range(given.queries)]
-        print(f"{given.entries:,} entries of {dim}, {given.queries} texts one by one, {len(os.sched_getaffinity(0))} cores")
-        for signature in ("embed_text", "search"):
+        print(f"{given.entries:,} entries of dim {dim}, {given.queries} texts one by one, {len(os.sched_getaffinity(0))} cores")
+        for signature in (f"embed_{name}", "search"):
             clock, cores = milliseconds(model.signatures[signature], name, texts)
             slow = statistics.quantiles(clock, n=100)[-1]
             typical = f"median {statistics.median(clock):.1f} ms, 99th percentile {slow:.1f} ms"
-            print(f"{signature:<11}{typical}; {statistics.median(cores):.1f} ms of a core")
+            print(f"{signature:<14} {typical}; {statistics.median(cores):.1f} ms of CPU time")
 
 
 if __name__ == "__main__":

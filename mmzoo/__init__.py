@@ -1,12 +1,13 @@
-"""mmzoo, the plugin model zoo for multimodal Keras: recipes in, served models out.
+"""mmzoo, a plugin model zoo for multimodal Keras: from a YAML recipe to a trained and served model.
 
-Importing this package imports neither Keras nor TensorFlow; the names below are fetched when they are used.
+These are the public names. `build`, `check` and `load` run recipes; the rest is for authors of plugins. Importing mmzoo
+imports neither Keras nor TensorFlow: names that need them are imported at first use.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mmzoo.build import build, check  # at once, so that the name is the function's and not the module's
+from mmzoo.build import build, check  # not lazily, so that `mmzoo.build` is the function and not the module
 from mmzoo.contracts.dataset import FAULT, ROW, SPLITS, Card, Dataset, natural_key
 from mmzoo.contracts.option_types import (
     EncoderPart,
@@ -74,7 +75,7 @@ _LAZY = {
         "same_dim",
     ),
 }
-"""File of `mmzoo.contracts` that imports Keras, TensorFlow or NumPy -> its public names."""
+"""Module of `mmzoo.contracts` that imports Keras, TensorFlow or NumPy -> its public names, imported at first use."""
 
 __all__ = [
     "END",
@@ -132,7 +133,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    for file, names in _LAZY.items():
+    for module, names in _LAZY.items():
         if name in names:
-            return getattr(import_module(f"mmzoo.contracts.{file}"), name)
+            return getattr(import_module(f"mmzoo.contracts.{module}"), name)
     raise AttributeError(f"module 'mmzoo' has no attribute '{name}'")

@@ -1,7 +1,7 @@
-"""What the user can mend: one kind of error, and how its message is laid out.
+"""Errors that the user can fix, and the layout of their messages.
 
-An `MmzooError` is printed without a traceback and ends the command with exit code 2. Every other exception is a
-bug of ours and keeps its traceback.
+The command line prints an `MmzooError` without a traceback and ends with exit code 2. Every other exception is a bug in
+mmzoo and keeps its traceback.
 """
 
 import difflib
@@ -11,18 +11,18 @@ from dataclasses import dataclass
 
 
 class MmzooError(Exception):
-    """Something the user can mend; the text says where, what was found, what was expected and what to do."""
+    """An error that the user can fix. Its text says where it is, what was found, what was expected and what to do."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong with a recipe.
+    """One mistake in a recipe.
 
     Args:
-        where: The place, `file:line:column`.
-        key: The dotted path of the value in the recipe, `encoders.image.type`; empty for the whole file.
+        where: Its place, `file:line:column`.
+        key: The dotted key of the value in the recipe, `encoders.image.type`; empty for the whole file.
         what: One sentence: what was found and what was expected.
-        advice: What to do; empty when the sentence says it already.
+        advice: What to do; empty if `what` says it already.
     """
 
     where: str
@@ -31,7 +31,7 @@ class Fault:
     advice: str = ""
 
     def __str__(self) -> str:
-        if self.key and self.where.endswith(f" {self.key}"):  # `--set train.epochs` says the key already
+        if self.key and self.where.endswith(f" {self.key}"):  # `--set train.epochs` names the key already
             place = f"{self.where}: "
         else:
             place = f"{self.where}  {self.key}: " if self.key else f"{self.where}  "
@@ -39,7 +39,7 @@ class Fault:
 
 
 class RecipeError(MmzooError):
-    """A recipe that cannot be built; holds every fault that was found, in the order of the file.
+    """A recipe that cannot be built, with every fault found, in the order of the file.
 
     Args:
         faults: At least one `Fault`.
@@ -51,31 +51,31 @@ class RecipeError(MmzooError):
 
 
 class PluginError(MmzooError):
-    """A plugin that breaks its contract, or two that offer one name."""
+    """A plugin that cannot be loaded or breaks its contract, or a name that several plugins or none offer."""
 
 
 class StreamError(MmzooError):
-    """Streams that do not fit the encoder, fusion or head they are given to."""
+    """Features or streams that an encoder, fusion or head cannot work with."""
 
 
 class DataError(MmzooError):
-    """A data set that cannot be read, or rows in it that are unreadable."""
+    """A data set, or rows of it, that cannot be read."""
 
 
 class RunError(MmzooError):
-    """A run folder that is in the way, incomplete or cannot be written."""
+    """A run folder that exists already, is incomplete or cannot be written."""
 
 
 class TrainingError(MmzooError):
-    """Training that cannot go on: a loss that is no number, a backend that was chosen too late."""
+    """Training that cannot continue: a loss that is NaN or infinite, too few devices, a backend that is set too late."""
 
 
 class ExportError(MmzooError):
-    """A model that a stock TF Serving could not serve, or that answers otherwise than the task."""
+    """A model that a stock TF Serving cannot serve, or whose exported answers differ from the task's."""
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """Gives up to three of the known names which look most like `name`, best first."""
+    """Returns up to three known names that are most similar to `name`, best first."""
     return difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
 
 
@@ -87,6 +87,8 @@ RENAMED = {
     "clip": ("global_clipnorm",),
     "ema": ("ema_momentum",),
     "gives": ("output_mode",),
+    "image": ("candidate",),
+    "image_embedding": ("candidate_embedding",),
     "jit": ("jit_compile",),
     "largest": ("max_tokens",),
     "largest_scale": ("max_logit_scale",),
@@ -95,14 +97,16 @@ RENAMED = {
     "scale": ("logit_scale",),
     "size": ("vocabulary_size",),
     "stream_dropout": ("modality_dropout",),
+    "text": ("query",),
+    "text_embedding": ("query_embedding",),
 }
-"""Names that recipes had before -> what they are called now."""
+"""Old names of recipe keys -> their new names, for `suggest`."""
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Returns the advice for an unknown name: its new name if it was renamed, or the nearest names; and all, up to twelve."""
+    """Returns advice for an unknown name: its new name if it was renamed; else the nearest names, and all if at most 12."""
     known = list(known)
-    if new := [one for one in RENAMED.get(name, ()) if one in known]:
+    if new := [candidate for candidate in RENAMED.get(name, ()) if candidate in known]:
         return f"It is called {new[0]} now."
     near = nearest(name, known)
     parts = [f"Nearest: {', '.join(near)}."] if near else []
@@ -112,11 +116,11 @@ def suggest(name: str, known: Iterable[str]) -> str:
 
 
 def reason_of(error: Exception) -> str:
-    """Words in one sentence what a library raised: its first line, or which weight does not fit a model of Keras."""
+    """Returns a library's error as one sentence: its first line, or for Keras weights of a wrong shape, which weight it is."""
     text = str(error)
     if shapes := re.search(r"variable\.shape=(\(.*?\)), Received: value\.shape=(\(.*?\))\..*?path=(\S+),", text, re.DOTALL):
-        here, there, path = shapes.groups()
-        return f"its weights do not fit the shape asked for: '{path}' is {there} among the weights and {here} in the model."
+        model, saved, path = shapes.groups()
+        return f"its weights do not fit the shape asked for: '{path}' is {saved} among the weights and {model} in the model."
     first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
-    first = f"it lacks {first}" if isinstance(error, KeyError) else first
+    first = f"it has no {first}" if isinstance(error, KeyError) else first
     return first if first.endswith(".") else f"{first}."

@@ -9,7 +9,7 @@ from mmzoo.errors import MmzooError, RunError, suggest
 from mmzoo.recipe.options import options_of
 from mmzoo.recipe.plan import Plan
 from mmzoo.recipe.resolve import resolve
-from mmzoo.recipe.source import Recipe, override, place
+from mmzoo.recipe.source import Recipe, override, to_node
 from mmzoo.registry.catalog import Catalog
 from mmzoo.registry.discovery import discover
 from mmzoo.training.backend import set_backend
@@ -121,7 +121,7 @@ def _saved_recipe(run: "Run") -> Recipe:
         there = ", ".join(run.contents()) or "no run"
         raise RunError(f"{run.folder}: expected a trained run, found {there}. `mmzoo build RECIPE` makes one.")
     saved = run.load_plan()
-    return Recipe(run.recipe.read_text("utf-8"), place(saved, str(run.plan)), str(run.plan))
+    return Recipe(run.recipe.read_text("utf-8"), to_node(saved, str(run.plan)), str(run.plan))
 
 
 def _check_weights_stay(trained: Plan, plan: Plan, run: "Run") -> None:

@@ -24,7 +24,7 @@ WEIGHTS = np.linspace(0.1, 0.9, 8, dtype="float32").reshape(1, 2, 4)
 
 
 class Page(HTMLParser):
-    """Reads a page, holds its tags to be well-formed, and keeps what the tests ask for."""
+    """Parses a page, checks that its tags are well-formed, and keeps what the tests need."""
 
     def __init__(self, text: str):
         super().__init__()
@@ -58,7 +58,7 @@ class Page(HTMLParser):
 
 
 class Picture(Processor):
-    """Pictures as 4 by 4 pixels."""
+    """Images of 4 by 4 pixels."""
 
     modality = "image"
 
@@ -73,7 +73,7 @@ class Picture(Processor):
 
 
 class Text(Processor):
-    """Text as it is."""
+    """Text, unchanged."""
 
     modality = "text"
 
@@ -87,7 +87,7 @@ class Text(Processor):
 
 
 class Distance:
-    """A metric of which less is better."""
+    """A metric whose lower values are better."""
 
     lower_is_better = ("distance",)
 
@@ -124,7 +124,7 @@ def make_plan(**changes) -> Plan:
 
 
 class World:
-    """A run with hand-made answers: two pictures, of which the second is answered wrongly."""
+    """A run with hand-made answers: two images, the second of which is answered wrongly."""
 
     def __init__(self, folder, answers=("a dog", EVIL), references=(["a dog"], ["a cat", "one cat"])):
         self.plan, self.run = make_plan(), Run(folder)
@@ -144,6 +144,7 @@ class World:
             {"image": png(50 * row), "text": several[0], ROW: f"row {row}", FAULT: ""} for row, several in enumerate(references)
         ]
         self.scores = Scores("test", {"model": {"hits": 0.512345}, "nearest": {"hits": 0.25}, "most_frequent": {"hits": 0.125}})
+        self.scores.baselines = {"nearest": "the answer of the nearest example", "most_frequent": "always the same"}
         for row, (answer, several) in enumerate(zip(answers, references, strict=True)):
             found = {"row": f"row {row}", "references": {"text": several}}
             self.scores.rows.append(found | {"answers": {"model": {"said": answer, "ok": True, "reason": ""}}})
@@ -152,7 +153,7 @@ class World:
         self.missing = None
 
     def write(self) -> tuple[Page, str]:
-        """Writes the report and reads the page and the card."""
+        """Writes the report; returns the page and the card."""
         self.run.folder.mkdir()
         if self.history is not None:
             write_json(self.run.history, self.history)
@@ -164,6 +165,7 @@ class World:
             default=next(iter(self.signatures)),
             processors=self.processors,
             gallery=None,
+            predict=None,
             functions={name: tf.function(self.outputs[name], input_signature=spec) for name in self.signatures},
             task_variables=[tf.Variable(tf.zeros([30, 40])), tf.Variable(tf.zeros([4])), tf.Variable([1, 2])],
             spec=lambda name: tf.TensorSpec([None], tf.string, name=name),

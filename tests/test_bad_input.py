@@ -19,7 +19,11 @@ from click.testing import CliRunner
 
 from mmzoo.build import check
 from mmzoo.cli.verbs import main
-from mmzoo.errors import RunError
+from mmzoo.errors import RENAMED, RunError
+from mmzoo.recipe.component_keys import component_keys
+from mmzoo.recipe.options import options_of
+from mmzoo.recipe.settings import Train
+from mmzoo.registry.discovery import discover
 from mmzoo.run.atomic import replacing, write_text
 
 RECIPE = """\
@@ -100,14 +104,14 @@ KEYS = "name, about, data, inputs, encoders, fusion, head, loss, train, metrics,
         ),
         ("size: 32", "size: '32'", "r.yaml:4:44  inputs.image.size: expected int > 0, received '32'.\n"),
         ("[1]", "[1, 0]", "r.yaml:7:37  encoders.image.blocks[1]: expected a number greater than 0, received 0.\n"),
-        ("loss: {type: token_cross_entropy}\n", "", "r.yaml:1:1  loss: the recipe lacks this key.\n"),
+        ("loss: {type: token_cross_entropy}\n", "", "r.yaml:1:1  loss: this key is missing; every recipe needs it.\n"),
         (
             "target: caption, ",
             "",
             "r.yaml:8:7  head: the option 'target' is missing; expected str.\n  The input that holds the caption.\n",
         ),
         ("{type: token_cross_entropy}", "{weight: 1}", "r.yaml:9:7  loss: the key 'type' is missing; it names the loss.\n"),
-        ("name: toy", "name: toy\nname: two", "r.yaml:2:1  name: the key stands twice, first at r.yaml:1:7.\n"),
+        ("name: toy", "name: toy\nname: two", "r.yaml:2:1  name: the key is given twice, first at r.yaml:1:7.\n"),
         (
             "name: toy",
             "name: ../toy",
@@ -189,11 +193,11 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (BOMB.encode(), "r.yaml:1:5  anchors and aliases are not read ('a0').\n  Write the value out.\n"),
-        (b"a: [1", "r.yaml:1:6  this is no YAML: expected ',' or ']', but got '<stream end>'.\n"),
+        (BOMB.encode(), "r.yaml:1:5  anchors and aliases are not allowed ('a0').\n  Write the value out.\n"),
+        (b"a: [1", "r.yaml:1:6  this is not valid YAML: expected ',' or ']', but got '<stream end>'.\n"),
         (b"just words", "r.yaml:1:1  a recipe is a mapping of keys to values, found a str.\n"),
-        (b"", "r.yaml  the recipe is empty.\n  See recipes/openmoji/captioner.yaml for one.\n"),
-        (b"# nothing\n", "r.yaml  the recipe is empty.\n  See recipes/openmoji/captioner.yaml for one.\n"),
+        (b"", "r.yaml  the recipe is empty.\n  See recipes/openmoji/captioner.yaml for an example.\n"),
+        (b"# nothing\n", "r.yaml  the recipe is empty.\n  See recipes/openmoji/captioner.yaml for an example.\n"),
         (b"\x89PNG\r\n\x1a\n", "r.yaml  the file is not UTF-8 text (byte 0).\n  Save the recipe as UTF-8.\n"),
         (b"[" * 30, "r.yaml:1:21  values are nested more than 20 deep.\n"),
         (b"a" * 1_000_001, "r.yaml  the recipe has 1000001 bytes; at most 1000000 are read.\n"),
@@ -221,7 +225,7 @@ def test_a_recipe_that_is_not_there():
         ("train.epochs=many", "--set train.epochs: expected int > 0, received 'many'.\n"),
         ("train.epochz=3", "--set train.epochz: there is no such option.\n  Nearest: epochs.\n"),
         ("name.x=3", "--set name.x: 'name' is 'toy', which has no 'x'.\n"),
-        ("train.epochs=[1", "--set train.epochs:1:3  this is no YAML: expected ',' or ']', but got '<stream end>'.\n"),
+        ("train.epochs=[1", "--set train.epochs:1:3  this is not valid YAML: expected ',' or ']', but got '<stream end>'.\n"),
         ("inputs.image.fit=bend", "--set inputs.image.fit: expected 'pad', 'crop' or 'stretch', received 'bend'.\n"),
     ],
 )
@@ -247,7 +251,7 @@ def test_a_component_that_fails_on_import(install_plugin):
     assert fault(old="resnet", new="eye") == (
         "r.yaml:7:17  encoders.image.type: encoder 'eye' of mmzoo-zz 0.1 cannot be imported from 'zz_eye:Eye': "
         "ZeroDivisionError: division by zero.\n"
-        "  Install what it lacks, or leave the plugin out with MMZOO_BLOCK=mmzoo-zz.\n"
+        "  Install what is missing, or leave the plugin out with MMZOO_BLOCK=mmzoo-zz.\n"
     )
 
 
@@ -256,7 +260,7 @@ def test_a_component_whose_options_cannot_be_read(install_plugin):
     install_plugin("mmzoo-zz", hooks, zz_eye="class Eye:\n    def __init__(self, *, width: 'Nothing'): ...")
     assert fault(old="resnet", new="eye") == (
         "r.yaml:7:17  encoders.image.type: the options of 'Eye' cannot be read: NameError: name 'Nothing' is not defined.\n"
-        "  Tell those who make the plugin.\n"
+        "  Report this to the authors of the plugin.\n"
     )
 
 
@@ -292,7 +296,7 @@ def test_a_metric_that_wants_what_nobody_gives_is_found_before_training(install_
 @pytest.mark.parametrize(
     ("backend", "message"),
     [
-        ("torch", "the backend 'torch' of KERAS_BACKEND is none that trains here; expected tensorflow or jax.\n"),
+        ("torch", "the backend 'torch' of KERAS_BACKEND cannot train; expected tensorflow or jax.\n"),
         ("jax", "the backend 'jax' is not installed: pip install 'mmzoo[jax]'.\n"),
     ],
 )
@@ -322,7 +326,7 @@ def test_a_folder_of_something_else_is_never_replaced(option):
     Path("thesis").mkdir()
     Path("thesis/chapter.tex").touch()
     assert said("build", "r.yaml", "--out", "thesis", *option) == (
-        "thesis: the folder holds files that are no run (chapter.tex ...); they are not replaced.\n"
+        "thesis: the folder holds files that are not a run (chapter.tex ...); they are not replaced.\n"
         "Choose another folder with --out.\n"
     )
 
@@ -441,7 +445,7 @@ def test_ctrl_c_elsewhere(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sys.modules["mmzoo.model"], "load", interrupted)
-    assert said("evaluate", "runs/a", code=130) == "\nStopped. Nothing is half written.\n"
+    assert said("evaluate", "runs/a", code=130) == "\nStopped. No file is incomplete.\n"
 
 
 # Runs
@@ -485,3 +489,39 @@ def test_predict_without_a_run_or_an_export():
 )
 def test_a_wrong_name(arguments, message):
     assert said(*arguments) == message
+
+
+# What was called otherwise before
+
+
+def test_old_keys_name_the_new_ones():
+    found = fault(old="{epochs: 1, batch_size: 4}", new="{epochs: 1, batch: 4, clip: 1.0, accumulate_contrastive: 2}")
+    assert [line.strip() for line in found.splitlines()] == [
+        "r.yaml:10:20  train.batch: there is no such option.",
+        "It is called batch_size now.",
+        "r.yaml:10:30  train.clip: there is no such option.",
+        "It is called global_clipnorm now.",
+        "r.yaml:10:41  train.accumulate_contrastive: there is no such option.",
+        "It is called grad_cache_chunks now.",
+    ]
+    text = said("check", "r.yaml", "--set", "train={}", "--set", "inputs.caption={type: words, field: name, length: 8}")
+    assert text == "--set inputs.caption.length: there is no such option.\n  It is called sequence_length now.\n"
+
+
+def test_every_new_name_of_an_old_one_is_a_name():
+    catalog = discover()
+    options = {option.name for component in catalog.components for option in options_of(component.load())}
+    options |= {key.name for component in catalog.components for key in component_keys(component)}
+    options |= {option.name for option in options_of(Train)}
+    assert {new for names in RENAMED.values() for new in names} <= options
+
+
+def test_a_run_of_another_format_is_refused_in_one_line():
+    Path("run").mkdir()
+    Path("run/plan.json").write_text(json.dumps({"recipe": {"train": {"batch": 4}}, "versions": {}}), "utf-8")
+    Path("run/task.weights.h5").write_bytes(b"weights")
+    for words in (("evaluate", "run"), ("export", "run")):
+        assert said(*words) == (
+            "run: the run was made by another version of mmzoo, whose recipes have other keys; build it again: "
+            "`mmzoo build RECIPE --force`.\n"
+        )

@@ -28,7 +28,7 @@ FOLDER = {
 
 
 @pytest.fixture(scope="module")
-def runs(toy_world):
+def runs(toy_world, asked_here):
     """Two builds of one recipe."""
     return [mmzoo.build("r.yaml", out=f"run-{number}", screen=Screen(quiet=True)) for number in (1, 2)]
 
@@ -49,7 +49,7 @@ def test_a_run_holds_everything_that_it_came_from_and_gave(runs, toy_world):
     assert runs[0].recipe.read_text("utf-8") == (toy_world / "r.yaml").read_text("utf-8")
     plan = read(runs[0].plan)
     assert plan["recipe"]["train"]["clip"] is None  # a default, written out
-    assert {"mmzoo", "mmzoo-image", "keras", "tensorflow"} <= set(plan["versions"])
+    assert {"mmzoo", "mmzoo-toys", "mmzoo-captioning", "keras", "tensorflow"} <= set(plan["versions"])
 
 
 def test_two_builds_of_a_recipe_give_the_same_scores_and_answers(runs):
@@ -135,7 +135,7 @@ def test_a_model_that_cannot_be_served_costs_no_training(toy_world, monkeypatch,
         return tf.numpy_function(lambda ids: ids.astype("S"), [values], tf.string)
 
     monkeypatch.setattr("mmzoo_toys.answering.Label.decode", decode)
-    with pytest.raises(mmzoo.MmzooError, match="the op PyFunc calls Python, which the server has not"):
+    with pytest.raises(mmzoo.MmzooError, match="the op PyFunc calls Python, which the server does not have"):
         mmzoo.build("r.yaml", out=tmp_path / "run", screen=Screen(quiet=True))
     assert not (tmp_path / "run").exists()
 

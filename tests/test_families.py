@@ -88,12 +88,12 @@ def test_learns_and_is_scored(run_of, backend, family):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_pictures_and_texts_share_a_space(run_of, held_out, backend):
     run = run_of(backend, "matching")
-    image = served(run, "embed_image", image=held_out["image"])["image"]
-    text = served(run, "embed_text", caption=held_out["caption"])["text"]
+    image = served(run, "embed_image", image=held_out["image"])["image_embedding"]
+    text = served(run, "embed_caption", caption=held_out["caption"])["caption_embedding"]
     both = served(run, "embed", image=held_out["image"], caption=held_out["caption"])
     np.testing.assert_allclose(np.linalg.norm(image, axis=1), 1, rtol=1e-5)
-    np.testing.assert_allclose(both["image"], image, atol=1e-6)
-    np.testing.assert_allclose(both["text"], text, atol=1e-6)
+    np.testing.assert_allclose(both["image_embedding"], image, atol=1e-6)
+    np.testing.assert_allclose(both["caption_embedding"], text, atol=1e-6)
     own = np.sum(image * text, axis=1)
     assert own.mean() > (image @ text.T).mean()
 

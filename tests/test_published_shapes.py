@@ -1,4 +1,4 @@
-"""The recipes of published models have their numbers of weights."""
+"""The recipes of published models have the published numbers of weights."""
 
 from pathlib import Path
 from typing import Any
@@ -14,26 +14,26 @@ from mmzoo.registry.discovery import discover
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 RESNET_50 = ("encoders.image.weights=null", "encoders.image.blocks=[3, 4, 6, 3]", "encoders.image.block=bottleneck")
-"""The shape of the weights that a recipe downloads."""
+"""Replaces the weights that a recipe downloads by random ones of the same shapes."""
 
 
-def known(shape: list[int], dtype: str, vocabulary: int | None = None) -> dict[str, Any]:
+def spec(shape: list[int], dtype: str, vocabulary: int | None = None) -> dict[str, Any]:
     return {"shape": shape, "dtype": dtype, "vocabulary": vocabulary}
 
 
 def planned(
     recipe: str, overrides: tuple[str, ...] = (), vocabulary: int = 30_522
 ) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-    """Gives a dual encoder's plan, what is known of its inputs, and its encoders; the vocabulary is BERT's by default."""
+    """Returns a dual encoder's plan, the features of its inputs, and its encoders. The default vocabulary is BERT's."""
     plan = resolve(read_recipe(RECIPES / recipe, overrides), discover())
     options = {name: column.processor.options for name, column in plan.inputs.items()}
-    size, length = options["image"]["size"], options["caption"]["length"]
-    features = {"image": known([size, size, 3], "uint8"), "caption": known([length], "int32", vocabulary)}
+    size, length = options["image"]["size"], options["caption"]["sequence_length"]
+    features = {"image": spec([size, size, 3], "uint8"), "caption": spec([length], "int32", vocabulary)}
     return plan, features, {name: bound.make(features=features[name]) for name, bound in plan.encoders.items()}
 
 
 def weights(recipe: str, overrides: tuple[str, ...] = (), vocabulary: int = 30_522) -> dict[str, int]:
-    """Gives how many trained numbers each part of a dual encoder's recipe holds."""
+    """Returns the number of trainable weights of each part of a dual encoder's recipe."""
     plan, features, encoders = planned(recipe, overrides, vocabulary)
     symbols = {name: keras.KerasTensor((None, *one["shape"]), one["dtype"]) for name, one in features.items()}
     fusion, head = plan.fusion.make(), plan.head.make()
@@ -47,7 +47,7 @@ def count(layer: Any) -> int:
 
 
 def preset(kind: Any, name: str) -> int:
-    """Gives how many numbers KerasHub's conversion of published weights holds."""
+    """Returns the number of weights in KerasHub's conversion of a published model."""
     return int(kind.presets[name]["metadata"]["params"])
 
 
@@ -56,12 +56,12 @@ def test_clip_vit_b_32() -> None:
     found = weights("coco/clip_vit_b_32.yaml", vocabulary=49_408)
     image, text = (found[name] + found[f"{name}_projection"] for name in ("image", "caption"))
     assert (image, text + found["head"]) == (87_849_216, 63_428_097)
-    places = 224**2 // 32**2 + 1  # KerasHub counts the places of the picture's tokens, which are not trained
-    assert sum(found.values()) + places == preset(keras_hub.models.CLIPBackbone, "clip_vit_base_patch32")
+    positions = 224**2 // 32**2 + 1  # KerasHub also counts the indices of the image positions, which are not trained
+    assert sum(found.values()) + positions == preset(keras_hub.models.CLIPBackbone, "clip_vit_base_patch32")
 
 
 def test_retriever() -> None:
-    """Faghri et al. 2018: embeddings of 300, a GRU of 1,024, pictures of 2,048 projected to 1,024."""
+    """Faghri et al. 2018: word embeddings of 300, a GRU of 1,024, image features of 2,048 projected to 1,024."""
     found = weights("coco/retriever.yaml", RESNET_50, vocabulary=10_000)
     assert found["image"] == 25_557_032 - 1000 * 2049  # ResNet-50 without its classifier
     assert found["image_projection"] == 2048 * 1024 + 1024
@@ -81,7 +81,7 @@ SMALL = (
     ids=["b7-base", "b3-mini"],
 )
 def test_align(pair: tuple[str, ...], image: int, top: int, caption: int, dim: int) -> None:
-    """Jia et al. 2021: EfficientNet without its last convolution and classifier, BERT without the layer on top of [CLS]."""
+    """Jia et al. 2021: EfficientNet without its last convolution and classifier, BERT without its pooler of [CLS]."""
     _, _, found = planned("coco/align.yaml", pair)
     assert count(found["image"]) == image - (4 * top * top + 2 * 4 * top + 1000 * (4 * top + 1))
-    assert count(found["caption"]) == caption - (dim * dim + dim) - (512 - 64) * dim  # BERT has places for 512 pieces
+    assert count(found["caption"]) == caption - (dim * dim + dim) - (512 - 64) * dim  # BERT has 512 positions

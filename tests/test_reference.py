@@ -3,8 +3,8 @@
 import inspect
 from pathlib import Path
 
+from mmzoo.recipe.component_keys import component_keys, settings_of
 from mmzoo.recipe.options import Option, options_of
-from mmzoo.recipe.own_keys import own_keys, settings_of
 from mmzoo.recipe.resolve import KEYS, REQUIRED
 from mmzoo.recipe.schema import DESCRIPTIONS
 from mmzoo.recipe.settings import Export, Train
@@ -27,7 +27,7 @@ def reference(catalog: Catalog) -> str:
     for component in (c for kind in KINDS for c in catalog.of(kind) if c.plugin.name in plugins):
         loaded = component.load()
         about = inspect.getdoc(loaded).partition("\nArgs:")[0].rstrip()
-        found = options([*own_keys(component), *options_of(loaded)])
+        found = options([*component_keys(component), *options_of(loaded)])
         parts.append(f"## {component.kind} `{component.name}`\n\n{about}\n\nFrom {component.plugin.name}.\n\n{found}")
     return "\n".join(parts)
 

@@ -1,1 +1,1 @@
-"""Command line -> exit code: verbs, the tables they print, and what is typed for `predict`."""
+"""Command line -> exit code: the commands, the tables that they print, and the parser of the values given to `predict`."""

@@ -1,4 +1,4 @@
-"""What the command line prints: rich tables and text, made of what the verbs give. Light."""
+"""Values -> the tables and texts that the commands print, made with rich. Light."""
 
 import inspect
 import json
@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mmzoo.evaluation.scores import by_scorer, side_by_side, with_missing
+from mmzoo.evaluation.scores import by_scorer, missing_table, score_table
 from mmzoo.registry.catalog import Catalog, Component
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mmzoo.run.folder import Run
 
 SAMPLES = 6
-"""Held-out examples that a build shows at its end."""
+"""How many held-out examples a build shows at its end."""
 
 
 def listed(catalog: Catalog, kinds: Iterable[str]) -> RenderableType:
@@ -33,27 +33,26 @@ def listed(catalog: Catalog, kinds: Iterable[str]) -> RenderableType:
 
 
 def broken(catalog: Catalog) -> str:
-    """Says which plugins did not load, a line for each."""
+    """Names the plugins that did not load and why, a line for each."""
     return "".join(f"The plugin {plugin} did not load: {plugin.fault}\n" for plugin in catalog.broken())
 
 
 def plugged(catalog: Catalog) -> RenderableType:
-    """Lists plugins with what is wrong with each."""
-    table = _table("plugin", "version", "from", "health")
+    """Lists plugins with their problems."""
+    table = _table("plugin", "version", "module", "status")
     for plugin in catalog.plugins:
         own = [component for component in catalog.components if component.plugin == plugin]
-        lost = [f"no module for the {c.kind} '{c.name}': {c.target}" for c in own if c.source() is None]
-        health = plugin.fault or "\n".join(lost) or f"good, {len(own)} components"
-        table.add_row(
-            plugin.name, plugin.version, plugin.origin, Text(health, style="red" if plugin.fault or lost else "green")
-        )
+        missing = [f"no module for the {c.kind} '{c.name}': {c.target}" for c in own if c.source() is None]
+        status = plugin.fault or "\n".join(missing) or f"good, {len(own)} components"
+        style = "red" if plugin.fault or missing else "green"
+        table.add_row(plugin.name, plugin.version, plugin.origin, Text(status, style=style))
     return table
 
 
 def shown(component: Component) -> RenderableType:
-    """Shows one component: what it does, its options, where it stands."""
+    """Shows one component: what it does, its options and its source file."""
+    from mmzoo.recipe.component_keys import component_keys
     from mmzoo.recipe.options import options_of
-    from mmzoo.recipe.own_keys import own_keys
 
     loaded = component.load()
     head = _grid()
@@ -62,7 +61,7 @@ def shown(component: Component) -> RenderableType:
     head.add_row("source", _source(component, loaded))
     about = (inspect.getdoc(loaded) or "").partition("\nArgs:")[0].rstrip()
     options = _table("option", "type", "default", "what it does")
-    for option in [*own_keys(component), *options_of(loaded)]:
+    for option in [*component_keys(component), *options_of(loaded)]:
         options.add_row(option.name, option.type_name, _default(option), option.doc)
     return Group(head, Text(f"\n{about}\n"), options if options.rows else "It has no options.")
 
@@ -70,7 +69,7 @@ def shown(component: Component) -> RenderableType:
 def _source(component: Component, loaded: Any) -> str:
     try:
         return f"{inspect.getsourcefile(loaded)}:{inspect.getsourcelines(loaded)[1]}"
-    except (TypeError, OSError):  # neither class nor function, or no source beside it
+    except (TypeError, OSError):  # not a class or function, or without a source file
         return str(component.source() or "none")
 
 
@@ -79,7 +78,7 @@ def _default(option: "Option") -> RenderableType:
 
 
 def checked(found: "Checked") -> RenderableType:
-    """Shows what a recipe would build."""
+    """Shows what a recipe builds: data, inputs, layers, losses, metrics and signatures."""
     plan, card, grid = found.plan, found.plan.dataset.card, _grid()
     grid.add_row("recipe", f"{plan.name}  {plan.about}")
     sizes = ", ".join(f"{count:,} {split}" for split, count in card.sizes.items())
@@ -91,8 +90,8 @@ def checked(found: "Checked") -> RenderableType:
         grid.add_row(
             layer.part, _lines(f"{layer.name}, {layer.weights:,} weights", f"takes {layer.takes}", f"gives {layer.gives}")
         )
-    rest = ", without those that follow from the data, which is not ready" if card.needs else ""
-    grid.add_row("weights", f"{sum(layer.weights for layer in found.layers):,} in all{rest}")
+    rest = ", without those whose number depends on the data, which is not ready" if card.needs else ""
+    grid.add_row("weights", f"{sum(layer.weights for layer in found.layers):,} in total{rest}")
     for loss in plan.losses:
         tensors = ", ".join(f"{name}={tensor}" if name != tensor else name for name, tensor in loss.tensors.items())
         grid.add_row("loss", f"{loss.bound.component.name}({tensors}), weight {loss.weight:g}")
@@ -108,7 +107,7 @@ def _lines(*lines: str) -> str:
 
 
 def finished(run: "Run") -> RenderableType:
-    """Shows a finished build: scores, samples, where things are, and how to ask the model."""
+    """Shows a finished build: scores, examples, the paths of report and model, and how to predict."""
     from mmzoo.serving.predict import DEFAULT, open_export, predict_command
 
     exported = open_export(run)
@@ -116,14 +115,14 @@ def finished(run: "Run") -> RenderableType:
     if run.report.exists():
         grid.add_row("report", str(run.report))
     grid.add_row("model", str(exported.folder))
-    grid.add_row("ask it", predict_command(run, exported.signatures[DEFAULT], exported.files))
+    grid.add_row("predict", predict_command(run, exported.signatures[DEFAULT], exported.files))
     return Group(scored(run), *_samples(run), grid)
 
 
 def scored(run: "Run") -> RenderableType:
-    """Shows a run's scores, the model beside the baselines."""
+    """Shows the scores of a run: the model and the baselines."""
     flat = run.load_json(run.scores)
-    scorers, spans = side_by_side(by_scorer(flat))
+    scorers, intervals = score_table(by_scorer(flat))
     left_out = f", {flat['unreadable']:,} more left out as unreadable" if flat["unreadable"] else ""
     title = f"\nScores on {flat['examples']:,} examples of '{flat['split']}'{left_out}"
     if not scorers["model"]:
@@ -131,25 +130,27 @@ def scored(run: "Run") -> RenderableType:
     table = _table("metric", *scorers, title=title)
     for metric in scorers["model"]:
         model, *rest = [_scalar(numbers.get(metric, "")) for numbers in scorers.values()]
-        span = " ({} to {})".format(*map(_scalar, spans[metric])) if metric in spans else ""
-        table.add_row(metric, model + span, *rest)
+        interval = " ({} to {})".format(*map(_scalar, intervals[metric])) if metric in intervals else ""
+        table.add_row(metric, model + interval, *rest)
     return table
 
 
 def missed(run: "Run") -> RenderableType:
-    """Shows the scores with inputs missing, the conditions side by side."""
-    found = run.load_json(run.missing)
-    conditions, share = with_missing(found)
+    """Shows the scores with missing inputs, a column for each condition."""
+    content = run.load_json(run.missing)
+    conditions, share = missing_table(content)
     metrics = dict.fromkeys(metric for numbers in conditions.values() for metric in numbers)
-    table = _table("metric", *conditions, title=f"\nScores on '{found['split']}' with inputs missing in {share}")
+    table = _table("metric", *conditions, title=f"\nScores on '{content['split']}' with inputs missing in {share}")
     for metric in metrics:
         table.add_row(metric, *[_scalar(numbers.get(metric, "")) for numbers in conditions.values()])
     return table
 
 
 def _samples(run: "Run") -> Iterator[RenderableType]:
-    """Shows a few held-out examples, spread over the split: what was expected, what was answered or found first."""
-    lines = run.answers.read_text("utf-8").split("\n")[:-1]  # str.splitlines parts at characters that JSON strings may hold
+    """Shows a few held-out examples, spread over the split: the references and the answers; of a search, the first result."""
+    lines = run.answers.read_text("utf-8").split("\n")[
+        :-1
+    ]  # str.splitlines also splits at characters that JSON strings may hold
     rows = [json.loads(line) for line in lines[:: max(1, len(lines) // SAMPLES)][:SAMPLES]]
     if not rows:
         return
@@ -157,7 +158,8 @@ def _samples(run: "Run") -> Iterator[RenderableType]:
     outputs = [
         name for name, value in answer.items() if isinstance(value, str | float | int | dict) and name not in ("ok", "reason")
     ] or [name for name, value in answer.items() if _are_texts(value)]
-    table = _table(*references, *[f"answered {name}" for name in outputs], title="\nHeld-out examples")
+    columns = [*(f"{name} (expected)" for name in references), *(f"{name} (model)" for name in outputs)]
+    table = _table(*columns, title="\nHeld-out examples")
     for row in rows:
         expected = [" / ".join(map(_scalar, row["references"][name][:3])) for name in references]
         table.add_row(*expected, *[_first(row["answers"]["model"].get(name)) for name in outputs])
@@ -166,21 +168,21 @@ def _samples(run: "Run") -> Iterator[RenderableType]:
 
 
 def answered(answers: "list[Answer]") -> RenderableType:
-    """Shows the answers of an exported model, a row for each example; an unreadable one gives its reason."""
+    """Shows the answers of an exported model, a row for each example; for an unreadable one, the reason."""
     first = answers[0]
     outputs = [name for name in first.outputs if name not in ("ok", "reason")]
     table = _table(*first.inputs, *outputs)
     for answer in answers:
-        given = [" ".join(value) if isinstance(value, list) else value for value in answer.inputs.values()]
+        inputs = [" ".join(value) if isinstance(value, list) else value for value in answer.inputs.values()]
         if answer.outputs["ok"]:
-            table.add_row(*given, *_cells([answer.outputs[name] for name in outputs]))
+            table.add_row(*inputs, *_cells([answer.outputs[name] for name in outputs]))
         else:
-            table.add_row(*given, Text(f"not answered: {answer.outputs['reason']}", style="red"))
+            table.add_row(*inputs, Text(f"not answered: {answer.outputs['reason']}", style="red"))
     return table
 
 
 def _cells(values: list[Any]) -> list[str]:
-    """Writes an example's outputs; where several are lists of text, as ids and captions that are found, one below the other."""
+    """Formats the outputs of an example. Lists of equal length, such as ids and captions of search results, become lines."""
     lengths = [len(value) for value in values if _are_texts(value)]
     if len(lengths) < 2 or len(set(lengths)) > 1:
         return [_scalar(value) for value in values]
@@ -191,7 +193,7 @@ def _cells(values: list[Any]) -> list[str]:
 
 
 def _are_texts(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value)
+    return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
 
 
 def _first(value: Any) -> str:
@@ -199,14 +201,14 @@ def _first(value: Any) -> str:
 
 
 def _scalar(value: Any) -> str:
-    """Writes a value in few letters: four digits of a number, the shape of an array, the length of bytes."""
+    """Formats a value briefly: four digits of a number, the shape of an array, the length of bytes."""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, bytes):
         return f"{len(value):,} bytes"
     if isinstance(value, dict):
         return _scalar(b64decode(value["b64"]))  # bytes, as JSON holds them
-    if isinstance(value, list) and not _are_texts(value) and (len(value) > 8 or any(isinstance(one, list) for one in value)):
+    if isinstance(value, list) and not _are_texts(value) and (len(value) > 8 or any(isinstance(item, list) for item in value)):
         return f"{' x '.join(map(str, _shape(value)))} numbers; --json prints them"
     return ", ".join(map(_scalar, value)) if isinstance(value, list) else str(value)
 
@@ -223,7 +225,7 @@ def _table(*columns: str, title: str = "") -> Table:
 
 
 def _grid() -> Table:
-    """Makes a list of labels with what belongs to each."""
+    """Makes a table of labels and values."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")

@@ -1,4 +1,4 @@
-"""What is typed after `mmzoo predict` -> raw values of a batch: reads files, lists folders, parses texts and numbers."""
+"""Arguments of `mmzoo predict` -> raw values of a batch: reads files, lists folders, parses texts and numbers."""
 
 from base64 import b64encode
 from collections.abc import Iterable, Sized
@@ -16,12 +16,12 @@ from mmzoo.errors import MmzooError
 from mmzoo.serving.predict import Exported
 
 Values = dict[str, list[list[str]]]
-"""What was typed after each `--input`, a list for each time that it stands."""
+"""Input -> the values after each of its `--input`, one list for each time that it is given."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model answers for one example.
+    """The answer of the model to one example.
 
     Args:
         inputs: By name, as typed.
@@ -33,34 +33,37 @@ class Answer:
     outputs: dict[str, Any]
 
     def plain(self) -> dict[str, Any]:
-        """Returns it as JSON data; bytes that are no text as `{"b64": ...}`, as TF Serving does."""
+        """Returns it as JSON data; bytes that are not UTF-8 text as `{"b64": ...}`, like TF Serving."""
         return {"inputs": self.inputs, "outputs": {name: _json(value) for name, value in self.outputs.items()}}
 
 
 def ask(exported: Exported, values: Values, signature: str | None = None) -> list[Answer]:
-    """Asks an exported model about a batch.
+    """Answers a batch with an exported model.
 
     Args:
         exported: The model.
-        values: For each input of the signature one or more examples: files, or else texts or numbers. For an input that is
-            a list, such as the frames of a clip, each group of values is one example; a folder stands for its files in the
-            order of their names, numbers in them as numbers. An encoded one may be left out if another is there.
+        values: One or more examples for each input of the signature: files, or else texts or numbers. For an input that is
+            a list, such as the frames of a clip, each group of values is one example; a folder means its files in natural
+            order (`frame2` before `frame10`). An encoded input may be left out if another one is given.
         signature: Which one; the default one if not given.
 
     Raises:
-        MmzooError: There is no such signature or input; a file cannot be read; the inputs differ in number.
+        MmzooError: The signature or an input does not exist; a file cannot be read; the inputs differ in their number.
     """
     inputs = exported.inputs(signature)
     inputs.check_names(values, _flag)
     for name, groups in values.items():
         if not all(groups):
             raise MmzooError(f"--{name}: expected one or more values after it.")
-    examples = {one: _examples(exported, one, spec, values[one]) for one, spec in inputs.specs.items() if one in values}
-    raw = inputs.complete({one: read for one, (_, read) in examples.items()}, _flag)
+    examples = {name: _examples(exported, name, spec, values[name]) for name, spec in inputs.specs.items() if name in values}
+    raw = inputs.complete({name: read for name, (_, read) in examples.items()}, _flag)
     outputs = exported.predict(raw, signature)
     count = len(next(iter(raw.values())))
     return [
-        Answer({one: typed[row] for one, (typed, _) in examples.items()}, {o: _value(v[row]) for o, v in outputs.items()})
+        Answer(
+            {name: typed[row] for name, (typed, _) in examples.items()},
+            {name: _value(output[row]) for name, output in outputs.items()},
+        )
         for row in range(count)
     ]
 
@@ -70,10 +73,10 @@ def _flag(name: str) -> str:
 
 
 def parse(words: Iterable[str]) -> Values:
-    """Parses `--input value ...` as a command line gives it.
+    """Parses `--input value ...`, word by word as on a command line.
 
     Raises:
-        MmzooError: A value stands before any input.
+        MmzooError: A value comes before the first input.
     """
     values: Values = {}
     for word in words:
@@ -88,9 +91,9 @@ def parse(words: Iterable[str]) -> Values:
 
 
 def _examples(exported: Exported, name: str, spec: tf.TensorSpec, groups: list[list[str]]) -> tuple[list[Any], list[Any]]:
-    """Returns what was typed and the raw values that it stands for, an entry for each example."""
+    """Returns for each example what was typed and its raw value."""
     if name in exported.files and spec.shape.rank == 2:
-        groups = [_opened(exported, name, group) for group in groups]
+        groups = [_files_of(exported, name, group) for group in groups]
     typed: list[Any] = groups
     read: list[Any] = [[_read(exported, name, value, spec.dtype) for value in group] for group in groups]
     if spec.shape.rank == 1:
@@ -98,43 +101,45 @@ def _examples(exported: Exported, name: str, spec: tf.TensorSpec, groups: list[l
     return typed, read
 
 
-def _opened(exported: Exported, name: str, group: list[str]) -> list[str]:
-    """Replaces a folder by its files."""
-    opened = {one: _listed(name, one) for one in group}
-    if len(group) == 1 and opened[group[0]] == group and (count := _pictures(group[0])) > 1:
-        what = f"expected the folder of a clip's frames, or its files; this one file holds {count} pictures"
-        raise MmzooError(f"--{name} {group[0]}: {what}, of which the model would see the first.")
-    for one, files in opened.items():
-        _check_given(exported, name, one, "there is no file in the folder", files)
-    return list(chain(*(opened[one] for one in group)))
+def _files_of(exported: Exported, name: str, group: list[str]) -> list[str]:
+    """Returns the files of an example, with each folder replaced by its files."""
+    files = {value: _list_folder(name, value) for value in group}
+    if exported.modalities.get(name) == "video" and len(group) == 1 and files[group[0]] == group:
+        _check_no_animation(name, group[0])
+    for value, listed in files.items():
+        _check_given(exported, name, value, "there is no file in the folder", listed)
+    return list(chain(*(files[value] for value in group)))
 
 
-def _listed(name: str, value: str) -> list[str]:
-    """Lists a folder's files in natural order; a file is listed alone. A hidden file is no frame of a clip."""
+def _list_folder(name: str, value: str) -> list[str]:
+    """Lists a folder's files in natural order, without hidden ones; returns the path itself if it is not a folder."""
     try:
         if not Path(value).is_dir():
             return [value]
-        found = [path for path in Path(value).iterdir() if path.is_file() and not path.name.startswith(".")]
+        files = [path for path in Path(value).iterdir() if path.is_file() and not path.name.startswith(".")]
     except OSError as error:
         raise MmzooError(f"--{name} {value}: the folder cannot be read: {error.strerror}.") from error
-    return sorted(map(str, found), key=natural_key)
+    return sorted(map(str, files), key=natural_key)
 
 
-def _pictures(file: str) -> int:
-    """Counts the pictures of an animated GIF; 1 of any other file."""
+def _check_no_animation(name: str, file: str) -> None:
+    """Checks that the only file of a clip is not an animated GIF: the model would read its first frame alone."""
     try:
         content = Path(file).read_bytes()
-        return len(tf.io.decode_gif(content)) if content.startswith(b"GIF8") else 1
-    except (OSError, tf.errors.OpError):  # the model says what it makes of the file
-        return 1
+        count = len(tf.io.decode_gif(content)) if content.startswith(b"GIF8") else 1
+    except (OSError, tf.errors.OpError):  # an unreadable file is reported later, by `_read` or by the model
+        return
+    if count > 1:
+        what = f"expected the folder of a clip's frames, or the files of its frames; this one file holds {count} frames"
+        raise MmzooError(f"--{name} {file}: {what}, and the model would read only the first.")
 
 
-def _check_given(exported: Exported, name: str, value: str, otherwise: str, found: Sized) -> None:
-    """Checks that a file or folder is not empty: the model would take it for an input that is left out."""
-    if not found:
-        spare = name in exported.encoded and len(exported.encoded) > 1
-        advice = f" Leave --{name} out to ask without it." if spare else ""
-        raise MmzooError(f"--{name} {value}: {otherwise}.{advice}")
+def _check_given(exported: Exported, name: str, value: str, fault: str, content: Sized) -> None:
+    """Checks that a file or folder is not empty: to the model an empty value means that the input is left out."""
+    if not content:
+        optional = name in exported.encoded and len(exported.encoded) > 1
+        advice = f" Leave --{name} out to predict without it." if optional else ""
+        raise MmzooError(f"--{name} {value}: {fault}.{advice}")
 
 
 def _read(exported: Exported, name: str, value: str, dtype: tf.DType) -> Any:

@@ -1,4 +1,4 @@
-"""The command line: verbs that print; no logic. Light until a verb needs Keras."""
+"""The commands: they call the library and print; no logic. Light: a command imports Keras only if it needs it."""
 
 import math
 import shlex
@@ -14,7 +14,7 @@ USER_FAULT, INTERRUPTED = 2, 130
 
 
 class _Verbs(click.Group):
-    """Prints what the user can mend without a traceback, and how to go on after Ctrl-C."""
+    """Prints errors of the user without a traceback, and after Ctrl-C how to continue."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -23,7 +23,7 @@ class _Verbs(click.Group):
             click.echo(str(error), err=True)
             ctx.exit(USER_FAULT)
         except (KeyboardInterrupt, click.Abort) as stop:
-            click.echo(f"\nStopped. {' '.join(map(str, stop.args)) or 'Nothing is half written.'}", err=True)
+            click.echo(f"\nStopped. {' '.join(map(str, stop.args)) or 'No file is incomplete.'}", err=True)
             ctx.exit(INTERRUPTED)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -38,7 +38,7 @@ def main() -> None:
 
 RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
 RUN = click.argument("run", type=click.Path(path_type=Path))
-SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace or add a value: train.epochs=1.")
+SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set a value of the recipe: train.epochs=1.")
 
 
 @main.command()
@@ -46,7 +46,7 @@ SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", hel
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; runs/<name> by default.")
 @SET
 @click.option("--resume", is_flag=True, help="Continue the run from its last checkpoint.")
-@click.option("--force", is_flag=True, help="Replace a run that is there.")
+@click.option("--force", is_flag=True, help="Replace an existing run.")
 def build(recipe: Path, out: Path | None, overrides: tuple[str, ...], resume: bool, force: bool) -> None:
     """Train, evaluate and export RECIPE."""
     from mmzoo.build import build as build_run
@@ -65,7 +65,7 @@ def build(recipe: Path, out: Path | None, overrides: tuple[str, ...], resume: bo
 @RECIPE
 @SET
 def check(recipe: Path, overrides: tuple[str, ...]) -> None:
-    """Resolve and assemble RECIPE; show its parts and what it needs; train nothing."""
+    """Check RECIPE without training: show its components, its layers and what its data needs."""
     from mmzoo.build import check as check_recipe
     from mmzoo.cli.tables import checked
 
@@ -75,7 +75,7 @@ def check(recipe: Path, overrides: tuple[str, ...]) -> None:
 @main.command("list")
 @click.argument("kind", required=False)
 def list_(kind: str | None) -> None:
-    """List the components of the installed plugins, all or of one KIND."""
+    """List the components of the installed plugins; of one KIND if it is given."""
     from mmzoo.cli.tables import broken, listed
     from mmzoo.registry.catalog import kind_of
     from mmzoo.registry.discovery import discover
@@ -90,7 +90,7 @@ def list_(kind: str | None) -> None:
 @main.command()
 @click.argument("component", metavar="KIND/NAME")
 def show(component: str) -> None:
-    """Show a component: what it does, its options, where it stands."""
+    """Show a component: what it does, its options and its source file."""
     from mmzoo.cli.tables import shown
     from mmzoo.registry.discovery import discover
     from mmzoo.training.backend import hushed
@@ -103,7 +103,7 @@ def show(component: str) -> None:
 
 @main.command()
 def plugins() -> None:
-    """List the installed plugins and whether they are healthy."""
+    """List the installed plugins and what is wrong with them."""
     from mmzoo.cli.tables import plugged
     from mmzoo.registry.discovery import discover
 
@@ -111,12 +111,12 @@ def plugins() -> None:
 
 
 def _share(word: str | float) -> float:
-    """Reads a share of the examples, for which click takes RUN if it stands behind the option."""
+    """Parses a share of the examples. Click takes RUN for the share if RUN follows the option."""
     share = math.nan
-    with suppress(ValueError):  # what is no number is said below
+    with suppress(ValueError):  # NaN is refused below
         share = float(word)
-    if not 0 < share <= 1:  # as NaN never is
-        advice = "RUN stands before it: `mmzoo evaluate RUN --missing`."
+    if not 0 < share <= 1:  # also refuses NaN
+        advice = "Put RUN before the option: `mmzoo evaluate RUN --missing`."
         raise click.BadParameter(f"expected a share, above 0 and at most 1, received '{word}'. {advice}")
     return share
 
@@ -129,7 +129,7 @@ def _share(word: str | float) -> float:
     type=_share,
     is_flag=False,
     flag_value=1.0,
-    help="Also score it without each of its inputs, in this share of the examples; in all of them if no share is given.",
+    help="Also score the model with each input missing, in this share of the examples; in all examples if no share is given.",
 )
 def evaluate(run: Path, missing: float | None) -> None:
     """Score RUN on its held-out split again and rewrite its report."""
@@ -149,7 +149,7 @@ def evaluate(run: Path, missing: float | None) -> None:
 @RUN
 @SET
 def export(run: Path, overrides: tuple[str, ...]) -> None:
-    """Export RUN again as a SavedModel: under another version, say, or with another gallery to search."""
+    """Export RUN again as a SavedModel, for example as another version or with another gallery."""
     from mmzoo.build import export as write
     from mmzoo.contracts.progress import Screen
     from mmzoo.trained import fill_gallery, load
@@ -161,13 +161,13 @@ def export(run: Path, overrides: tuple[str, ...]) -> None:
 
 @main.command(context_settings={"ignore_unknown_options": True})
 @RUN
-@click.option("--signature", metavar="NAME", help="Which of the model's signatures answers; its first by default.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, every output whole.")
+@click.option("--signature", metavar="NAME", help="Signature of the model that answers; the first one by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON with all outputs in full.")
 @click.argument("values", nargs=-1, type=click.UNPROCESSED, metavar="--INPUT VALUE...")
 def predict(run: Path, signature: str | None, as_json: bool, values: tuple[str, ...]) -> None:
-    """Ask the exported model of RUN.
+    """Answer with the exported model of RUN.
 
-    After each of its inputs come one or more values, a file or a text: `mmzoo predict runs/captioner --image a.png b.png`.
+    Give one or more values for each input, files or texts: `mmzoo predict runs/captioner --image a.png b.png`.
     """
     import json
 
@@ -188,7 +188,7 @@ def predict(run: Path, signature: str | None, as_json: bool, values: tuple[str, 
 
 @main.command()
 def schema() -> None:
-    """Print the JSON schema of recipes over all installed plugins, for editors."""
+    """Print the JSON schema of recipes for editors, with the components of all installed plugins."""
     import json
 
     from mmzoo.recipe.schema import recipe_schema
@@ -207,7 +207,7 @@ def _show(renderable: Any) -> None:
 
 
 def finish_run(folder: str) -> int:
-    """Evaluates and exports a run that another backend trained; gives the exit code."""
+    """Evaluates and exports a run that another backend trained; returns the exit code."""
     from mmzoo.build import finish
     from mmzoo.contracts.progress import Screen
     from mmzoo.run.folder import Run
@@ -218,5 +218,5 @@ def finish_run(folder: str) -> int:
         click.echo(str(error), err=True)
         return USER_FAULT
     except KeyboardInterrupt:
-        return INTERRUPTED  # the process that waits for this one says how to go on
+        return INTERRUPTED  # the parent process prints how to continue
     return 0

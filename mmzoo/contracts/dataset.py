@@ -1,4 +1,14 @@
-"""What a data set is: options -> splits of raw fields, and a card. The contract alone; light."""
+"""Dataset: options -> splits of raw examples, and a card that describes them. Light: imports no TensorFlow.
+
+A dataset is a class with a `card`, `prepare()` and `splits()`; no base class is needed. Its options are the keyword
+arguments of `__init__`. Raw means undecoded: pictures are encoded bytes, texts are strings.
+
+    class Shapes:
+        def __init__(self, *, size: PositiveInt = 32): ...
+        card = Card(fields={"image": "PNG bytes", "name": "text"}, sizes={"train": 100, "test": 20})
+        def prepare(self): ...  # download or render; does nothing if the data is ready
+        def splits(self): return {"train": dataset, "test": dataset}  # each a tf.data.Dataset of {"image": ..., "name": ...}
+"""
 
 import re
 from collections.abc import Mapping
@@ -9,26 +19,26 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 SPLITS = ("train", "validation", "test")
-"""The splits that mmzoo reads: to train, to choose, to report."""
+"""The splits that mmzoo reads: `train` to fit, `validation` to watch the training, `test` to score the model."""
 
 ROW = "@row"
-"""The raw field, if there is one, that says where an example comes from: `pairs.csv:12`."""
+"""Optional raw field that says where an example comes from, `pairs.csv:12`. Messages name the example by it."""
 FAULT = "@fault"
-"""The raw field, if there is one, that says why an example cannot be read; empty for a good one."""
+"""Optional raw field that says why an example cannot be read. It is empty for a readable example."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a data set without reading it.
+    """Describes a data set without reading its examples.
 
     Args:
-        fields: Field name -> what it holds. A field that holds several values for one example (five captions of a
-            picture) gives one of them at random in each epoch, and all of them as references in evaluation.
-        sizes: Split name -> examples, as far as they are known.
-        about: What it is, in a sentence.
+        fields: Field name -> what it holds. A field may hold several values per example, such as five captions of a picture.
+            Training draws one of them at random in each epoch; evaluation uses all of them as references.
+        sizes: Split name -> number of examples, where it is known.
+        about: What the data set is, in one sentence.
         source: Where it comes from.
-        licence: On what terms.
-        needs: What `prepare` has to do yet, with its cost; empty when the data is ready.
+        licence: Its licence.
+        needs: What `prepare` still has to do, and at what cost. Empty when the data is ready.
     """
 
     fields: Mapping[str, str]
@@ -41,27 +51,27 @@ class Card:
 
 @runtime_checkable
 class Dataset(Protocol):
-    """A data set with its options bound. Making one is cheap: it reads metadata, no examples."""
+    """A data set with its options bound. Making one is cheap: it reads metadata and no examples."""
 
     @property
     def card(self) -> Card:
-        """What is known of it now."""
+        """Describes the data set as far as it is known now."""
 
     def prepare(self) -> None:
-        """Makes the data readable: renders, downloads or checks it. Does nothing when it is ready.
+        """Makes the data readable: downloads, renders or checks it. Does nothing when the data is ready.
 
         Raises:
-            DataError: It cannot be had.
+            DataError: The data cannot be obtained.
         """
 
     def splits(self) -> Mapping[str, "tf.data.Dataset"]:
-        """Gives the splits by name; each element is a flat dict of raw fields.
+        """Returns the splits by name. Each element is a flat dict of raw fields.
 
-        A field is a scalar (encoded bytes, a UTF-8 string, a number) or a list of them, `(values,)`.
+        A field is a scalar (encoded bytes, a UTF-8 string, a number) or a list of scalars, `(values,)`.
         """
 
 
 def natural_key(name: str) -> tuple[list[Any], str]:
-    """Gives the key that sorts names of files as people count, `2.jpg` before `10.jpg`: the order of the frames in a folder."""
-    parts = re.split(r"([0-9]+)", name)  # text and digits take turns, so that equal places hold one type
-    return [int(part) if place % 2 else part.lower() for place, part in enumerate(parts)], name
+    """Returns a sort key that puts file names in natural order: `2.jpg` before `10.jpg`."""
+    parts = re.split(r"([0-9]+)", name)  # text and digits alternate, so parts at the same index have the same type
+    return [int(part) if index % 2 else part.lower() for index, part in enumerate(parts)], name

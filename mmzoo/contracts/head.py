@@ -1,4 +1,25 @@
-"""A head: streams -> outputs, and the signatures that the served model answers."""
+"""Head: streams -> named outputs, and the signatures under which the served model answers.
+
+A head is a Keras layer that derives from `Head`. Losses take its outputs by name. Its signatures become the entries of
+the exported SavedModel. The core passes it `inputs`: what the processor of each input gives, `{name: FeatureSpec}`.
+
+    class Classify(Head):
+        def __init__(self, *, inputs: Mapping[str, FeatureSpec], target: InputName, **kwargs):
+            super().__init__(**kwargs)
+            self.target, self.dense = target, keras.layers.Dense(inputs[target]["vocabulary"])
+
+        targets = property(lambda self: (self.target,))
+
+        def call(self, streams, targets=None, training=False):
+            return {"logits": self.dense(pool(only_stream(streams, "classify")))}
+
+        def signatures(self):
+            label = {"answer": self.target}  # the output `answer` predicts the target, and its processor decodes it
+            return {"classify": Signature(self.answer, decode=label, answers=label)}
+
+        def answer(self, streams):
+            return {"answer": ops.argmax(self.call(streams)["logits"])}
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,24 +32,24 @@ Tensors = dict[str, Any]
 
 @dataclass(frozen=True)
 class Signature:
-    """A named entry of the served model: raw values in, answers out.
+    """A named entry of the served model: takes raw values, returns answers.
 
     Args:
-        answer: Streams -> named tensors whose first axis is the batch; Keras ops alone. With `gallery` its second argument is
-            the embeddings of the head's gallery, `(entries, dim)`.
-        decode: Output -> the input whose processor turns the output's ids (or pixels) into raw values.
-        tokens: Output -> the input whose processor turns each id of the output into its own string.
-        answers: Output -> the input that it predicts; what metrics compare and baselines imitate.
-        attention: The output `(batch, tokens, regions)` that says how much each token of the answer looked at each token of an
-            input; what the report draws. Empty if there is none.
-        inputs: The recipe's inputs that it takes, in order; every one that has an encoder, if empty.
-        reads: Further input, one of `inputs` -> the recipe's input whose processor and encoder read it, several raw values for
-            an example: `{"labels": "caption"}`. `answer` finds them under that input's name, example by example: its stream has
-            `batch * values` rows.
-        needs: Those of `inputs` without which there is no answer. Any other may be absent, an empty raw value, as long as one
-            is there: its stream is masked as a whole.
-        gallery: The output `(batch, top_k)` of places in the head's gallery. What is served is what stands there: `id`, and a
-            text for each input that the gallery shows.
+        answer: Function of streams that returns named tensors, each with the batch as its first axis. It uses Keras ops only.
+            With `gallery` it takes a second argument: the embeddings of the head's gallery, `(entries, dim)`.
+        decode: Output -> the input whose processor decodes it, from ids or pixels to raw values.
+        tokens: Output -> the input whose processor turns each of its ids into a string.
+        answers: Output -> the input that it predicts. Metrics compare the two, and baselines predict the same input.
+        attention: Name of the output that holds attention weights, `(batch, tokens, regions)`: how much each token of the
+            answer attends to each token of an input. The report draws it. Empty for none.
+        inputs: Inputs of the recipe that the signature takes, in order. Empty for every input that has an encoder.
+        reads: For inputs that take several raw values per example: their name, one of `inputs` -> the recipe's input whose
+            processor and encoder read them, as in `{"labels": "caption"}`. `answer` finds their stream under the name of the
+            recipe's input, with `batch * values` rows, example by example.
+        needs: Those of `inputs` that must be present. Any other one may be absent (an empty raw value) as long as at least one
+            input is present. The stream of an absent input is masked completely.
+        gallery: Name of the output that holds indices into the head's gallery, `(batch, top_k)`. The served model returns the
+            entries at these indices instead: the `id` of each, and a text for each input that the gallery shows.
     """
 
     answer: Callable[..., Tensors]
@@ -44,14 +65,14 @@ class Signature:
 
 @dataclass(frozen=True)
 class Gallery:
-    """What a head searches: examples that are embedded after training and live inside the exported model.
+    """Examples that a retrieval head searches. They are embedded after training and exported with the model.
 
     Args:
-        source: A split of the recipe's data, or a data set of its own: what an option of the type `mmzoo.Examples` holds.
-        signature: The one that embeds an entry.
-        output: Its output that is the embedding, `(batch, dim)`.
-        shows: The recipe's inputs whose raw text is answered for an entry; the first of several.
-        key: The field of the data that names an entry; where it comes from (`pairs.csv:12`), if empty.
+        source: A split of the recipe's data, or another data set: the value of an option of type `mmzoo.Examples`.
+        signature: Name of the signature that embeds an example.
+        output: Name of that signature's output that is the embedding, `(batch, dim)`.
+        shows: Inputs of the recipe whose raw text is returned for a match; the first one where an example has several.
+        key: Field of the data that identifies an entry. Empty for the place that it comes from (`pairs.csv:12`).
     """
 
     source: str | Mapping[str, Any]
@@ -61,33 +82,33 @@ class Gallery:
     key: str = ""
 
 
-def with_aliases(found: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str, Any]:
-    """Returns outputs by name, and by each alias of one that is among them."""
-    return {**found, **{alias: found[name] for alias, name in aliases.items() if name in found}}
+def with_aliases(outputs: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the outputs by name, and also by each alias of an output that is present."""
+    return {**outputs, **{alias: outputs[name] for alias, name in aliases.items() if name in outputs}}
 
 
 class Head(keras.layers.Layer):
-    """Base of heads: streams and, in training, targets -> named outputs.
+    """Base class of heads: streams and, in training, targets -> named outputs.
 
-    `call(streams, targets=None, training=False)` gives a dict of tensors, which losses find by name. `targets` holds the
-    features of the inputs that `targets` names.
+    `call(streams, targets=None, training=False)` returns a dict of tensors, which losses take by name. `targets` holds the
+    features of the inputs that the property `targets` names.
     """
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The inputs that the head learns to predict; they are given to it and not encoded."""
+        """Inputs that the head learns to predict. They are passed to `call` as features and need no encoder."""
         return ()
 
     @property
     def aliases(self) -> Mapping[str, str]:
-        """Alias -> output: what losses and metrics call an output that is named after an input of the recipe."""
+        """Alias -> output: a fixed name, for losses and metrics, of an output that is named after an input of the recipe."""
         return {}
 
     @property
     def gallery(self) -> Gallery | None:
-        """What the head searches; nothing by default."""
+        """The examples that the head searches; None by default."""
         return None
 
     def signatures(self) -> dict[str, Signature]:
-        """What the model answers, by name; the first is the default one, and the one that is evaluated."""
+        """Returns the signatures by name. The first one is the default; it is the one that is evaluated."""
         raise NotImplementedError

@@ -1,4 +1,13 @@
-"""A loss: a function of named tensors. It needs no base class; this file marks the losses that compare examples."""
+"""Loss: named tensors -> one value per example.
+
+A loss is a plain function, written with `keras.ops`. The parameters before `*` are tensors. Each is looked up by its name
+among the head's outputs and the recipe's inputs; a recipe may name another one. A tensor with a default may be missing.
+The parameters after `*` are the loss's options. The function returns `(batch,)`; the core takes the mean, and the weighted
+sum of several losses. Every loss may also take the tensor `step`: the number of updates so far, a scalar.
+
+    def cross_entropy(logits, label, class_weight=None, *, label_smoothing: Rate = 0.0):
+        ...  # logits (batch, classes), label (batch,) -> (batch,)
+"""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -7,10 +16,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def global_batch(loss: Function) -> Function:
-    """Marks a loss that compares the examples of a batch with each other: on several devices it is given all their shares.
+    """Marks a loss that compares the examples of a batch with each other, such as a contrastive loss.
 
-    Its tensors are gathered over the devices, with their gradient, and each device takes its own rows of the values. So the
-    function is the plain mathematics of one batch.
+    On several devices, its tensors are gathered from all devices, with their gradients, and each device keeps its own rows
+    of the result. So the function is written as for one device and sees the global batch.
     """
     loss.global_batch = True  # type: ignore[attr-defined]
     return loss

@@ -1,4 +1,20 @@
-"""What a processor is: a raw batch -> tensors, in TensorFlow graph ops. The object that feeds `fit` is the served one."""
+"""Processor: a batch of raw values -> features, in TensorFlow graph ops.
+
+A processor reads one input. It derives from `Processor`, declares its `modality`, and defines `features` and `__call__`.
+The same object preprocesses for training and for serving: it is exported inside the SavedModel.
+
+    class Digit(Processor):
+        modality = "label"
+
+        @property
+        def features(self) -> FeatureSpec:
+            return FeatureSpec(shape=[], dtype="int32", vocabulary=10)
+
+        def __call__(self, raw: tf.Tensor) -> Processed:
+            good = tf.strings.regex_full_match(raw, "[0-9]")
+            digit = tf.strings.to_number(tf.where(good, raw, "0"), tf.int32)
+            return Processed(digit, tf.where(good, "", "this is not a digit"))
+"""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,13 +26,13 @@ from mmzoo.contracts.streams import FeatureSpec
 
 
 class Processed(NamedTuple):
-    """What a processor gives for a batch.
+    """What a processor returns for a batch.
 
     Args:
         features: `(batch, ...)`.
-        fault: `(batch,)` strings: why a row cannot be read, empty for a good one. A faulty row's features are blank.
-        mask: `(batch,) + features["mask"]`, True for what is there. None for a processor that knows no parts: what is not the
-            empty string is there.
+        fault: `(batch,)` strings: why a row cannot be read; empty for a good row. The features of a faulty row are blank.
+        mask: `(batch,) + features["mask"]` booleans, True for what is present. None if a value has no parts, such as frames,
+            that may be missing on their own: then every value but the empty string is present.
     """
 
     features: tf.Tensor
@@ -25,54 +41,54 @@ class Processed(NamedTuple):
 
 
 class Processor(tf.Module):
-    """Reads one input: raw values of a batch -> features, and, where it can, ids back to strings.
+    """Base class of processors: raw values of a batch -> features and, for some processors, ids -> strings.
 
-    A subclass gives `features` and `__call__`, written in graph ops that a stock TF Serving has (core TensorFlow or TF Text);
-    `adapt`, `save` and `load` if it learns from the data; `decode` if a head may answer in its ids.
+    A subclass defines `features` and `__call__`, with graph ops that a stock TF Serving has (core TensorFlow or TF Text). It
+    defines `adapt`, `save` and `load` if it learns from the data, and `decode` if a head may answer with its ids.
     """
 
     modality = ""
-    """What it reads: `image`, `video`, `audio`, `text`, `label`, `vector`, `id`, or a word of its own. Reports, baselines and
-    the command line go by it. Every processor declares one."""
+    """What it reads: `image`, `video`, `audio`, `text`, `label`, `vector`, `id`, or another word. Every processor declares one.
+    Reports, baselines and the command line depend on it."""
     raw = tf.TensorSpec((), tf.string)
-    """One raw value, without batch; `(None,)` for a list, such as the frames of a clip."""
+    """Shape and dtype of one raw value, without the batch axis; `(None,)` for a list, such as the frames of a clip."""
     from_file = False
-    """Whether a person gives a raw value as a file (a picture) or types it (a text): what `mmzoo predict` asks for."""
+    """Whether `mmzoo predict` takes the raw value from a file (a picture) or from the command line itself (a text)."""
     note = ""
-    """What the user should know of what `adapt` learned: how many texts were cut, say."""
+    """A message for the user about what `adapt` learned, for example how many texts were truncated."""
 
     @property
     def features(self) -> FeatureSpec:
-        """What `__call__` gives, as far as it is known by now."""
+        """Describes the output of `__call__`, as far as it is known before or after `adapt`."""
         raise NotImplementedError
 
     def adapt(self, values: tf.data.Dataset) -> None:
-        """Learns from the raw values of the training split, unbatched; the default learns nothing."""
+        """Learns from the raw values of the training split, unbatched. The default learns nothing."""
 
     def __call__(self, raw: tf.Tensor) -> Processed:
         """Processes a batch of raw values, `(batch,) + raw.shape`."""
         raise NotImplementedError
 
     def decode(self, values: tf.Tensor) -> tf.Tensor:
-        """Turns a head's answers into raw values: ids `(batch, length)` -> strings `(batch,)`, pixels -> PNG bytes."""
+        """Decodes a head's answers to raw values: ids `(batch, length)` -> strings `(batch,)`, pixels -> PNG bytes."""
         raise NotImplementedError(f"{type(self).__name__} cannot decode answers.")
 
     def tokens(self, ids: tf.Tensor) -> tf.Tensor:
-        """Turns ids into their strings one by one: `(batch, length)` -> `(batch, length)`; padding gives empty strings."""
+        """Turns each id into its string: `(batch, length)` -> `(batch, length)`. Padding becomes the empty string."""
         raise NotImplementedError(f"{type(self).__name__} has no tokens.")
 
     def save(self, folder: Path) -> None:
-        """Writes what was learned as plain files; the default learned nothing."""
+        """Writes what `adapt` learned to `folder`, as plain files. The default writes nothing."""
 
     def load(self, folder: Path) -> None:
         """Reads what `save` wrote."""
 
 
 def inputs_of(processors: Mapping[str, Processor], names: Iterable[str], *modalities: str) -> list[str]:
-    """Lists those of some inputs that are of one of the modalities."""
+    """Lists those of the named inputs whose processor has one of the modalities."""
     return [name for name in names if processors[name].modality in modalities]
 
 
 def no_faults(raw: Any) -> tf.Tensor:
-    """Makes the faults of a batch in which every row is good, `(batch,)`."""
+    """Returns the `fault` of a batch without faults: `(batch,)` empty strings."""
     return tf.fill(tf.shape(raw)[:1], "")

@@ -1,4 +1,4 @@
-"""What a build tells the person who waits: lines, and bars with the time left."""
+"""Progress on the terminal: lines of text, tables, and bars with the time left."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 WIDTH = 128
-"""Columns of a table that goes to a file."""
+"""Width in characters of a table that is written to a file."""
 
 
 class Screen:
-    """Prints to a terminal, or plain lines to a file.
+    """Prints progress: with bars on a terminal, as plain lines to a file.
 
     Args:
         quiet: Print nothing.
@@ -24,7 +24,7 @@ class Screen:
         self.console = Console(quiet=quiet, highlight=False, markup=False, emoji=False, soft_wrap=True, width=width)
 
     def say(self, text: str) -> None:
-        """Prints a line as it stands."""
+        """Prints a line of text unchanged."""
         self.console.print(text)
 
     def show(self, renderable: Any) -> None:
@@ -32,7 +32,7 @@ class Screen:
         self.console.print(renderable, soft_wrap=False)
 
     def track(self, items: Iterable[Any], what: str, total: int | None) -> Iterator[Any]:
-        """Passes items through and shows how many are done and the time left; the bar goes when it is done."""
+        """Yields the items and shows a bar with their number and the time left. The bar disappears at the end."""
         with self.bar(transient=True) as bar:
             task = bar.add_task(what, total=total, note="")
             for item in items:
@@ -41,7 +41,7 @@ class Screen:
 
     @contextmanager
     def bar(self, transient: bool = False) -> Iterator[Progress]:
-        """Shows a progress bar; on something that is no terminal, nothing."""
+        """Shows a progress bar on a terminal; shows nothing elsewhere."""
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),

@@ -1,4 +1,4 @@
-"""Attention's projections as plain products of matrices."""
+"""Faster attention on a CPU: computes `EinsumDense` projections by matrix products."""
 
 import math
 from typing import Any
@@ -8,10 +8,10 @@ from keras import ops
 
 
 class _Projection(keras.layers.EinsumDense):
-    """Keras' layer, whose kernel is seen as a matrix."""
+    """Keras' `EinsumDense`, computed by one matrix product with its kernel reshaped to a matrix."""
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        summed = _summed(self.equation)
+        summed = _summed_axes(self.equation)
         shape = self.kernel.shape
         rows, kept = math.prod(shape[:summed]), tuple(shape[summed:])
         states = ops.reshape(inputs, (-1, rows))
@@ -22,22 +22,22 @@ class _Projection(keras.layers.EinsumDense):
 
 
 def plain_products(layer: keras.layers.Layer) -> None:
-    """Makes the projections in a built layer compute by products of matrices.
+    """Makes the `EinsumDense` projections in a built layer compute by matrix products.
 
-    Under XLA on a processor, the training step of a small dual encoder then costs about 3 % less of a core. Projections are
-    Keras' `EinsumDense` layers that sum over the last axes of the inputs, such as `MultiHeadAttention` has. Weights, what is
-    saved, and numbers but for rounding stay the same.
+    Under XLA on a CPU, the training step of a small dual encoder then takes about 3 % less CPU time. It changes the
+    `EinsumDense` layers that sum over the last axes of their input, as those of `MultiHeadAttention` do. Weights and saved
+    files stay the same; results stay the same up to rounding.
 
     Args:
-        layer: Changed, with all layers in it.
+        layer: A built layer; it is changed in place, with all layers inside it.
     """
-    for one in layer._flatten_layers():
-        if type(one) is keras.layers.EinsumDense and _summed(one.equation):
-            one.__class__ = _Projection
+    for inner in layer._flatten_layers():
+        if type(inner) is keras.layers.EinsumDense and _summed_axes(inner.equation):
+            inner.__class__ = _Projection
 
 
-def _summed(equation: str) -> int:
-    """Counts the axes that are summed if they are the inputs' last and the kernel's first; else gives 0."""
+def _summed_axes(equation: str) -> int:
+    """Counts the summed axes; returns 0 unless they are the last axes of the inputs and the first of the kernel."""
     left, output = equation.split("->")
     inputs, kernel = left.split(",")
     count = sum(axis in inputs for axis in kernel)

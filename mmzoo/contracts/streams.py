@@ -1,4 +1,16 @@
-"""The tensor contract: what flows between processors, encoders, fusion and head, and the checks that it holds.
+"""Encoder and fusion: Keras layers that return streams. Also the types `Stream` and `FeatureSpec`, and their checks.
+
+Neither kind has a base class: any Keras layer with the right call is one. Both are written with Keras layers and `keras.ops`.
+
+    encoder: `layer(features, padding_mask=None, training=False) -> Stream`
+    fusion:  `layer({name: Stream}, training=False) -> {name: Stream}`
+
+An encoder reads the features of one input. Its constructor may take `features`, a `FeatureSpec`. Its `call` may leave out
+`padding_mask`, which says what of the input is present, `(batch,) + features["mask"]` booleans, None for all.
+A fusion joins the streams into one (`joint`), or aligns them and keeps their names.
+
+    class Average(keras.layers.Layer):  # an encoder of vectors
+        def call(self, vectors): return make_stream(vectors)  # (batch, dim) -> a stream of one token
 
 Axes have one name everywhere: batch, tokens, dim, heads, height, width, time, classes.
 """
@@ -12,16 +24,16 @@ from keras import ops
 from mmzoo.errors import StreamError, suggest
 
 PAD, UNKNOWN, START, END = 0, 1, 2, 3
-"""Token ids with a meaning, the same for every text processor."""
+"""Reserved token ids, the same for every text processor."""
 MASKED_LOGIT = -1e9
-"""The logit of what is masked: a softmax in float32 makes exactly 0 of it."""
+"""The logit of a masked token: a float32 softmax turns it into exactly 0."""
 
 
 class Stream(TypedDict):
-    """What an encoder gives.
+    """A sequence of token vectors with its mask: what encoders and fusions return.
 
-    `tokens` is `(batch, tokens, dim)`, floating point. `mask` is `(batch, tokens)`, boolean, True for a real token. A
-    pooled vector is a stream of one token. A stream whose mask is all False for an example is absent from it.
+    `tokens` is `(batch, tokens, dim)`, floating point. `mask` is `(batch, tokens)`, boolean, True for a real token, False for
+    padding. A pooled vector is a stream of one token. Where the mask of an example is all False, its stream is absent.
     """
 
     tokens: Any
@@ -29,13 +41,17 @@ class Stream(TypedDict):
 
 
 class FeatureSpec(TypedDict):
-    """What is known of a processor's output once it has seen the data.
+    """Describes a processor's output, once the processor has seen the data.
 
-    `shape` is that of one example, without batch. `dtype` is its dtype. `vocabulary` is the number of distinct ids, or
-    None for features that are no ids. `mask` is the shape of one example's mask, which says what of it is there: `[time]`
-    for the frames of a clip; one value for the whole example if left out. `pad` is there if the
-    ids are those of a given vocabulary plus one, so that PAD is none of them: the id that the vocabulary itself pads with.
-    `labels` and `counts` are there if the ids number labels: what each is called, and how often it was seen.
+    Keys:
+        shape: Shape of one example, without the batch axis.
+        dtype: Dtype of the features.
+        vocabulary: Number of distinct ids, or None for features that are not ids.
+        mask: Shape of one example's mask, such as `[time]` for the frames of a clip. Without it the mask is one value per
+            example.
+        pad: Padding id of a given vocabulary, such as that of a preset. Its ids are shifted by one, so that `PAD` stays free.
+        labels: Name of each class, if the ids are classes.
+        counts: How often each class occurs in the training split.
     """
 
     shape: list[int]
@@ -48,34 +64,34 @@ class FeatureSpec(TypedDict):
 
 
 def is_clip(features: FeatureSpec) -> bool:
-    """Tells whether features are frames, `(time, height, width, channels)`, with a mask of those that are there."""
+    """Returns whether features are the frames of a clip: `(time, height, width, channels)`, with a mask of the frames."""
     shape = features["shape"]
     return len(shape) == 4 and features.get("mask") == shape[:1]
 
 
 def mask_of(name: str) -> str:
-    """Names the mask that goes beside an input's features: True for what is there."""
+    """Returns the name of the mask that accompanies an input's features; the mask is True for what is present."""
     return f"{name}@mask"
 
 
 def without_absent(stream: Stream, mask: Any) -> Stream:
-    """Masks the stream of each example of which nothing is there.
+    """Masks the whole stream of each example whose input is absent.
 
     Args:
-        stream: What an encoder gives.
-        mask: `(batch, ...)`, True for what is there.
+        stream: The output of an encoder.
+        mask: `(batch, ...)`, True for what is present of the input.
     """
-    parts = tuple(range(1, len(mask.shape)))
-    there = ops.any(mask, axis=parts) if parts else mask
-    return Stream(tokens=stream["tokens"], mask=ops.logical_and(stream["mask"], there[:, None]))
+    axes = tuple(range(1, len(mask.shape)))
+    present = ops.any(mask, axis=axes) if axes else mask
+    return Stream(tokens=stream["tokens"], mask=ops.logical_and(stream["mask"], present[:, None]))
 
 
 def given_ids(ids: Any, features: FeatureSpec) -> tuple[Any, Any]:
-    """Gives ids as the model that a vocabulary belongs to knows them, int32, and which of them are no padding.
+    """Returns the ids in a preset's own vocabulary, int32, and their mask, which is False for padding.
 
     Args:
-        ids: `(batch, length)`, as a processor gives them.
-        features: What is known of them.
+        ids: `(batch, length)`, from a processor that reads with the preset's vocabulary.
+        features: That processor's `features`.
     """
     ids = ops.cast(ids, "int32")
     mask, pad = ops.not_equal(ids, PAD), features.get("pad")
@@ -83,11 +99,11 @@ def given_ids(ids: Any, features: FeatureSpec) -> tuple[Any, Any]:
 
 
 def make_stream(tokens: Any, mask: Any = None) -> Stream:
-    """Makes a stream.
+    """Makes a stream from tokens.
 
     Args:
         tokens: `(batch, tokens, dim)`, or `(batch, dim)` for a pooled vector.
-        mask: `(batch, tokens)`, True for a real token; all are real by default.
+        mask: `(batch, tokens)`, True for a real token. By default all tokens are real.
     """
     if len(tokens.shape) == 2:
         tokens = tokens[:, None, :]
@@ -97,22 +113,31 @@ def make_stream(tokens: Any, mask: Any = None) -> Stream:
 
 
 def only_stream(streams: Mapping[str, Stream], user: str) -> Stream:
-    """Gives the one stream there is.
+    """Returns the only stream.
+
+    Args:
+        streams: Streams by name.
+        user: Who needs the stream, for the message: `the head 'match'`.
 
     Raises:
-        StreamError: There are none or several; `user` is who wants one.
+        StreamError: There is no stream, or more than one.
     """
     if len(streams) != 1:
         names = ", ".join(streams) or "none"
-        raise StreamError(f"{user} takes one stream, received {len(streams)} ({names}). Add a fusion that layers them.")
+        raise StreamError(f"{user} takes one stream, received {len(streams)} ({names}). Add a fusion that joins them.")
     return next(iter(streams.values()))
 
 
 def pick_stream(streams: Mapping[str, Stream], name: str, user: str) -> Stream:
-    """Gives the stream of a name.
+    """Returns the stream with a name.
+
+    Args:
+        streams: Streams by name.
+        name: The name to look up.
+        user: Who needs the stream, for the message: `the head 'match'`.
 
     Raises:
-        StreamError: There is none; `user` is who wants it.
+        StreamError: No stream has this name.
     """
     if name not in streams:
         raise StreamError(f"{user} takes the stream '{name}', which is not there. {suggest(name, streams)}".rstrip())
@@ -120,32 +145,40 @@ def pick_stream(streams: Mapping[str, Stream], name: str, user: str) -> Stream:
 
 
 def same_dim(streams: Mapping[str, Stream], user: str) -> int:
-    """Gives the dim that all streams share.
+    """Returns the dim of all streams.
+
+    Args:
+        streams: Streams by name.
+        user: Who needs streams of the same dim, for the message: `the head 'match'`.
 
     Raises:
-        StreamError: They differ; `user` is who wants them alike.
+        StreamError: The streams differ in dim.
     """
     dims = {name: stream["tokens"].shape[-1] for name, stream in streams.items()}
     if len(set(dims.values())) != 1:
         found = ", ".join(f"{name} has {dim}" for name, dim in dims.items())
         raise StreamError(
-            f"{user} takes streams of one dim, received others: {found}. Give them one by their encoders or a fusion."
+            f"{user} takes streams of the same dim, but {found}. Set it in their encoders, or add a fusion that projects them."
         )
     return next(iter(dims.values()))
 
 
 def pool(stream: Stream) -> Any:
-    """Averages the real tokens, `(batch, dim)`; zeros for an absent stream."""
+    """Returns the mean of the real tokens, `(batch, dim)`; zeros for an absent stream."""
     tokens, mask = stream["tokens"], stream["mask"][..., None]
-    total = ops.sum(ops.where(mask, tokens, ops.zeros_like(tokens)), axis=1)  # a product would keep what is no number
+    total = ops.sum(ops.where(mask, tokens, ops.zeros_like(tokens)), axis=1)  # a product with the mask would keep NaN
     return total / ops.maximum(ops.sum(ops.cast(mask, tokens.dtype), axis=1), 1)
 
 
 def check_stream(value: Any, user: str) -> None:
-    """Holds a value against the contract of `Stream`.
+    """Checks that a value is a valid `Stream`.
+
+    Args:
+        value: The value to check.
+        user: Who made it, for the message: `the encoder 'vit'`.
 
     Raises:
-        StreamError: It breaks the contract; `user` is who made it.
+        StreamError: The value is not a valid stream.
     """
     if not (isinstance(value, Mapping) and set(value) == {"tokens", "mask"}):
         raise StreamError(f"{user} must give a stream of 'tokens' and 'mask', received {describe(value)}.")
@@ -159,7 +192,7 @@ def check_stream(value: Any, user: str) -> None:
 
 
 def describe(value: Any) -> str:
-    """Writes the shapes and dtypes in a nest of tensors: `{tokens: (batch, 64, 256) float32, ...}`."""
+    """Formats the shapes and dtypes of nested tensors: `{tokens: (batch, 64, 256) float32, ...}`."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {describe(child)}" for key, child in value.items()) + "}"
     if isinstance(value, list | tuple):

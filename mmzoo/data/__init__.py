@@ -1,1 +1,1 @@
-"""Plan -> Data: splits read, processed, scanned and batched."""
+"""Plan -> Data: reads, processes, scans and batches the splits of a data set."""

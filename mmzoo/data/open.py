@@ -1,4 +1,4 @@
-"""Plan -> `Data`: prepares the data set, lets the processors learn, and scans every split."""
+"""Plan -> `Data`: prepares the data set, adapts the processors and scans every split."""
 
 from collections.abc import Mapping
 
@@ -8,18 +8,18 @@ from mmzoo.contracts.dataset import FAULT, ROW, SPLITS
 from mmzoo.contracts.processor import Processor
 from mmzoo.contracts.progress import Screen
 from mmzoo.data.scan import scan
-from mmzoo.data.splits import UNTUNED, Batch, Data
+from mmzoo.data.splits import NO_AUTOTUNE, Batch, Data
 from mmzoo.errors import DataError, RecipeError
 from mmzoo.recipe.plan import Input, Plan
 
 
 def make_processors(plan: Plan) -> dict[str, Processor]:
-    """Makes the processor of each input; they have learned nothing yet."""
+    """Makes the processor of each input, not yet adapted."""
     return {name: column.processor.make() for name, column in plan.inputs.items()}
 
 
 def learned_processors(plan: Plan) -> dict[str, Processor]:
-    """Makes the processors and, if the data is ready, lets them learn from it; prepares nothing."""
+    """Makes the processors, and adapts them if the data is ready; prepares no data."""
     if plan.dataset.card.needs:
         return make_processors(plan)
     data = read_data(plan, Screen(quiet=True))
@@ -28,17 +28,17 @@ def learned_processors(plan: Plan) -> dict[str, Processor]:
 
 
 def open_data(plan: Plan, screen: Screen, learned: dict[str, Processor] | None = None) -> Data:
-    """Prepares the data set, lets the processors learn from the training split, and reads every example once.
+    """Prepares the data set, adapts the processors on the training split, and reads every example once.
 
     Args:
-        plan: What is read, and how.
-        screen: Where progress goes.
-        learned: Processors that have learned already, such as a run's own; they learn nothing more.
+        plan: The plan, whose `dataset` is set.
+        screen: Shows the progress.
+        learned: Adapted processors, such as those of a run; they are used as they are.
 
     Raises:
-        DataError: The data cannot be had, or lacks a split that training needs; or examples are unreadable and the recipe says
-            to stop.
-        RecipeError: A field does not hold what its processor reads.
+        DataError: The data cannot be read, or a split that training needs is missing; or examples are unreadable and the
+            recipe says to stop.
+        RecipeError: A field has another type or shape than its processor reads.
     """
     data = read_data(plan, screen)
     if learned is None:
@@ -57,39 +57,45 @@ def open_data(plan: Plan, screen: Screen, learned: dict[str, Processor] | None =
 
 
 def read_data(plan: Plan, screen: Screen) -> Data:
-    """Prepares the data set and opens its splits, with processors that have learned nothing."""
+    """Prepares the data set and opens its splits; the processors are not yet adapted.
+
+    Raises:
+        DataError: The split 'train' is missing.
+        RecipeError: A field has another type or shape than its processor reads.
+    """
     if plan.dataset.card.needs:
         screen.say(f"data      {plan.dataset.card.needs}")
     plan.dataset.prepare()
-    found = plan.dataset.splits()
-    raw = {split: _select(found[split], plan.inputs) for split in SPLITS if split in found}
+    splits = plan.dataset.splits()
+    raw = {split: _select_inputs(splits[split], plan.inputs) for split in SPLITS if split in splits}
     if "train" not in raw:
-        raise DataError(f"the data set has no split 'train'; it has {', '.join(found) or 'none'}.")
+        raise DataError(f"the data set has no split 'train'; it has {', '.join(splits) or 'none'}.")
     processors = make_processors(plan)
     _check_types(plan, raw["train"], processors)
     return Data(plan, plan.dataset.card, raw, processors)
 
 
-def _select(split: tf.data.Dataset, inputs: Mapping[str, Input]) -> tf.data.Dataset:
-    """Names the fields as the recipe's inputs and completes each example with its row and its fault."""
+def _select_inputs(split: tf.data.Dataset, inputs: Mapping[str, Input]) -> tf.data.Dataset:
+    """Renames fields to the recipe's inputs, and adds `ROW` and `FAULT` to each example that does not have them."""
 
-    def named(index: tf.Tensor, example: Batch) -> Batch:
+    def select(index: tf.Tensor, example: Batch) -> Batch:
         row = example.get(ROW, tf.strings.join(["example ", tf.strings.as_string(index)]))
         fault = example.get(FAULT, tf.constant(""))
         return {name: example[column.field] for name, column in inputs.items()} | {ROW: row, FAULT: fault}
 
-    return split.enumerate().map(named, num_parallel_calls=tf.data.AUTOTUNE).with_options(UNTUNED)
+    return split.enumerate().map(select, num_parallel_calls=tf.data.AUTOTUNE).with_options(NO_AUTOTUNE)
 
 
 def _check_types(plan: Plan, split: tf.data.Dataset, processors: Mapping[str, Processor]) -> None:
+    """Checks that each field has the dtype and the rank that its processor reads; one more axis is several values."""
     faults = []
     for name, column in plan.inputs.items():
-        found, wanted = split.element_spec[name], processors[name].raw
-        ranks = (len(wanted.shape), len(wanted.shape) + 1)
-        if found.dtype != wanted.dtype or len(found.shape) not in ranks:
+        actual, expected = split.element_spec[name], processors[name].raw
+        ranks = (len(expected.shape), len(expected.shape) + 1)
+        if actual.dtype != expected.dtype or len(actual.shape) not in ranks:
             what = (
-                f"the field '{column.field}' holds {found.dtype.name} {tuple(found.shape)} per example; "
-                f"the processor '{column.processor.component.name}' reads {wanted.dtype.name} {tuple(wanted.shape)}."
+                f"the field '{column.field}' holds {actual.dtype.name} {tuple(actual.shape)} per example; "
+                f"the processor '{column.processor.component.name}' reads {expected.dtype.name} {tuple(expected.shape)}."
             )
             faults.append(column.node.fault(what))
     if faults:

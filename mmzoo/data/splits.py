@@ -1,4 +1,4 @@
-"""The splits of a plan: raw values named as the recipe's inputs, and processed examples, kept in memory if they fit."""
+"""`Data`: the splits of a plan, as raw values by input and as processed examples, cached in memory if they fit."""
 
 import math
 from collections import Counter
@@ -16,12 +16,12 @@ from mmzoo.errors import DataError
 from mmzoo.recipe.plan import Plan
 
 CHUNK, CHUNK_BYTES = 128, 32 << 20
-"""The most examples that are processed at a time, and the most bytes that their features may take if they are several."""
+"""The most examples that are processed at a time, and the most bytes of features of a chunk of more than one example."""
 MEMORY = 2 << 30
-"""Bytes of processed examples that are kept in memory at a time: of each split by `cache: auto`, and to shuffle."""
+"""The most bytes of processed examples in memory: of each split that `cache: auto` caches, and of the shuffle buffer."""
 
-UNTUNED = tf.data.Options()
-UNTUNED.autotune.enabled = False  # whatever ends an iterator may have to wait for its tuner, which sleeps up to a minute
+NO_AUTOTUNE = tf.data.Options()
+NO_AUTOTUNE.autotune.enabled = False  # the end of an iterator waits for its autotune thread, which sleeps up to a minute
 
 Batch = dict[str, Any]
 """By input: the values of a batch, or of one example."""
@@ -32,13 +32,13 @@ class Data:
     """The splits of a plan.
 
     Args:
-        plan: What is read, and how.
-        card: The data set's.
-        raw: Split -> raw values by input, unbatched; each also has `dataset.ROW` and `dataset.FAULT`.
+        plan: Says which fields are read, and how.
+        card: The card of the data set.
+        raw: Split -> raw values by input, unbatched; each example also has `dataset.ROW` and `dataset.FAULT`.
         processors: By input.
-        sizes: Split -> readable examples, once it is scanned.
-        faults: Split -> why examples were left out, `row: input: reason`.
-        readable: Split -> whether each of its examples, in order, can be read.
+        sizes: Split -> number of readable examples; set by `scan`.
+        faults: Split -> why examples were left out, `row: input: reason`; set by `scan`.
+        readable: Split -> whether each of its examples, in order, can be read; set by `scan`.
     """
 
     plan: Plan
@@ -51,13 +51,13 @@ class Data:
     _processed: dict[str, tf.data.Dataset] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._graph = tf.function(self._process, autograph=False)  # traced once for all splits: that takes seconds
+        self._graph = tf.function(self._process, autograph=False)  # traced once for all splits: tracing takes seconds
 
     def adapt(self) -> None:
-        """Lets the processors learn from the training split.
+        """Adapts the processors on the training split.
 
         Raises:
-            DataError: One of them cannot; the message names its input.
+            DataError: A processor cannot be adapted; the message names its input.
         """
         for name, processor in self.processors.items():
             try:
@@ -66,58 +66,47 @@ class Data:
                 raise DataError(f"{name}: {error}") from error
 
     def values(self, split: str, name: str) -> tf.data.Dataset:
-        """Gives the raw values of one input, unbatched; several for one example follow each other."""
+        """Returns the raw values of one input, unbatched; several values of one example follow each other."""
         column = self.raw[split].map(lambda example: example[name])
         return column.unbatch() if len(column.element_spec.shape) > len(self.processors[name].raw.shape) else column
 
     def raw_batches(self, split: str, batch: int) -> tf.data.Dataset:
-        """Gives batches of raw values; an input with several values for one example is ragged."""
+        """Returns batches of raw values; an input with several values for one example is ragged."""
         return self.raw[split].ragged_batch(batch)
 
     def references(self, split: str, name: str) -> Iterator[list[Any]]:
-        """Iterates over the raw values of an input, a list for each example; text is decoded."""
+        """Yields the raw values of an input, a list for each example; text is decoded."""
         for batch in self.raw[split].map(lambda example: example[name]).ragged_batch(CHUNK):
             yield from plain_rows(batch)
 
     def processed(self, split: str) -> tf.data.Dataset:
-        """Gives the processed examples, unbatched and in order, kept in memory if they fit; faulty ones have a reason."""
+        """Returns the processed examples, unbatched and in order, cached if they fit; `FAULT` is empty for readable ones."""
         if split not in self._processed:
-            chunks = self.raw_batches(split, self._chunk())
+            chunks = self.raw_batches(split, self._chunk_size())
             examples = chunks.map(self._graph, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
             self._processed[split] = examples
-            if self._fits(split):
+            if self._is_cached(split):
                 self._processed[split] = examples.cache()
         return self._processed[split]
 
-    def _chunk(self) -> int:
-        known = [processor.features for processor in self.processors.values()]
-        each = sum(math.prod(one["shape"]) * tf.as_dtype(one["dtype"]).size for one in known)
-        return max(1, min(CHUNK, CHUNK_BYTES // max(each, 1)))
-
     def bytes_each(self, split: str) -> int:
-        """Measures what a processed example of a split takes in memory, by its first."""
-        one: Batch = next(iter(self.processed(split).take(1)), {})
-        return sum(int(tf.size(value).numpy()) * max(value.dtype.size or 0, 1) for value in one.values()) or 1
-
-    def _fits(self, split: str) -> bool:
-        if self.plan.train.cache != "auto":
-            return bool(self.plan.train.cache)
-        return (count := self.cardinality(split) or 0) > 0 and count * self.bytes_each(split) <= MEMORY
-
-    def _process(self, raw: Batch) -> Batch:
-        done = {name: process_one_or_several(processor, raw[name]) for name, processor in self.processors.items()}
-        required = [name for name, column in self.plan.inputs.items() if not column.optional]
-        masks, fault = join_inputs(done, self.plan.encoders, required)
-        features = {name: one.features for name, one in done.items()} | {mask_of(name): mask for name, mask in masks.items()}
-        return features | {ROW: raw[ROW], FAULT: tf.where(raw[FAULT] == "", fault, raw[FAULT])}
+        """Measures the bytes in memory of a processed example of a split: the first one."""
+        example: Batch = next(iter(self.processed(split).take(1)), {})
+        return sum(int(tf.size(value).numpy()) * max(value.dtype.size or 0, 1) for value in example.values()) or 1
 
     def has_several(self, name: str, value: Any) -> bool:
-        """Tells whether an input holds several values for an example, by one of its values or what is known of them."""
+        """Returns whether an input has several values for one example.
+
+        Args:
+            name: The input, or the mask of one.
+            value: Its value in a processed example, or the spec of that.
+        """
         owner = name.removesuffix(mask_of(""))
-        known = self.processors[owner].features
-        return len(value.shape) > len(known["shape"] if owner == name else known.get("mask", []))
+        features = self.processors[owner].features
+        return len(value.shape) > len(features["shape"] if owner == name else features.get("mask", []))
 
     def cardinality(self, split: str) -> int | None:
+        """Returns the number of examples in a split, readable or not; None if it is unknown before the split is read."""
         count = int(self.raw[split].cardinality().numpy())
         return count if count >= 0 else None
 
@@ -126,10 +115,30 @@ class Data:
         return max(1, self.sizes["train"] // batch)
 
     def held_out(self) -> str:
-        """Names the split that is reported on: test, or else validation, or else train."""
+        """Returns the split that is evaluated: test, or else validation, or else train."""
         return next(split for split in reversed(SPLITS) if split in self.raw)
+
+    def _process(self, raw: Batch) -> Batch:
+        """Processes a batch of raw values: features and masks by input, and why examples cannot be read."""
+        results = {name: process_one_or_several(processor, raw[name]) for name, processor in self.processors.items()}
+        required = [name for name, column in self.plan.inputs.items() if not column.optional]
+        masks, fault = join_inputs(results, self.plan.encoders, required)
+        features = {name: result.features for name, result in results.items()}
+        features |= {mask_of(name): mask for name, mask in masks.items()}
+        return features | {ROW: raw[ROW], FAULT: tf.where(raw[FAULT] == "", fault, raw[FAULT])}
+
+    def _chunk_size(self) -> int:
+        """Returns the number of examples that are processed at a time."""
+        specs = [processor.features for processor in self.processors.values()]
+        each = sum(math.prod(spec["shape"]) * tf.as_dtype(spec["dtype"]).size for spec in specs)
+        return max(1, min(CHUNK, CHUNK_BYTES // max(each, 1)))
+
+    def _is_cached(self, split: str) -> bool:
+        if self.plan.train.cache != "auto":
+            return bool(self.plan.train.cache)
+        return (count := self.cardinality(split) or 0) > 0 and count * self.bytes_each(split) <= MEMORY
 
 
 def most_common(references: Iterator[list[Any]]) -> Any:
-    """Gives the value that occurs most often; the first of those that tie."""
+    """Returns the most frequent value; of several, the one that occurs first."""
     return Counter(value for values in references for value in values).most_common(1)[0][0]

@@ -1,1 +1,1 @@
-"""Run, split -> Scores: the served answers, scored beside trivial baselines."""
+"""Run, split -> Scores: the served answers and those of trivial baselines, scored the same way."""

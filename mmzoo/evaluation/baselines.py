@@ -1,8 +1,12 @@
-"""Split -> answers as one would give without learning: what every score is read beside."""
+"""Split -> answers of trivial baselines, scored beside the model.
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+Each baseline is a function that returns its name, a sentence for people, and its answers. A new one is a new function in
+`PREDICTING`, for models that predict an input, or in `EMBEDDING`, for models that embed their inputs.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,114 +14,241 @@ import tensorflow as tf
 
 from mmzoo.contracts.processor import inputs_of
 from mmzoo.contracts.progress import Screen
-from mmzoo.contracts.streams import PAD, mask_of
+from mmzoo.contracts.streams import PAD
 from mmzoo.data.batches import examples_of
 from mmzoo.data.splits import Data, most_common
+from mmzoo.evaluation.neighbours import Groups, all_features, middle_frame, nearest_examples, stride
 from mmzoo.serving.served import Served
 
-Found = Mapping[str, Any]
-"""What is answered for an example, by the name of the output."""
-NEIGHBOURS, NEIGHBOURHOOD = 20_000, 1 << 30
-"""The most training examples among which the nearest is looked for, and the most bytes that they may take."""
 DENSE = ("image", "video", "audio", "vector")
-"""Modalities whose features have a distance, so that there is a nearest example."""
+"""Modalities whose features have a distance, so that a nearest example exists."""
+PIXELS = ("image", "video")
+"""Modalities whose features are pixels."""
 WORDS = 4096
-"""Numbers in a vector of words; ids that differ by a multiple of it count as one word."""
-
-
-def answers(served: Served, data: Data, split: str, screen: Screen) -> dict[str, list[Found]]:
-    """Answers as one would without learning.
-
-    Returns:
-        Baseline -> what it answers for each readable example; none for a model that predicts no input. `most_frequent` is the
-        training split's most frequent answer; `<text>_only` the most frequent one to the same text; `nearest` that of the
-        nearest training example, and `single_frame` that of the nearest by the middle frame of clips, each among those with the
-        same text, if a text is read too. To a text that training has not, the most frequent of all is answered, and the nearest
-        of all.
-    """
-    signature = served.answers[served.default]
-    if len(signature.answers) != 1:
-        return {}
-    ((output, target),) = signature.answers.items()
-    train = zip(data.references("train", target), data.readable["train"], strict=True)
-    readable = [references for references, good in train if good]
-    found: dict[str, list[Found]] = {"most_frequent": [{output: most_common(iter(readable))}] * data.sizes[split]}
-    texts = inputs_of(data.processors, signature.inputs, "text")
-    alike = _alike(data, split, texts) if texts else None
-    if alike is not None:
-        said = {same: most_common(readable[index] for index in alike.among(same)) for same in {*alike.own} - {-1}}
-        most_frequent = found["most_frequent"][0][output]
-        found["_".join(texts) + "_only"] = [{output: said.get(same, most_frequent)} for same in alike.own]
-    if (dense := _dense_input(data, signature.inputs)) is not None:
-        video = data.processors[dense].modality == "video"
-        parts = {"single_frame": _middle, "nearest": _whole} if video else {"nearest": _whole}
-        near = zip(*_nearest(data, dense, split, screen, [*parts.values()], alike), strict=True)
-        for name, indices in zip(parts, near, strict=True):
-            found[name] = [{output: readable[index][0]} for index in indices]
-    return found
+"""Length of a bag of words; ids that differ by a multiple of it share an entry."""
 
 
 @dataclass(frozen=True)
-class _Alike:
-    """Which texts are the same: a number for each example of the training split and of another one, -1 for one of its own."""
-
-    train: np.ndarray
-    own: np.ndarray
-
-    def among(self, number: int) -> np.ndarray:
-        """Gives the training examples with a text."""
-        return np.flatnonzero(self.train == number)
-
-
-def _alike(data: Data, split: str, texts: Sequence[str]) -> _Alike:
-    numbers: dict[Any, int] = {}
-    train = [numbers.setdefault(one, len(numbers)) for one in _read(data, "train", texts)]
-    return _Alike(np.array(train), np.array([numbers.get(one, -1) for one in _read(data, split, texts)]))
-
-
-def _read(data: Data, split: str, texts: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    """Gives the first of each text of the readable examples."""
-    columns = zip(*(data.references(split, name) for name in texts), strict=True)
-    for values, good in zip(columns, data.readable[split], strict=True):
-        if good:
-            yield tuple(value[0] if value else "" for value in values)
-
-
-def embeddings(served: Served, data: Data, split: str, wanted: Mapping[str, str], screen: Screen) -> dict[str, list[Found]]:
-    """Embeds as one would without learning: a text as its words, a picture as the words of the text beside the nearest picture.
+class Baseline:
+    """The answers of a trivial baseline.
 
     Args:
-        served: What embeds otherwise.
+        name: As in `scores.json`.
+        about: How it answers, for people who read the report: a noun phrase.
+        answers: For each readable example of the split, in order: output -> value.
+    """
+
+    name: str
+    about: str
+    answers: Sequence[Mapping[str, Any]]
+
+
+# Models that predict an input
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is predicted, and from what.
+
+    Args:
         data: Scanned.
-        split: Which examples.
-        wanted: Output that embeds -> the signature that answers it.
+        split: Whose examples are answered.
+        inputs: What the answer is made from.
+        output: The output that predicts an input.
+        target: The input that it predicts.
+        screen: Where progress goes.
+    """
+
+    data: Data
+    split: str
+    inputs: Sequence[str]
+    output: str
+    target: str
+    screen: Screen
+
+    @cached_property
+    def train_answers(self) -> list[list[Any]]:
+        """The right answers of each readable training example."""
+        answers = zip(self.data.references("train", self.target), self.data.readable["train"], strict=True)
+        return [references for references, readable in answers if readable]
+
+    @cached_property
+    def most_frequent(self) -> Any:
+        """The most frequent answer of the training split."""
+        return most_common(iter(self.train_answers))
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """The inputs that are text."""
+        return inputs_of(self.data.processors, self.inputs, "text")
+
+    @cached_property
+    def same_texts(self) -> Groups | None:
+        """Groups of examples whose text inputs are equal; None without text inputs."""
+        if not self.texts:
+            return None
+        numbers: dict[Any, int] = {}
+        train = [numbers.setdefault(texts, len(numbers)) for texts in self._texts_of("train")]
+        return Groups(np.array(train), np.array([numbers.get(texts, -1) for texts in self._texts_of(self.split)]))
+
+    @cached_property
+    def dense(self) -> str | None:
+        """The one input whose features have a distance; None if none or several have."""
+        return _only(inputs_of(self.data.processors, self.inputs, *DENSE))
+
+    @property
+    def is_video(self) -> bool:
+        """Whether the input with a distance is a video."""
+        return self.dense is not None and self.data.processors[self.dense].modality == "video"
+
+    @cached_property
+    def nearest_by(self) -> dict[str, tuple[int, ...]]:
+        """The nearest training example of each example, by the whole features and by the middle frame: one pass for both."""
+        assert self.dense is not None
+        parts = {"whole": all_features} | ({"middle frame": middle_frame} if self.is_video else {})
+        found = nearest_examples(self.data, self.dense, self.split, self.screen, [*parts.values()], self.same_texts)
+        return dict(zip(parts, zip(*found, strict=True), strict=True))
+
+    def answer(self, name: str, about: str, answers: Sequence[Any]) -> Baseline:
+        """Makes a baseline from its answers, one for each example."""
+        return Baseline(name, about, [{self.output: answer} for answer in answers])
+
+    def _texts_of(self, split: str) -> Iterator[tuple[Any, ...]]:
+        """Reads the first value of each text input of the readable examples."""
+        columns = zip(*(self.data.references(split, name) for name in self.texts), strict=True)
+        for values, readable in zip(columns, self.data.readable[split], strict=True):
+            if readable:
+                yield tuple(value[0] if value else "" for value in values)
+
+
+def most_frequent(wanted: Prediction) -> Baseline:
+    """Answers every example with the most frequent answer."""
+    about = "the most frequent answer of the training split, for every example"
+    return wanted.answer("most_frequent", about, [wanted.most_frequent] * wanted.data.sizes[wanted.split])
+
+
+def text_only(wanted: Prediction) -> Baseline | None:
+    """Answers with the most frequent answer to the same text; with the most frequent of all to a text that is new."""
+    groups = wanted.same_texts
+    if groups is None:
+        return None
+    about = f"the most frequent answer of the training split to the same {_joined(wanted.texts)}; no other input is read"
+    answers = {
+        group: most_common(wanted.train_answers[index] for index in groups.members(group)) for group in {*groups.split} - {-1}
+    }
+    given = [answers.get(group, wanted.most_frequent) for group in groups.split]
+    return wanted.answer("_".join(wanted.texts) + "_only", about, given)
+
+
+def nearest(wanted: Prediction) -> Baseline | None:
+    """Answers with the answer of the nearest training example."""
+    if wanted.dense is None:
+        return None
+    about = f"the answer of the training example with the nearest {wanted.dense}, by {_distance(wanted.data, wanted.dense)}"
+    return _nearest(wanted, "nearest", about, "whole")
+
+
+def single_frame(wanted: Prediction) -> Baseline | None:
+    """Answers with the answer of the training clip whose middle frame is nearest."""
+    if wanted.dense is None or not wanted.is_video:
+        return None
+    distance = _distance(wanted.data, wanted.dense)
+    about = f"the answer of the training example whose {wanted.dense} has the nearest middle frame, by {distance}"
+    return _nearest(wanted, "single_frame", about, "middle frame")
+
+
+PREDICTING = (most_frequent, text_only, nearest, single_frame)
+"""Baselines of models that predict an input, in the order of the report. Each returns None where it does not apply."""
+
+
+def predicting(served: Served, data: Data, split: str, screen: Screen) -> list[Baseline]:
+    """Makes the baselines of a model whose default signature predicts one input; none of any other model."""
+    signature = served.answers[served.default]
+    if len(signature.answers) != 1:
+        return []
+    ((output, target),) = signature.answers.items()
+    wanted = Prediction(data, split, signature.inputs, output, target, screen)
+    return [made for make in PREDICTING if (made := make(wanted)) is not None]
+
+
+def _nearest(wanted: Prediction, name: str, about: str, part: str) -> Baseline:
+    among = f", among those with the same {_joined(wanted.texts)} if there are any" if wanted.texts else ""
+    return wanted.answer(name, about + among, [wanted.train_answers[index][0] for index in wanted.nearest_by[part]])
+
+
+# Models that embed their inputs
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """What is embedded: one text input, and one input whose features have a distance.
+
+    Args:
+        data: Scanned.
+        split: Whose examples are embedded.
+        text: The text input.
+        dense: The other input.
+        reads: Output -> the input that it embeds.
+        screen: Where progress goes.
+    """
+
+    data: Data
+    split: str
+    text: str
+    dense: str
+    reads: Mapping[str, str]
+    screen: Screen
+
+
+def nearest_words(wanted: Embedding) -> Baseline:
+    """Embeds as bags of words of length 1: a text as its words, the other input as the words of the nearest one's text."""
+    text, dense = wanted.text, wanted.dense
+    about = (
+        f"bags of words: each {text} is embedded as its words, and each {dense} as the words of the {text} "
+        f"of the training example with the nearest {dense}, by {_distance(wanted.data, dense)}"
+    )
+    step = stride(wanted.data, dense)
+    train = [
+        words if words.ndim == 1 else words.sum(0)
+        for words in _bags_of_words(examples_of(wanted.data, "train").shard(step, 0), text)
+    ]
+    bags = _bags_of_words(examples_of(wanted.data, wanted.split), text)
+    indices = nearest_examples(wanted.data, dense, wanted.split, wanted.screen, [all_features])
+    answers = [
+        {output: _unit(train[index // step] if name == dense else words) for output, name in wanted.reads.items()}
+        for words, (index,) in zip(bags, indices, strict=True)
+    ]
+    return Baseline("nearest", about, answers)
+
+
+EMBEDDING = (nearest_words,)
+"""Baselines of models that embed a text and one other input."""
+
+
+def embedding(served: Served, data: Data, split: str, signatures: Mapping[str, str], screen: Screen) -> list[Baseline]:
+    """Makes the baselines of a model that embeds its inputs.
+
+    Args:
+        served: The model.
+        data: Scanned.
+        split: Whose examples are embedded.
+        signatures: Output that is an embedding -> the signature that answers it.
         screen: Where progress goes.
 
     Returns:
-        `nearest` -> the vectors of each readable example, counts of words of length 1; nothing unless the outputs embed one
-        picture and one text.
+        None at all unless each output embeds one input, and these inputs are one text and one with a distance.
     """
-    read = {output: served.answers[name].inputs for output, name in wanted.items()}
-    inputs = {name for one in read.values() for name in one}
-    picture, texts = _dense_input(data, inputs), inputs_of(data.processors, inputs, "text")
-    if picture is None or len(texts) != 1 or any(len(one) != 1 for one in read.values()):
-        return {}
-    step = _step(data, picture)
-    beside = [
-        words if words.ndim == 1 else words.sum(0) for words in _words(examples_of(data, "train").shard(step, 0), texts[0])
-    ]
-    own = _words(examples_of(data, split), texts[0])
-    near = _nearest(data, picture, split, screen, [_whole])
-    return {
-        "nearest": [
-            {output: _unit(beside[index // step] if one == (picture,) else words) for output, one in read.items()}
-            for words, (index,) in zip(own, near, strict=True)
-        ]
-    }
+    read = {output: served.answers[name].inputs for output, name in signatures.items()}
+    inputs = {name for names in read.values() for name in names}
+    dense, text = (_only(inputs_of(data.processors, inputs, *modalities)) for modalities in (DENSE, ("text",)))
+    if dense is None or text is None or any(len(names) != 1 for names in read.values()):
+        return []
+    wanted = Embedding(data, split, text, dense, {output: names[0] for output, names in read.items()}, screen)
+    return [make(wanted) for make in EMBEDDING]
 
 
-def _words(examples: tf.data.Dataset, name: str) -> Iterator[np.ndarray]:
-    """Counts the words of each text: `(WORDS,)`, or `(texts, WORDS)` of an example that has several."""
+def _bags_of_words(examples: tf.data.Dataset, name: str) -> Iterator[np.ndarray]:
+    """Counts the words of each text: `(WORDS,)`, or `(texts, WORDS)` for an example with several texts."""
     for ids in examples.map(lambda example: example[name]).as_numpy_iterator():
         counts = np.zeros((*ids.shape[:-1], WORDS), "float32")
         for place, word in np.ndenumerate(ids):
@@ -129,83 +260,14 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
 
 
-def _dense_input(data: Data, inputs: Iterable[str]) -> str | None:
-    """Returns the one input whose features have a distance; None if there is none or several."""
-    dense = inputs_of(data.processors, inputs, *DENSE)
-    return dense[0] if len(dense) == 1 else None
+def _only(names: Sequence[str]) -> str | None:
+    return names[0] if len(names) == 1 else None
 
 
-def _whole(features: np.ndarray, _: np.ndarray) -> np.ndarray:
-    return features
+def _joined(names: Sequence[str]) -> str:
+    return " and ".join(names)
 
 
-def _middle(clips: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """Takes of each clip the middle one of the frames that are there, `(batch, time)`."""
-    rows = np.arange(len(clips))
-    return clips[rows, np.argsort(~there, axis=1, kind="stable")[rows, there.sum(axis=1) // 2]]
-
-
-def _nearest(
-    data: Data,
-    name: str,
-    split: str,
-    screen: Screen,
-    parts: Sequence[Callable[[np.ndarray, np.ndarray], np.ndarray]],
-    alike: _Alike | None = None,
-) -> Iterator[tuple[int, ...]]:
-    """Finds, for each example, the training example whose features are nearest (Euclidean), among as many as fit, by each part.
-
-    Args:
-        data: Scanned.
-        name: Whose features.
-        split: Which examples.
-        screen: Where progress goes.
-        parts: What is compared of the features of a batch and their mask.
-        alike: Look among those with the same text, if there are any.
-    """
-    step = _step(data, name)
-    if step > 1:
-        screen.say(f"evaluate  the nearest example is looked for among {-(-data.sizes['train'] // step):,} of 'train'")
-
-    def read(examples: tf.data.Dataset) -> Iterator[list[np.ndarray]]:
-        for batch in examples.map(lambda example: (example[name], example[mask_of(name)])).batch(256).as_numpy_iterator():
-            yield [_flat(part(*batch)) for part in parts]
-
-    # Those with the same text stand side by side, so that an example is compared with no others.
-    texts = np.zeros(-(-data.sizes["train"] // step), int) if alike is None else alike.train[::step]
-    own = np.zeros(data.sizes[split], int) if alike is None else alike.own
-    order = np.argsort(texts, kind="stable")
-    train = _gather(read(examples_of(data, "train").shard(step, 0)), np.argsort(order))
-    squares, start = [np.einsum("nd,nd->n", one, one) for one in train], 0
-    for queries in read(examples_of(data, split)):
-        asked, near = own[start : start + len(queries[0])], np.empty((len(queries[0]), len(parts)), int)
-        start += len(asked)
-        for text in np.unique(asked):
-            first, end = np.searchsorted(texts, [text, text + 1], sorter=order)
-            among, rows = slice(first, end) if first < end else slice(None), asked == text
-            for part, (square, query, one) in enumerate(zip(squares, queries, train, strict=True)):
-                distances = square[among] - 2 * query[rows] @ one[among].T
-                near[rows, part] = step * order[among][np.argmin(distances, axis=1)]
-        yield from map(tuple, near.tolist())
-
-
-def _gather(batches: Iterable[Sequence[np.ndarray]], places: np.ndarray) -> list[np.ndarray]:
-    """Puts the rows of batches at their places; each batch holds several tables."""
-    tables: list[np.ndarray] = []
-    start = 0
-    for batch in batches:
-        tables = tables or [np.empty((len(places), one.shape[1]), one.dtype) for one in batch]
-        for table, one in zip(tables, batch, strict=True):
-            table[places[start : start + len(one)]] = one
-        start += len(batch[0])
-    return tables
-
-
-def _step(data: Data, name: str) -> int:
-    """Chooses every how manieth training example is a neighbour, so that they are spread evenly and fit into memory."""
-    each = 4 * math.prod(data.processors[name].features["shape"])
-    return -(-data.sizes["train"] // max(1, min(NEIGHBOURS, NEIGHBOURHOOD // each)))
-
-
-def _flat(batch: Any) -> Any:
-    return batch.reshape(len(batch), -1).astype("float32") / 255
+def _distance(data: Data, name: str) -> str:
+    pixels = data.processors[name].modality in PIXELS
+    return f"the distance of the {'pixels' if pixels else 'features'}"

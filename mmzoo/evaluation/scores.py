@@ -1,14 +1,19 @@
-"""Scores: what each scorer reached, flat in a run's file and side by side for people. Light."""
+"""Scores: the numbers of the model and the baselines, flat in `scores.json` and as a table for people. Light."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 Row = dict[str, Any]
-BESIDE = ("low", "high", "chance")
-"""What may stand beside a metric's number, as `<metric>_low`: its interval, and what any answer gives."""
+SUFFIXES = ("low", "high", "chance")
+"""A metric `m` may come with `m_low` and `m_high`, the ends of its interval, and `m_chance`, its chance level."""
+CHANCE = "the expected score of random answers"
+"""What the scorer `chance` is, for people."""
 FACTS = ("split", "examples", "unreadable")
-"""What the file says beside scores."""
+"""Keys of `scores.json` that are no scores."""
+
+Numbers = dict[str, dict[str, float]]
+"""Scorer (`model`, `most_frequent`, `nearest`) -> metric -> number."""
 
 
 @dataclass
@@ -17,18 +22,24 @@ class Scores:
 
     Args:
         split: Which split.
-        numbers: Scorer (`model`, `most_frequent`, `nearest`) -> metric -> number.
-        rows: Each scored example: `row` says where it comes from, `references` by input, `answers` by scorer.
-        unreadable: Examples that were left out.
+        numbers: Scorer -> metric -> number.
+        rows: Each scored example: `row` is where it comes from, `references` are by input, `answers` by scorer.
+        unreadable: How many examples were left out.
+        baselines: How each baseline answers, for people.
     """
 
     split: str
-    numbers: dict[str, dict[str, float]] = field(default_factory=dict)
+    numbers: Numbers = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     unreadable: int = 0
+    baselines: dict[str, str] = field(default_factory=dict)
+
+    def add(self, baseline: str, about: str, numbers: dict[str, float]) -> None:
+        """Adds the numbers of a baseline and how it answers."""
+        self.numbers[baseline], self.baselines[baseline] = numbers, about
 
     def flat(self) -> dict[str, Any]:
-        """Gives `{metric: number}`, baselines as `baseline.<name>.<metric>`."""
+        """Returns `{metric: number}` with baselines as `baseline.<name>.<metric>`: the content of `scores.json`."""
         flat: dict[str, Any] = {"split": self.split, "examples": len(self.rows), "unreadable": self.unreadable}
         for scorer, numbers in self.numbers.items():
             prefix = "" if scorer == "model" else f"baseline.{scorer}."
@@ -36,9 +47,9 @@ class Scores:
         return flat
 
 
-def by_scorer(flat: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Reads what `Scores.flat` gave: scorer -> metric -> number."""
-    scorers: dict[str, dict[str, float]] = {"model": {}}
+def by_scorer(flat: Mapping[str, Any]) -> Numbers:
+    """Reads the content of `scores.json`: scorer -> metric -> number."""
+    scorers: Numbers = {"model": {}}
     for key, value in flat.items():
         if key.startswith("baseline."):
             _, scorer, metric = key.split(".", 2)
@@ -48,28 +59,26 @@ def by_scorer(flat: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     return scorers
 
 
-def side_by_side(
-    numbers: Mapping[str, Mapping[str, float]],
-) -> tuple[dict[str, dict[str, float]], dict[str, tuple[float, float]]]:
-    """Lays scores out for people.
+def score_table(numbers: Mapping[str, Mapping[str, float]]) -> tuple[Numbers, dict[str, tuple[float, float]]]:
+    """Separates the scores from intervals and chance levels.
 
     Returns:
-        Scorer -> metric -> number, with `chance` as a scorer if it is known; and the interval of the model's, by metric.
+        Scorer -> metric -> number, with `chance` as a further scorer if it is known; and metric -> the model's interval.
     """
     model = numbers.get("model", {})
-    beside = {metric: {what: model.get(f"{metric}_{what}") for what in BESIDE} for metric in model}
-    aside = {f"{metric}_{what}" for metric, found in beside.items() for what, value in found.items() if value is not None}
-    plain = {scorer: {m: value for m, value in found.items() if m not in aside} for scorer, found in numbers.items()}
-    chance = {metric: found["chance"] for metric, found in beside.items() if found["chance"] is not None}
-    spans = {m: (f["low"], f["high"]) for m, f in beside.items() if f["low"] is not None and f["high"] is not None}
-    return plain | ({"chance": chance} if chance else {}), spans
+    extras = {metric: {suffix: model.get(f"{metric}_{suffix}") for suffix in SUFFIXES} for metric in model}
+    moved = {f"{metric}_{suffix}" for metric, found in extras.items() for suffix, value in found.items() if value is not None}
+    scores = {scorer: {m: value for m, value in found.items() if m not in moved} for scorer, found in numbers.items()}
+    chance = {metric: found["chance"] for metric, found in extras.items() if found["chance"] is not None}
+    intervals = {m: (f["low"], f["high"]) for m, f in extras.items() if f["low"] is not None and f["high"] is not None}
+    return scores | ({"chance": chance} if chance else {}), intervals
 
 
-def with_missing(found: Mapping[str, Any]) -> tuple[dict[str, dict[str, float]], str]:
-    """Lays out what `missing.json` holds for people.
+def missing_table(content: Mapping[str, Any]) -> tuple[Numbers, str]:
+    """Reads the content of `missing.json`.
 
     Returns:
-        Condition -> metric -> number; and in how many examples an input was missing, in words.
+        Condition -> metric -> number; and in which share of the examples an input was missing, in words.
     """
-    numbers = {condition: side_by_side({"model": one})[0]["model"] for condition, one in found["scores"].items()}
-    return numbers, "every example" if found["share"] == 1 else f"{100 * found['share']:.3g} % of the examples"
+    numbers = {condition: score_table({"model": one})[0]["model"] for condition, one in content["scores"].items()}
+    return numbers, "every example" if content["share"] == 1 else f"{100 * content['share']:.3g} % of the examples"

@@ -1,1 +1,1 @@
-"""Plan -> Task: encoders -> fusion -> head -> loss, on one device or several."""
+"""Plan -> Task: encoders -> fusion -> head -> losses as one Keras model; its training step, on one device or several."""

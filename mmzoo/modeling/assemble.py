@@ -1,4 +1,4 @@
-"""Plan -> `Task`, built on symbolic tensors: every join is checked before any data is read."""
+"""Plan -> `Task`, built on symbolic tensors, so that parts that do not fit are found before any data is read."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -20,14 +20,14 @@ from mmzoo.recipe.source import Node
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """What one part of a task takes and gives, for people to look at.
+    """One line of the summary of a task, as in `keras.Model.summary`.
 
     Args:
         part: `encoders.image`, `fusion`, `head`.
-        name: The component's name.
-        takes: Names, shapes and dtypes.
-        gives: The same.
-        weights: How many numbers it holds.
+        name: Name of the component.
+        takes: Names, shapes and dtypes of its inputs.
+        gives: The same of its outputs.
+        weights: Number of its parameters.
     """
 
     part: str
@@ -40,18 +40,21 @@ class LayerSummary:
 def assemble(
     plan: Plan, features: Mapping[str, FeatureSpec], backbone_configs: Mapping[str, Any] | None = None
 ) -> tuple[Task, list[LayerSummary]]:
-    """Makes the task of a plan.
+    """Makes and builds the task of a plan.
 
     Args:
         plan: A resolved recipe.
-        features: What each input's processor gives.
+        features: The feature spec of each input's processor.
         backbone_configs: The `backbone_config` of encoders, by name, when a run is reopened.
 
+    Returns:
+        The built task, and a summary of its layers.
+
     Raises:
-        RecipeError: Parts that do not fit each other, with the place in the recipe.
+        RecipeError: Parts do not fit each other; the message names the place in the recipe.
     """
-    given = symbols_of(plan, features)
-    symbols = {name: given[name] for name in features}
+    inputs = symbols_of(plan, features)
+    symbols = {name: inputs[name] for name in features}
     layers: list[LayerSummary] = []
     encoders = {
         name: _encoder(plan, name, features, symbols, layers, (backbone_configs or {}).get(name)) for name in plan.encoders
@@ -65,22 +68,23 @@ def assemble(
     step = keras.KerasTensor((), dtype="int32", name="step")
     losses = [_loss(loss, {"step": step, **symbols, **with_aliases(outputs, head.aliases)}) for loss in plan.losses]
     task = Task(encoders, fusion, head, losses, plan.train.modality_dropout)
-    task(given)
+    task(inputs)
     return task, layers
 
 
 def symbols_of(plan: Plan, features: Mapping[str, FeatureSpec]) -> dict[str, Any]:
-    """Makes symbols of what the data gives a task: the features of each input, and what is there of those that are encoded."""
-    given = {name: keras.KerasTensor((None, *known["shape"]), known["dtype"], name=name) for name, known in features.items()}
+    """Makes the symbolic inputs of a task: the features of each input, and the mask of each input that is encoded."""
+    symbols = {name: keras.KerasTensor((None, *spec["shape"]), spec["dtype"], name=name) for name, spec in features.items()}
     masks = {mask_of(name): (None, *features[name].get("mask", [])) for name in plan.encoders}
-    return given | {name: keras.KerasTensor(shape, "bool", name=name) for name, shape in masks.items()}
+    return symbols | {name: keras.KerasTensor(shape, "bool", name=name) for name, shape in masks.items()}
 
 
 def _encoder(
     plan: Plan, name: str, features: Mapping[str, FeatureSpec], symbols: Any, layers: list[LayerSummary], backbone_config: Any
 ) -> Any:
+    """Makes and calls an encoder; appends its summary to `layers`."""
     bound = plan.encoders[name]
-    with _blamed_on(bound.node):
+    with _faults_at(bound.node):
         encoder = bound.make(features=dict(features[name]), backbone_config=backbone_config)
         if plan.trainable[name] is False:
             encoder.trainable = False
@@ -91,7 +95,8 @@ def _encoder(
 
 
 def _fusion(bound: BoundComponent, streams: Any, layers: list[LayerSummary]) -> tuple[Any, Any]:
-    with _blamed_on(bound.node):
+    """Makes and calls the fusion; returns it and its streams."""
+    with _faults_at(bound.node):
         fusion = bound.make()
         gives = fusion(streams)
         if not isinstance(gives, Mapping):
@@ -103,8 +108,9 @@ def _fusion(bound: BoundComponent, streams: Any, layers: list[LayerSummary]) -> 
 
 
 def _head(plan: Plan, features: Any, symbols: Any, streams: Any, layers: list[LayerSummary]) -> tuple[Head, Any]:
-    with _blamed_on(plan.head.node):
-        head = plan.head.make(inputs={name: dict(known) for name, known in features.items()})
+    """Makes and calls the head; returns it and its outputs."""
+    with _faults_at(plan.head.node):
+        head = plan.head.make(inputs={name: dict(spec) for name, spec in features.items()})
         _check_targets(plan.head, head, symbols)
         outputs = head(streams, targets={name: symbols[name] for name in head.targets})
         if not isinstance(outputs, Mapping):
@@ -120,66 +126,68 @@ def _summary(part: str, bound: BoundComponent, layer: Any, takes: Any, gives: An
 def _check_targets(bound: BoundComponent, head: Head, inputs: Mapping[str, Any]) -> None:
     for name in head.targets:
         if name not in inputs:
-            what = f"the head '{bound.component.name}' learns '{name}', which is no input of the recipe."
+            what = f"the head '{bound.component.name}' learns '{name}', which is not an input of the recipe."
             raise RecipeError([bound.node.fault(what, suggest(name, inputs))])
 
 
 def _check_inputs(plan: Plan, head: Head) -> None:
+    """Checks that each input of the recipe is used: encoded, a target, or named by a loss or a metric."""
     named = {name for loss in plan.losses for name in loss.tensors.values()}
     scored = {name for metric in plan.metrics for name in metric.values.values()}
     used = {*plan.encoders, *head.targets, *named, *scored}
-    idle = [column for name, column in plan.inputs.items() if name not in used]
-    if idle:
+    unused = [column for name, column in plan.inputs.items() if name not in used]
+    if unused:
         advice = "Give it an encoder, make it the head's target, or remove it."
-        raise RecipeError([column.node.misnamed("nothing uses this input.", advice) for column in idle])
+        raise RecipeError([column.node.key_fault("nothing uses this input.", advice) for column in unused])
 
 
-def _loss(loss: Loss, found: Mapping[str, Any]) -> WeightedLoss:
+def _loss(loss: Loss, symbols: Mapping[str, Any]) -> WeightedLoss:
+    """Binds a loss to its options and tensors, and checks on symbols that it returns one value per example."""
     name = loss.bound.component.name
     function = loss.bound.component.load()
-    needed = tensors_of(function)
+    required = tensors_of(function)
     for parameter, tensor in loss.tensors.items():
-        if tensor not in found and (needed[parameter] or tensor != parameter):
+        if tensor not in symbols and (required[parameter] or tensor != parameter):
             what = f"the loss '{name}' needs '{tensor}' (its '{parameter}'), which neither the head nor the inputs give."
-            raise RecipeError([loss.bound.node.fault(what, suggest(tensor, found))])
-    tensors = {parameter: tensor for parameter, tensor in loss.tensors.items() if tensor in found}
+            raise RecipeError([loss.bound.node.fault(what, suggest(tensor, symbols))])
+    tensors = {parameter: tensor for parameter, tensor in loss.tensors.items() if tensor in symbols}
     global_batch = getattr(function, "global_batch", False)
     weighted = WeightedLoss(name, partial(function, **loss.bound.options), tensors, loss.weight, global_batch)
-    with _blamed_on(loss.bound.node):
-        value = _Computed(weighted).compute_output_spec(found)
+    with _faults_at(loss.bound.node):
+        value = _Computation(weighted).compute_output_spec(symbols)
         if tuple(getattr(value, "shape", ())) != (None,):
             raise StreamError(f"the loss '{name}' must give one value per example, (batch,), received {describe(value)}.")
     return weighted
 
 
-class _Computed(keras.Operation):
-    """Computes a function's shape on symbols from its code, whatever loops and gradients of its own it has."""
+class _Computation(keras.Operation):
+    """A function as a Keras operation, whose output spec is found by tracing it, even if it has loops or gradients inside."""
 
     def __init__(self, function: Any):
         super().__init__()
         self.function = function
 
-    def call(self, found: Mapping[str, Any]) -> Any:
-        return self.function(found)
+    def call(self, tensors: Mapping[str, Any]) -> Any:
+        return self.function(tensors)
 
 
 @contextmanager
-def _blamed_on(node: Node) -> Iterator[None]:
+def _faults_at(node: Node) -> Iterator[None]:
     """Turns what a component raises while it is built on symbolic tensors into a fault at its place in the recipe."""
     try:
-        with warnings.catch_warnings(record=True, action="always") as warned:
+        with warnings.catch_warnings(record=True, action="always") as caught:
             yield
     except StreamError as error:
         raise RecipeError([node.fault(str(_origin(error)))]) from error
     except (ValueError, TypeError) as error:
         lines = [line.strip() for line in str(_origin(error)).splitlines() if line.strip()] or [type(error).__name__]
         raise RecipeError([node.fault(f"it cannot be built: {lines[0]}")]) from error
-    for one in warned:  # those of a failure only say again, at length, what the fault says
-        warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    for warning in caught:  # warnings of a failed build are dropped: they only repeat the fault, at length
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def _origin(error: BaseException) -> BaseException:
-    """Finds what a component raised: Keras raises it again with its own text around it."""
+    """Returns the error that a component raised; Keras raises it again with its own text around it."""
     while isinstance(error.__context__, type(error)):
         error = error.__context__
     return error

@@ -1,4 +1,4 @@
-"""Several devices: how a batch is shared among them, and how one is as good as many."""
+"""Data parallelism: splits a batch over devices and reduces gradients, so that several devices learn what one would."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -12,50 +12,51 @@ from mmzoo.recipe.settings import Train
 
 @contextlib.contextmanager
 def on_devices(train: Train) -> Iterator[int]:
-    """Enters the strategy under which the task is assembled and trained; gives the number of devices.
+    """Enters the distribution strategy in which a task is assembled and trained; yields the number of devices.
 
     Raises:
-        TrainingError: More devices are asked for than there are.
+        TrainingError: There are fewer devices than `train.devices`, or a batch cannot be split evenly.
     """
-    found = _accelerators()
-    wanted = max(1, len(found)) if train.devices == "auto" else train.devices
-    if wanted > max(1, len(found)):
-        raise TrainingError(f"train.devices is {wanted}, but {len(found)} accelerators are here. Give `auto` or fewer.")
-    check_shares(f"train.batch_size is {train.batch_size}", train.batch_size, wanted, train.grad_cache_chunks)
-    if wanted == 1:
+    accelerators = _accelerators()
+    count = max(1, len(accelerators)) if train.devices == "auto" else train.devices
+    if count > max(1, len(accelerators)):
+        raise TrainingError(f"train.devices is {count}, but {len(accelerators)} accelerators were found. Give `auto` or fewer.")
+    check_shares(f"train.batch_size is {train.batch_size}", train.batch_size, count, train.grad_cache_chunks)
+    if count == 1:
         yield 1
     elif keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        with tf.distribute.MirroredStrategy(found[:wanted]).scope():
-            yield wanted
+        with tf.distribute.MirroredStrategy(accelerators[:count]).scope():
+            yield count
     else:
-        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=found[:wanted]))
-        yield wanted
+        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=accelerators[:count]))
+        yield count
 
 
-def check_shares(what: str, examples: int, devices: int, parts: int) -> None:
-    """Holds that devices, and the parts of each one's share, get equally many examples.
+def check_shares(subject: str, examples: int, devices: int, chunks: int) -> None:
+    """Checks that all devices get equally many examples of a batch, and all chunks of a device too.
 
     Args:
-        what: How the message begins: what holds the examples, and how many it holds.
-        examples: In a batch.
-        devices: How many.
-        parts: `train.grad_cache_chunks`.
+        subject: How the message begins: what has the examples, and how many.
+        examples: Examples in the batch.
+        devices: Number of devices.
+        chunks: `train.grad_cache_chunks`.
 
     Raises:
-        TrainingError: They do not.
+        TrainingError: The examples cannot be split evenly.
     """
-    if examples % (devices * parts) and parts == 1:
-        raise TrainingError(f"{what}, which {devices} devices cannot share evenly. Give a multiple of {devices}.")
-    if examples % (devices * parts):
+    if examples % (devices * chunks) and chunks == 1:
+        raise TrainingError(f"{subject}, which {devices} devices cannot share evenly. Give a multiple of {devices}.")
+    if examples % (devices * chunks):
         raise TrainingError(
-            f"{what}, which does not make {parts} equal parts (train.grad_cache_chunks) on each of {devices} device"
-            f"{'s' if devices > 1 else ''}. Give a multiple of {devices * parts}."
+            f"{subject}, which does not make {chunks} equal chunks (train.grad_cache_chunks) on each of {devices} device"
+            f"{'s' if devices > 1 else ''}. Give a multiple of {devices * chunks}."
         )
 
 
 def _accelerators() -> list[str]:
+    """Lists the names of the GPUs or TPUs, as the backend names them."""
     if keras.backend.backend() != "tensorflow":
         return [device for device in keras.distribution.list_devices() if not device.startswith("cpu")]
     import tensorflow as tf
@@ -64,7 +65,10 @@ def _accelerators() -> list[str]:
 
 
 def replicas() -> int:
-    """Counts the devices that each run the step on their share of a batch; on JAX one program sees the whole batch."""
+    """Counts the replicas, each of which runs the training step on its share of a batch.
+
+    On JAX it is one: a single program sees the whole batch, on whatever number of devices.
+    """
     if keras.backend.backend() != "tensorflow":
         return 1
     import tensorflow as tf
@@ -79,30 +83,34 @@ def devices() -> int:
 
 
 def on_global_batch(function: Callable[..., Any], tensors: Mapping[str, Any]) -> Any:
-    """Computes what compares the examples of a batch on the shares of all devices together; gives this device's rows.
+    """Computes a function of the global batch, such as a contrastive loss; returns the rows of this replica.
 
     Args:
-        function: Tensors -> `(batch,)`.
-        tensors: Those with an axis are gathered, with their gradient; single numbers are the same on every device.
+        function: Tensors of the global batch -> `(global batch,)`.
+        tensors: Tensors of this replica, by parameter. Those with a batch axis are gathered from all replicas, and the gradient
+            flows back to them; scalars are the same on every replica.
+
+    Returns:
+        `(batch,)`, where batch is the share of this replica.
     """
     if replicas() == 1:
         return function(**tensors)
     import tensorflow as tf
 
     context = tf.distribute.get_replica_context()
-    if context is None:  # shapes alone are asked for
+    if context is None:  # outside a replica only shapes are computed
         return function(**tensors)
     size = next(tf.shape(tensor)[0] for tensor in tensors.values() if len(tensor.shape))
-    sizes = context.all_gather(size[None], 0)  # held-out batches may differ by one
+    sizes = context.all_gather(size[None], 0)  # shares of a validation batch may differ by one
     first = tf.reduce_sum(sizes[: context.replica_id_in_sync_group])
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def gathered(tensor: Any) -> Any:
+    def gather(tensor: Any) -> Any:
         def gradient(output_gradients: Any) -> Any:
             own = context.all_reduce(tf.distribute.ReduceOp.SUM, output_gradients)[first : first + size]
             return tf.ensure_shape(own, tensor.shape)
 
         return tf.ensure_shape(context.all_gather(tensor, 0), (None, *tensor.shape[1:])), gradient
 
-    whole = {name: gathered(tensor) if len(tensor.shape) else tensor for name, tensor in tensors.items()}
-    return function(**whole)[first : first + size]
+    gathered = {name: gather(tensor) if len(tensor.shape) else tensor for name, tensor in tensors.items()}
+    return function(**gathered)[first : first + size]

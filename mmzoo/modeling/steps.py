@@ -1,7 +1,6 @@
-"""What a training step does beside Keras' own: batches over several devices and batches in parts, for each backend."""
+"""The training step of each backend: replicas whose gradients are summed, and batches in chunks (GradCache)."""
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -13,78 +12,67 @@ from mmzoo.modeling.devices import replicas
 Tensors = dict[str, Any]
 
 
-@contextlib.contextmanager
-def frozen(layer: keras.layers.Layer) -> Iterator[None]:
-    """Makes a layer and those in it untrainable for one call, which is what batch normalisation looks at."""
-    before = [(one, one.trainable) for one in layer._flatten_layers()]
-    layer.trainable = False
-    try:
-        yield
-    finally:
-        for one, trainable in before:  # a layer stands before those in it
-            one.trainable = trainable
-
-
 class GradCache(keras.Model):
-    """What both backends share.
+    """Base class of both backends' training steps: trains on a batch in chunks, with the gradient of the whole batch.
 
-    A batch in parts is what Gao et al. 2021 (arXiv 2101.06983, section 3.2) call a gradient cache: the outputs of all parts
-    are computed one part after the other and without their gradient, then the loss and its gradient with respect to the
-    outputs, then each part again, now with the gradient. So the memory is that of one part and the gradient is that of the
-    whole batch. Part p holds the rows p, p + parts, ..., so that each device has its share of every part.
+    Source: Gao et al. 2021, arXiv 2101.06983, section 3.2. First the outputs of all chunks are computed, one chunk after the
+    other and without a gradient. Then follow the loss and its gradient with respect to the outputs. Then each chunk is computed
+    again, now with the gradient. So the memory is that of one chunk, and the gradient is that of the whole batch. Chunk `c` has
+    the rows `c, c + chunks, ...`, so that each device has its share of every chunk.
     """
 
-    parts = 1
+    chunks = 1
     step: Any = None
 
     def updates(self) -> Any:
-        """Counts the updates of the weights so far."""
+        """Returns the number of updates of the weights so far."""
         optimizer = getattr(self, "optimizer", None)
         return self.step if self.step is not None else optimizer.iterations if optimizer else 0
 
-    def train_in_chunks(self, parts: int, features: Mapping[str, Any]) -> None:
-        """Has each batch of the training encoded in parts.
+    def train_in_chunks(self, chunks: int, features: Mapping[str, Any]) -> None:
+        """Makes training compute each batch in chunks.
 
         Args:
-            parts: How many.
-            features: Symbols of the inputs.
+            chunks: Their number.
+            features: Symbolic tensors of the inputs.
 
         Raises:
-            TrainingError: An output is not one row per example.
+            TrainingError: An output has not one row per example.
         """
-        some, more = (self._shapes(features, batch) for batch in (2, 3))
-        for name, (shape, _) in some.items():
-            if shape and (shape[0], more[name][0]) != (2, (3, *shape[1:])):
+        two_rows, three_rows = (self._output_specs(features, batch) for batch in (2, 3))
+        for name, (shape, _) in two_rows.items():
+            if shape and (shape[0], three_rows[name][0]) != (2, (3, *shape[1:])):
                 raise TrainingError(
-                    f"train.grad_cache_chunks encodes a batch in parts, but the head's output '{name}' is not one row per "
-                    "example: it cannot be put together from parts. Remove the option, or use a head that gives embeddings."
+                    f"train.grad_cache_chunks computes a batch in chunks, but the head's output '{name}' is not one row per "
+                    "example, so its chunks cannot be joined. Remove the option, or use a head that gives embeddings."
                 )
-        self.parts, self.dtypes = parts, {name: dtype for name, (_, dtype) in some.items()}
+        self.chunks, self.dtypes = chunks, {name: dtype for name, (_, dtype) in two_rows.items()}
 
-    def _shapes(self, features: Mapping[str, Any], batch: int) -> dict[str, tuple[tuple[int, ...], str]]:
+    def _output_specs(self, features: Mapping[str, Any], batch: int) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Returns the shape and the dtype of each output for a batch size."""
         symbols = {name: keras.KerasTensor((batch, *one.shape[1:]), one.dtype) for name, one in features.items()}
         outputs = self.compute_output_spec(symbols, training=True)
         return {name: (tuple(one.shape), _dtype(one)) for name, one in outputs.items()}
 
     def _split(self, tensors: Tensors) -> Tensors:
-        """Cuts `(batch, ...)` into `(parts, rows, ...)`."""
-        rows = {name: ops.reshape(tensor, (-1, self.parts, *tensor.shape[1:])) for name, tensor in tensors.items()}
+        """Splits tensors `(batch, ...)` into chunks `(chunks, rows, ...)`."""
+        rows = {name: ops.reshape(tensor, (-1, self.chunks, *tensor.shape[1:])) for name, tensor in tensors.items()}
         return {name: ops.swapaxes(tensor, 0, 1) for name, tensor in rows.items()}
 
-    def _merge(self, tensors: Tensors) -> Tensors:
-        """Undoes `_split`; of an output that is one number, takes the mean over the parts."""
-        return {name: self._merge_one(tensor) for name, tensor in tensors.items()}
+    def _join(self, tensors: Tensors) -> Tensors:
+        """Joins chunks `(chunks, rows, ...)` to tensors `(batch, ...)`; of a scalar output, takes the mean over the chunks."""
+        return {name: self._join_one(tensor) for name, tensor in tensors.items()}
 
-    def _merge_one(self, tensor: Any) -> Any:
+    def _join_one(self, tensor: Any) -> Any:
         if len(tensor.shape) == 1:
             return ops.mean(tensor, axis=0) if keras.backend.is_float_dtype(_dtype(tensor)) else tensor[0]
         return ops.reshape(ops.swapaxes(tensor, 0, 1), (-1, *tensor.shape[2:]))
 
-    def _refuse_losses(self, losses: Any) -> None:
+    def _check_no_layer_losses(self, losses: Any) -> None:
         if losses:
             raise TrainingError(
-                "train.grad_cache_chunks encodes a batch in parts, but a layer adds a loss of its own (such as a "
-                "regularizer), which has no place there. Leave one of the two out."
+                "train.grad_cache_chunks computes a batch in chunks, but a layer adds a loss of its own (such as a "
+                "regularizer), which chunks do not support. Remove one of the two."
             )
 
 
@@ -93,17 +81,19 @@ def _dtype(tensor: Any) -> str:
 
 
 class _TensorFlowSteps(GradCache):
-    """Sums gradients over the devices before they are clipped or found infinite, where Keras does so afterwards."""
+    """Sums gradients over the replicas before they are clipped or checked for infinity; Keras does it afterwards."""
 
     def train_step(self, data: Any) -> Tensors:
         features, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         weights = self.trainable_weights
-        loss, outputs, gradients = (self._in_parts if self.parts > 1 else self._at_once)(features, weights)
+        compute = self._gradients_in_chunks if self.chunks > 1 else self._gradients
+        loss, outputs, gradients = compute(features, weights)
         self._loss_tracker.update_state(loss * replicas(), sample_weight=ops.shape(next(iter(features.values())))[0])
-        self.optimizer.apply_gradients(zip(self._summed(gradients), weights, strict=True))
+        self.optimizer.apply_gradients(zip(self._reduce(gradients), weights, strict=True))
         return dict(self.compute_metrics(features, None, outputs))
 
-    def _at_once(self, features: Tensors, weights: list[Any]) -> tuple[Any, Tensors, list[Any]]:
+    def _gradients(self, features: Tensors, weights: list[Any]) -> tuple[Any, Tensors, list[Any]]:
+        """Returns the loss, the outputs and the gradients of the weights; of the whole batch at once."""
         import tensorflow as tf
 
         with tf.GradientTape() as tape:
@@ -112,131 +102,135 @@ class _TensorFlowSteps(GradCache):
             scaled = self.optimizer.scale_loss(loss)
         return loss, outputs, tape.gradient(scaled, weights)
 
-    def _summed(self, gradients: list[Any]) -> list[Any]:
-        """Sums over the devices, and over the rows of an embedding that occur several times, which Keras squares one by one."""
+    def _reduce(self, gradients: list[Any]) -> list[Any]:
+        """Sums gradients over the replicas.
+
+        Also sums the rows of an embedding's gradient that belong to one token: Keras would square them one by one.
+        """
         import tensorflow as tf
 
-        found = [index for index, gradient in enumerate(gradients) if gradient is not None]
-        dense = [tf.convert_to_tensor(gradients[index]) for index in found]
+        indices = [index for index, gradient in enumerate(gradients) if gradient is not None]
+        dense = [tf.convert_to_tensor(gradients[index]) for index in indices]
         inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         if replicas() > 1 and getattr(inner, "takes_summed_gradients", False):
             dense = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, dense)
-        summed = dict(zip(found, dense, strict=True))
+        summed = dict(zip(indices, dense, strict=True))
         return [summed.get(index) for index in range(len(gradients))]
 
-    def _in_parts(self, features: Tensors, weights: list[Any]) -> tuple[Any, Tensors, list[Any]]:
+    def _gradients_in_chunks(self, features: Tensors, weights: list[Any]) -> tuple[Any, Tensors, list[Any]]:
+        """Returns what `_gradients` returns, computed in chunks."""
         import tensorflow as tf
 
-        parts, state = self._split(features), [tf.identity(variable.value) for variable in self.non_trainable_variables]
-        outputs = self._outputs(parts)
-        # What changes while outputs are computed (random numbers drawn, running means) begins again: it changes once.
+        chunks, state = self._split(features), [tf.identity(variable.value) for variable in self.non_trainable_variables]
+        outputs = self._forward(chunks)
+        # The second pass starts from the same state (random generators, running means), so the state changes only once.
         for variable, value in zip(self.non_trainable_variables, state, strict=True):
             variable.assign(value)
-        output_gradients = {name: value for name, value in outputs.items() if keras.backend.is_float_dtype(_dtype(value))}
+        differentiable = {name: value for name, value in outputs.items() if keras.backend.is_float_dtype(_dtype(value))}
         with tf.GradientTape() as tape:
-            tape.watch(output_gradients)
+            tape.watch(differentiable)
             loss = self.compute_loss(x=features, y_pred=outputs)
             scaled = self.optimizer.scale_loss(loss)
-        output_gradients = tape.gradient(scaled, output_gradients, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return loss, outputs, self._weighed(parts, output_gradients, weights)
+        output_gradients = tape.gradient(scaled, differentiable, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return loss, outputs, self._backward(chunks, output_gradients, weights)
 
-    def _outputs(self, parts: Tensors) -> Tensors:
-        """Computes the outputs part by part."""
+    def _forward(self, chunks: Tensors) -> Tensors:
+        """Computes the outputs chunk by chunk, without a gradient."""
         import tensorflow as tf
 
-        kept = [tf.TensorArray(dtype, self.parts) for dtype in self.dtypes.values()]
+        arrays = [tf.TensorArray(dtype, self.chunks) for dtype in self.dtypes.values()]
 
-        def encode(number: Any, *kept: Any) -> list[Any]:
-            outputs = self({name: value[number] for name, value in parts.items()}, training=True)
-            self._refuse_losses(self.losses)
-            return [array.write(number, outputs[name]) for array, name in zip(kept, self.dtypes, strict=True)]
+        def forward(number: Any, *arrays: Any) -> list[Any]:
+            outputs = self({name: value[number] for name, value in chunks.items()}, training=True)
+            self._check_no_layer_losses(self.losses)
+            return [array.write(number, outputs[name]) for array, name in zip(arrays, self.dtypes, strict=True)]
 
-        kept = self._one_by_one(encode, kept)
-        return self._merge({name: array.stack() for name, array in zip(self.dtypes, kept, strict=True)})
+        arrays = self._for_each_chunk(forward, arrays)
+        return self._join({name: array.stack() for name, array in zip(self.dtypes, arrays, strict=True)})
 
-    def _weighed(self, parts: Tensors, output_gradients: Tensors, weights: list[Any]) -> list[Any]:
-        """Encodes part by part again; gives the gradient of the loss, whose gradient for each output is known."""
+    def _backward(self, chunks: Tensors, output_gradients: Tensors, weights: list[Any]) -> list[Any]:
+        """Computes the chunks again; returns the gradients of the weights, given those of the outputs."""
         import tensorflow as tf
 
-        single = {name: gradient / self.parts for name, gradient in output_gradients.items() if not len(gradient.shape)}
-        many = self._split({name: gradient for name, gradient in output_gradients.items() if name not in single})
+        scalars = {name: gradient / self.chunks for name, gradient in output_gradients.items() if not len(gradient.shape)}
+        batched = self._split({name: gradient for name, gradient in output_gradients.items() if name not in scalars})
         connected: set[int] = set()
 
-        def encode(number: Any, *sums: Any) -> list[Any]:
+        def backward(number: Any, *sums: Any) -> list[Any]:
             with tf.GradientTape() as tape:
-                outputs = self({name: value[number] for name, value in parts.items()}, training=True)
-            output_gradients = single | {name: gradient[number] for name, gradient in many.items()}
-            found = tape.gradient(
-                {name: outputs[name] for name in output_gradients}, weights, output_gradients=output_gradients
-            )
-            connected.update(index for index, gradient in enumerate(found) if gradient is not None)
-            return [total if more is None else total + more for total, more in zip(sums, found, strict=True)]
+                outputs = self({name: value[number] for name, value in chunks.items()}, training=True)
+            given = scalars | {name: gradient[number] for name, gradient in batched.items()}
+            gradients = tape.gradient({name: outputs[name] for name in given}, weights, output_gradients=given)
+            connected.update(index for index, gradient in enumerate(gradients) if gradient is not None)
+            return [total if more is None else total + more for total, more in zip(sums, gradients, strict=True)]
 
-        sums = self._one_by_one(encode, [tf.zeros(weight.shape, weight.dtype) for weight in weights])
+        sums = self._for_each_chunk(backward, [tf.zeros(weight.shape, weight.dtype) for weight in weights])
         return [total if index in connected else None for index, total in enumerate(sums)]
 
-    def _one_by_one(self, step: Callable[..., list[Any]], state: list[Any]) -> list[Any]:
-        """Changes the state once for each part; a part waits for the one before it, so that the memory is that of one."""
+    def _for_each_chunk(self, step: Callable[..., list[Any]], state: list[Any]) -> list[Any]:
+        """Calls `step(number, *state) -> state` for each chunk, one after the other, so that the memory is that of one."""
         import tensorflow as tf
 
         if replicas() == 1:
             loop = tf.while_loop(
-                lambda number, *_: number < self.parts,
+                lambda number, *_: number < self.chunks,
                 lambda number, *state: (number + 1, *step(number, *state)),
                 (tf.constant(0), *state),
                 parallel_iterations=1,
             )
             return list(loop[1:])
-        for number in range(self.parts):  # several devices cannot meet, as batch normalisation lets them, within a loop
+        # Replicas cannot exchange values inside a tf.while_loop, as synchronized batch normalization does.
+        for number in range(self.chunks):
             with tf.control_dependencies([getattr(one, "flow", one) for one in state]):
                 state = step(number, *state)
         return state
 
 
 class _JaxSteps(GradCache):
-    """Encodes the parts in one scan that keeps nothing but the outputs for the gradient."""
+    """Computes the chunks in one `jax.lax.scan` with rematerialisation: only the outputs are kept for the gradient."""
 
     def compute_loss_and_updates(self, *state: Any, optimizer_variables: Any = None, **options: Any) -> Any:
         if optimizer_variables is not None:
             with keras.StatelessScope(state_mapping=list(zip(self.optimizer.variables, optimizer_variables, strict=True))):
-                self.step = ops.convert_to_tensor(self.optimizer.iterations)  # the loss, in a scope of its own, cannot see it
+                # The loss is computed in a scope of its own, where the optimizer's variables are not those of this step.
+                self.step = ops.convert_to_tensor(self.optimizer.iterations)
         try:
             return super().compute_loss_and_updates(*state, optimizer_variables=optimizer_variables, **options)
         finally:
             self.step = None
 
     def stateless_call(self, weights: Any, state: Any, features: Tensors, *, training: bool = False, **options: Any) -> Any:
-        if not (training and self.parts > 1):
+        if not (training and self.chunks > 1):
             return super().stateless_call(weights, state, features, training=training, **options)
         import jax
 
-        call, parts = super().stateless_call, self._split(features)
+        call, chunks = super().stateless_call, self._split(features)
 
-        def encode(moved: dict[int, Any], part: Tensors) -> tuple[dict[int, Any], Tensors]:
-            before = [moved.get(index, value) for index, value in enumerate(state)]
-            outputs, after, losses = call(weights, before, part, training=True, return_losses=True)
-            self._refuse_losses(losses)
-            return {index: after[index] for index in moved}, outputs
+        def forward(changing: dict[int, Any], chunk: Tensors) -> tuple[dict[int, Any], Tensors]:
+            before = [changing.get(index, value) for index, value in enumerate(state)]
+            outputs, after, losses = call(weights, before, chunk, training=True, return_losses=True)
+            self._check_no_layer_losses(losses)
+            return {index: after[index] for index in changing}, outputs
 
-        # What a scan carries it keeps of every part: the random state and running means, not weights that are not trained.
-        moved = {index: state[index] for index in self._moving(call, weights, state, parts)}
-        moved, outputs = jax.lax.scan(jax.checkpoint(encode, prevent_cse=False), moved, parts)
-        return self._merge(outputs), [moved.get(index, value) for index, value in enumerate(state)], []
+        # A scan keeps its carry for every chunk. So it carries random state and running means, but not frozen weights.
+        changing = {index: state[index] for index in self._changing(call, weights, state, chunks)}
+        changing, outputs = jax.lax.scan(jax.checkpoint(forward, prevent_cse=False), changing, chunks)
+        return self._join(outputs), [changing.get(index, value) for index, value in enumerate(state)], []
 
-    def _moving(self, call: Callable[..., Any], weights: Any, state: Any, parts: Tensors) -> list[int]:
-        """Finds which of the untrained variables a call changes."""
+    def _changing(self, call: Callable[..., Any], weights: Any, state: Any, chunks: Tensors) -> list[int]:
+        """Returns the indices of the non-trainable variables that a call changes."""
         import jax
 
-        found: list[int] = []
+        indices: list[int] = []
 
-        def watch(state: list[Any], part: Tensors) -> Any:
-            outputs, after = call(weights, state, part, training=True)
-            found.extend(index for index, value in enumerate(after) if value is not state[index])
+        def watch(state: list[Any], chunk: Tensors) -> Any:
+            outputs, after = call(weights, state, chunk, training=True)
+            indices.extend(index for index, value in enumerate(after) if value is not state[index])
             return outputs
 
-        jax.eval_shape(watch, state, {name: value[0] for name, value in parts.items()})
-        return found
+        jax.eval_shape(watch, state, {name: value[0] for name, value in chunks.items()})
+        return indices
 
 
-Steps: Any = {"tensorflow": _TensorFlowSteps, "jax": _JaxSteps}[keras.backend.backend()]
-"""What a task is beside its parts."""
+BackendSteps: Any = {"tensorflow": _TensorFlowSteps, "jax": _JaxSteps}[keras.backend.backend()]
+"""The base class of `Task`: the training step of the current backend."""

@@ -1,1 +1,1 @@
-"""Text -> Plan: every name looked up, every option bound, all faults at once."""
+"""YAML text -> Plan: looks up every component, checks every option, and reports all faults at once."""

@@ -1,32 +1,32 @@
-"""Keras' optimizers and schedules in a recipe: checks their names and options, and binds them."""
+"""Keras optimizers and learning rate schedules in a recipe: checks their names and options, and binds them."""
 
 import inspect
 from typing import Any
 
 from mmzoo.errors import Fault, suggest
 from mmzoo.recipe.settings import Train
-from mmzoo.recipe.source import Node, place
+from mmzoo.recipe.source import Node, to_node
 
-ELSEWHERE = {
+TRAIN_KEYS = {
     "global_clipnorm": "global_clipnorm",
     "gradient_accumulation_steps": "gradient_accumulation_steps",
     "use_ema": "ema_momentum",
     "ema_momentum": "ema_momentum",
 }
-"""Options of Keras' optimizers that the recipe gives under `train`."""
+"""Options of Keras optimizers that a recipe sets under `train` instead -> the key there."""
 
 
 def check_optimizer(node: Node | None, train: Train) -> list[Fault]:
-    """Finds what is wrong with `train.optimizer`; an absent one is the default.
+    """Checks `train.optimizer` and returns the faults found.
 
     Args:
-        node: The optimizer in the recipe.
-        train: The settings that hold it.
+        node: The optimizer in the recipe; None for the default.
+        train: The settings, which hold the optimizer too.
     """
-    node = node if node is not None and node.value is not None else place(train.optimizer, "train", "train.optimizer")
+    node = node if node is not None and node.value is not None else to_node(train.optimizer, "train", "train.optimizer")
     given = dict(node.items())
     faults = _check(node, "optimizer", _optimizers())
-    faults += [given[key].misnamed(f"it is set by `train.{ELSEWHERE[key]}`.") for key in given if key in ELSEWHERE]
+    faults += [given[key].key_fault(f"set `train.{TRAIN_KEYS[key]}` instead.") for key in given if key in TRAIN_KEYS]
     rate = given.get("learning_rate")
     if rate is not None and isinstance(rate.value, dict | str):
         faults += _check(rate, "schedule", _schedules())
@@ -44,11 +44,12 @@ def _check_values(node: Node, train: Train) -> list[Fault]:
 
 
 def bind_optimizer(train: Train, steps: int) -> tuple[Any, dict[str, Any]]:
-    """Returns the Keras optimizer class of a plan and its options.
+    """Returns the class of a plan's Keras optimizer and its options.
 
     Args:
         train: The plan's settings.
-        steps: Steps of the whole training, also those that only accumulate: the default of a schedule's `decay_steps`.
+        steps: Number of training steps, those that only accumulate gradients included. A schedule without `decay_steps` takes
+            what remains of them after its `warmup_steps`.
     """
     kind, options = _split(train.optimizer)
     rate = options.get("learning_rate")
@@ -59,7 +60,7 @@ def bind_optimizer(train: Train, steps: int) -> tuple[Any, dict[str, Any]]:
     if train.gradient_accumulation_steps > 1:
         options["gradient_accumulation_steps"] = train.gradient_accumulation_steps
     if train.ema_momentum is not None:
-        # Keras averages at every step, also at those that only accumulate a gradient.
+        # Keras updates the average at every step, also at steps that only accumulate gradients.
         options |= {"use_ema": True, "ema_momentum": train.ema_momentum ** (1 / train.gradient_accumulation_steps)}
     return _optimizers()[kind], options
 
@@ -88,12 +89,12 @@ def _check(node: Node, what: str, known: dict[str, Any]) -> list[Fault]:
     if named is None:
         return [node.fault(f"the key 'type' is missing; it names the Keras {what}.")]
     if _key(named.value) not in known:
-        advice = suggest(_key(named.value), known) or f"See keras.optimizers for the {what}s there are."
+        advice = suggest(_key(named.value), known) or f"See keras.optimizers for the {what}s that Keras has."
         return [named.fault(f"Keras has no {what} '{named.plain()}'.", advice)]
-    found = inspect.signature(known[_key(named.value)].__init__).parameters.values()
-    parameters = [p.name for p in found if p.name != "self" and p.kind is not p.VAR_KEYWORD]
+    signature = inspect.signature(known[_key(named.value)].__init__).parameters.values()
+    parameters = [p.name for p in signature if p.name != "self" and p.kind is not p.VAR_KEYWORD]
     return [
-        child.misnamed(f"Keras' {what} '{named.value}' has no such option.", suggest(key, parameters))
+        child.key_fault(f"Keras' {what} '{named.value}' has no such option.", suggest(key, parameters))
         for key, child in node.items()
         if key not in ("type", *parameters)
     ]

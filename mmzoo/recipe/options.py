@@ -1,8 +1,8 @@
-"""A component's options are its signature: read it, and bind a recipe's values to it.
+"""Options of components: reads them from signatures, and binds a recipe's values to them.
 
-Options are the keyword-only, annotated parameters of a component. Values are checked strictly against the annotations
-(`'8'` is no int) by pydantic; ranges come from `annotated_types`. There is no second schema: the JSON schema for editors
-and the help of `mmzoo show` are made from the same signature.
+The options of a component are its keyword-only, annotated parameters. Pydantic checks the values strictly against the
+annotations (`'8'` is not an int); ranges come from `annotated_types`. There is no second schema: the JSON schema for
+editors and the help of `mmzoo show` are made from the same signature.
 """
 
 import inspect
@@ -18,11 +18,11 @@ from mmzoo.errors import Fault, PluginError, suggest
 from mmzoo.recipe.source import Node
 
 MISSING: Any = inspect.Parameter.empty
-"""Stands for a default or an annotation that is not there."""
+"""Marks a missing default or annotation."""
 
-SUPPLIED = ("features", "inputs", "backbone_config", "predict", "known_labels")
-"""Parameters that the core fills in and a recipe cannot: what is known of the data once it is read, what a run has kept of an
-encoder, the served model, and the labels that it can answer."""
+CORE_PARAMETERS = ("features", "inputs", "backbone_config", "predict", "known_labels")
+"""Parameters that the core fills in and that a recipe cannot set: `features` and `inputs` describe the data, `backbone_config`
+comes from the run folder, `predict` calls the served model, and `known_labels` are the labels that it can answer."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Option:
 
     Args:
         name: Its name.
-        annotation: Its type, with its range.
-        default: Its default, or `MISSING` if it must be given.
-        doc: What the component's docstring says of it.
+        annotation: Its type and range.
+        default: Its default, or `MISSING` if it is required.
+        doc: Its description in the component's docstring.
     """
 
     name: str
@@ -43,29 +43,29 @@ class Option:
 
     @property
     def required(self) -> bool:
-        """Whether a recipe must give it."""
+        """Whether a recipe must set it."""
         return self.default is MISSING
 
     @property
     def type_name(self) -> str:
-        """Its type as a person writes it."""
+        """Its type, formatted for people: `int > 0`."""
         return type_name(self.annotation)
 
     @property
     def refers_to(self) -> str:
-        """What its value, if it is not null, must name in the recipe; empty if nothing."""
+        """What its value must name in the recipe, such as `inputs` or `encoder`; empty if the value is not a reference."""
         union = get_origin(self.annotation) in (Union, UnionType)
-        kinds = get_args(self.annotation) if union else (self.annotation,)
-        marks = (mark for kind in kinds for mark in getattr(kind, "__metadata__", ()))
+        types = get_args(self.annotation) if union else (self.annotation,)
+        marks = (mark for kind in types for mark in getattr(kind, "__metadata__", ()))
         return next((mark.to for mark in marks if isinstance(mark, Reference)), "")
 
     @property
     def expected(self) -> str:
-        """What a recipe is to give, in the words of a fault."""
+        """What a recipe must write, for messages."""
         return f"the {self.refers_to}'s name" if self.refers_to in PARTS else self.type_name
 
     def schema(self) -> dict[str, Any]:
-        """Makes its JSON schema."""
+        """Returns its JSON schema."""
         from pydantic import PydanticSchemaGenerationError, PydanticUserError
 
         try:
@@ -78,7 +78,7 @@ class Option:
 
 
 def type_name(annotation: Any) -> str:
-    """Writes a type without module names: `typing.Annotated[int, Gt(gt=0)]` -> `int > 0`."""
+    """Formats a type without module names: `typing.Annotated[int, Gt(gt=0)]` -> `int > 0`."""
     marks = getattr(annotation, "__metadata__", None)
     if marks is not None:
         bounds = [f"{sign} {getattr(m, key)}" for m in marks for key, sign in _BOUNDS.items() if hasattr(m, key)]
@@ -97,59 +97,59 @@ _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 
 def options_of(component: Callable[..., Any]) -> tuple[Option, ...]:
-    """Reads the options of a component: its parameters after `*` which the core does not supply.
+    """Returns the options of a component: its parameters after `*`, without those that the core fills in.
 
     Raises:
-        PluginError: It is no function or class, or an annotation cannot be read.
+        PluginError: The component is not a function or class, or an annotation cannot be evaluated.
     """
     try:
         hints = get_type_hints(_function(component), include_extras=True)
-    except Exception as error:  # an annotation may be any code
+    except Exception as error:  # evaluating an annotation may raise anything
         name = getattr(component, "__qualname__", repr(component))
-        reason = f"{type(error).__name__}: {error}"
-        raise PluginError(f"the options of '{name}' cannot be read: {reason}.\nTell those who make the plugin.") from error
+        what = f"the options of '{name}' cannot be read: {type(error).__name__}: {error}."
+        raise PluginError(f"{what}\nReport this to the authors of the plugin.") from error
     docs = _argument_docs(component)
     return tuple(
         Option(p.name, hints.get(p.name, Any), p.default, docs.get(p.name, ""))
         for p in _parameters(component)
-        if p.kind is p.KEYWORD_ONLY and p.name not in SUPPLIED
+        if p.kind is p.KEYWORD_ONLY and p.name not in CORE_PARAMETERS
     )
 
 
 def tensors_of(function: Callable[..., Any]) -> dict[str, bool]:
-    """Reads the names of the tensors that a function takes, its parameters before `*`, and whether it needs each."""
-    found = [p for p in _parameters(function) if p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"]
-    return {p.name: p.default is MISSING for p in found}
+    """Returns the tensors that a function takes, its parameters before `*`: name -> whether it is required."""
+    tensors = [p for p in _parameters(function) if p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"]
+    return {p.name: p.default is MISSING for p in tensors}
 
 
-def supplied_of(component: Callable[..., Any]) -> frozenset[str]:
-    """Reads which of the parameters that the core supplies a component asks for."""
-    return frozenset(p.name for p in _parameters(component)) & frozenset(SUPPLIED)
+def core_parameters_of(component: Callable[..., Any]) -> frozenset[str]:
+    """Returns which of the parameters that the core fills in a component takes."""
+    return frozenset(p.name for p in _parameters(component)) & frozenset(CORE_PARAMETERS)
 
 
-def bind(options: Iterable[Option], node: Node, leave: Iterable[str] = ()) -> tuple[dict[str, Any], list[Fault]]:
+def bind(options: Iterable[Option], node: Node, ignore: Iterable[str] = ()) -> tuple[dict[str, Any], list[Fault]]:
     """Binds the values of a mapping to options.
 
     Args:
-        options: What may be given.
-        node: A mapping; a scalar (a bare component name) gives nothing.
-        leave: Keys of the mapping that are not options, such as `type`.
+        options: The options that may be set.
+        node: A mapping. A scalar, which is a bare component name, sets no option.
+        ignore: Keys of the mapping that are not options, such as `type`.
 
     Returns:
-        Every option's value, defaults filled in, and all faults found.
+        The value of every option, defaults filled in, and all faults found.
     """
     known = {option.name: option for option in options}
-    given = {key: child for key, child in node.items() if key not in set(leave)}
+    given = {key: child for key, child in node.items() if key not in set(ignore)}
     faults = [
-        child.misnamed("there is no such option.", suggest(key, known) or "It takes none.")
+        child.key_fault("there is no such option.", suggest(key, known) or "It takes no options.")
         for key, child in given.items()
         if key not in known
     ]
     values: dict[str, Any] = {}
     for name, option in known.items():
         if name in given:
-            values[name], wrong = _check(option, given[name])
-            faults += wrong
+            values[name], value_faults = _check(option, given[name])
+            faults += value_faults
         elif option.required:
             faults.append(node.fault(f"the option '{name}' is missing; expected {option.expected}.", option.doc))
         else:
@@ -164,15 +164,15 @@ def _check(option: Option, node: Node) -> tuple[Any, list[Fault]]:
     if option.annotation is Any:
         return value, []
     try:
-        return _adapter(option.annotation).validate_json(json.dumps(value)), []  # YAML's lists may be tuples
+        return _adapter(option.annotation).validate_json(json.dumps(value)), []  # from JSON, a list is accepted for a tuple
     except ValidationError as error:
         details = error.errors(include_url=False)
         if len(details) > 1 or details[0]["type"].endswith("_type"):
             return value, [node.fault(f"expected {option.expected}, received {value!r}.")]
-        place = _descend(node, details[0]["loc"])
+        faulty = _descend(node, details[0]["loc"])
         expected = details[0]["msg"].replace("Input should be", "expected")
         expected = re.sub("^expected (greater|less)", r"expected a number \1", expected)
-        return value, [place.fault(f"{expected}, received {place.plain()!r}.")]
+        return value, [faulty.fault(f"{expected}, received {faulty.plain()!r}.")]
 
 
 def _descend(node: Node, path: Iterable[int | str]) -> Node:
@@ -190,19 +190,19 @@ def _adapter(annotation: Any) -> Any:
 
     try:
         return TypeAdapter(annotation, config=ConfigDict(strict=True, arbitrary_types_allowed=True))
-    except PydanticUserError:  # dataclasses and the like bring their own configuration
+    except PydanticUserError:  # pydantic refuses a configuration for dataclasses and the like
         return TypeAdapter(annotation)
 
 
 def _function(component: Callable[..., Any]) -> Callable[..., Any]:
-    # A Keras layer's class has a catch-all __new__, so the constructor is asked and not the class.
+    # The signature of a Keras layer's class is that of its catch-all __new__, so the constructor is read instead.
     return component.__init__ if inspect.isclass(component) else component
 
 
 def _parameters(component: Callable[..., Any]) -> list[inspect.Parameter]:
     function = _function(component)
     if str(getattr(function, "__module__", "")).startswith("keras."):
-        return []  # a layer without a constructor of its own has no options; Keras' are none
+        return []  # a layer that inherits Keras' constructor has no options
     parameters = list(inspect.signature(function).parameters.values())
     return parameters[1:] if inspect.isclass(component) else parameters
 

@@ -1,10 +1,10 @@
-"""What a build will do, with every default filled in: the value between a recipe and a model. Light."""
+"""The plan of a build: a recipe with every component looked up and every option filled in. Light."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmzoo.recipe.options import supplied_of
+from mmzoo.recipe.options import core_parameters_of
 from mmzoo.recipe.settings import Export, Train
 from mmzoo.recipe.source import Node, Recipe
 from mmzoo.registry.catalog import Component
@@ -12,12 +12,12 @@ from mmzoo.registry.catalog import Component
 
 @dataclass(frozen=True)
 class BoundComponent:
-    """A component with the value of each of its options.
+    """A component with a value for each of its options.
 
     Args:
-        component: Which one.
-        options: Every option's value.
-        node: Where the recipe names it.
+        component: The component.
+        options: The value of every option. An option that is a component itself is a `BoundComponent`.
+        node: Its place in the recipe.
     """
 
     component: Component
@@ -25,32 +25,32 @@ class BoundComponent:
     node: Node
 
     def make(self, **supplied: Any) -> Any:
-        """Makes the object; of `supplied`, the parameters that the core fills in, it gets those that it asks for."""
+        """Makes the object. Of `supplied`, the parameters that the core fills in, it receives those that it takes."""
         options = {name: value.make if isinstance(value, BoundComponent) else value for name, value in self.options.items()}
         component = self.component.load()
-        wanted = supplied_of(component)
+        wanted = core_parameters_of(component)
         return component(**options, **{name: value for name, value in supplied.items() if name in wanted})
 
     def parts(self) -> list["BoundComponent"]:
-        """Lists it and the components inside it."""
+        """Returns this component and the components inside it."""
         inside = [value for value in self.options.values() if isinstance(value, BoundComponent)]
-        return [self, *(part for one in inside for part in one.parts())]
+        return [self, *(part for inner in inside for part in inner.parts())]
 
     def plain(self) -> dict[str, Any]:
-        """Gives it as a recipe would write it, with every option."""
+        """Returns it as plain data, written as in a recipe, with every option."""
         options = {name: value.plain() if isinstance(value, BoundComponent) else value for name, value in self.options.items()}
         return {"type": f"{self.component.plugin.name}/{self.component.name}", **options}
 
 
 @dataclass(frozen=True)
 class Input:
-    """A named column: a field of the data set read through a processor.
+    """An input: a field of the data set, read by a processor.
 
     Args:
-        name: What the recipe calls it.
-        field: Of the data set.
-        processor: What reads it.
-        node: Where the recipe names it.
+        name: Its name in the recipe.
+        field: Field of the data set.
+        processor: The processor that reads it.
+        node: Its place in the recipe.
         optional: Whether an example may lack it.
     """
 
@@ -61,19 +61,19 @@ class Input:
     optional: bool = False
 
     def plain(self) -> dict[str, Any]:
-        """Gives it as a recipe would write it."""
+        """Returns it as plain data, written as in a recipe."""
         return self.processor.plain() | {"field": self.field, "optional": self.optional}
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss, its weight in the sum, and which output or input each of its tensors is.
+    """A loss, the tensors that it takes, and its weight in the sum.
 
     Args:
         bound: The loss function with its options.
-        tensors: Parameter name -> name of a head's output or of an input. One that the loss can do without is left out where
-            there is neither.
-        weight: Its factor in the total.
+        tensors: Parameter -> name of an output of the head or of an input. A name that neither has is an error when the task
+            is assembled, unless the parameter has a default.
+        weight: Its factor in the sum of the losses.
     """
 
     bound: BoundComponent
@@ -81,13 +81,13 @@ class Loss:
     weight: float = 1.0
 
     def plain(self) -> dict[str, Any]:
-        """Gives it as a recipe would write it."""
+        """Returns it as plain data, written as in a recipe."""
         return self.bound.plain() | dict(self.tensors) | {"weight": self.weight}
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric, and which answer or input each of the values that it sees is.
+    """A metric and the values that it takes.
 
     Args:
         bound: The metric with its options.
@@ -98,31 +98,31 @@ class Metric:
     values: Mapping[str, str]
 
     def plain(self) -> dict[str, Any]:
-        """Gives it as a recipe would write it."""
+        """Returns it as plain data, written as in a recipe."""
         return self.bound.plain() | dict(self.values)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A resolved recipe: every name looked up and every option bound.
+    """A resolved recipe: every component looked up and every option filled in.
 
     Args:
-        recipe: What it was resolved from.
-        name: The run's name.
-        about: What the recipe is for.
-        data: The data set.
-        on_error: What an unreadable example does: `stop` the build or be skipped and counted.
-        dataset: The data set's object; None in a run that is reopened, whose data need not be there.
-        inputs: By name, in the recipe's order.
-        encoders: By the name of the input that each reads.
-        trainable: Which encoders are trained: True, False, or the number of the epoch from which on.
-        fusion: None leaves the streams as they are.
-        head: What answers.
-        gallery: What the head searches, if it is a data set of its own.
-        losses: Summed with their weights.
-        metrics: What scores the answers.
-        train: How to train.
-        export: How to export.
+        recipe: The recipe that it was resolved from.
+        name: Name of the run.
+        about: What the recipe shows, for people.
+        data: The data set as a component.
+        on_error: What happens to an unreadable example: `stop` ends the build; `skip` leaves it out and counts it.
+        dataset: The data set object. None in a reopened run, which needs no data.
+        inputs: The inputs by name, in the recipe's order.
+        encoders: The encoders by the name of their input.
+        trainable: Encoder -> whether it is trained: True, False, or the number of the first epoch in which it is, from 1.
+        fusion: The fusion; None leaves the streams as they are.
+        head: The head.
+        gallery: The data set that the head searches, if it is not a split of `data`.
+        losses: The losses, summed with their weights.
+        metrics: The metrics that score the answers.
+        train: Settings of the training.
+        export: Settings of the export.
     """
 
     recipe: Recipe
@@ -143,16 +143,16 @@ class Plan:
     export: Export
 
     def components(self) -> list[BoundComponent]:
-        """Lists every component in it."""
-        inputs = [i.processor for i in self.inputs.values()]
+        """Returns every component of the plan, and the components inside them."""
+        inputs = [column.processor for column in self.inputs.values()]
         fusion = [self.fusion] if self.fusion is not None else []
         gallery = [self.gallery] if self.gallery is not None else []
         losses, metrics = [loss.bound for loss in self.losses], [metric.bound for metric in self.metrics]
         whole = [self.data, *inputs, *self.encoders.values(), *fusion, self.head, *gallery, *losses, *metrics]
-        return [part for one in whole for part in one.parts()]
+        return [part for bound in whole for part in bound.parts()]
 
     def plain(self) -> dict[str, Any]:
-        """Gives it as a recipe with every default written out; resolving that gives this plan again."""
+        """Returns the plan as a recipe with every default written out. Resolving that recipe returns the same plan."""
         plain: dict[str, Any] = {"name": self.name, "about": self.about}
         plain["data"] = self.data.plain() | {"on_error": self.on_error}
         plain["inputs"] = {name: column.plain() for name, column in self.inputs.items()}
@@ -166,5 +166,5 @@ class Plan:
         return plain
 
     def versions(self) -> dict[str, str]:
-        """Gives the version of each plugin in use."""
+        """Returns the version of each plugin in use, by name."""
         return {b.component.plugin.name: b.component.plugin.version for b in self.components()}

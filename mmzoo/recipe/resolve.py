@@ -1,4 +1,4 @@
-"""Recipe, Catalog -> Plan: every name looked up, every option bound, all faults reported at once."""
+"""Recipe, Catalog -> Plan: looks up every component, binds every option, and reports all faults at once."""
 
 import re
 from collections.abc import Callable
@@ -8,35 +8,34 @@ from typing import Any, TypeVar, cast
 from mmzoo.contracts.dataset import SPLITS
 from mmzoo.contracts.option_types import PARTS
 from mmzoo.errors import Fault, MmzooError, PluginError, RecipeError, suggest
+from mmzoo.recipe.component_keys import ON_ERROR, called_function, component_keys, settings_of
 from mmzoo.recipe.options import Option, bind, options_of, tensors_of
-from mmzoo.recipe.own_keys import ON_ERROR, own_keys, settings_of, wired_function
 from mmzoo.recipe.plan import BoundComponent, Input, Loss, Metric, Plan
 from mmzoo.recipe.settings import Export, Train
 from mmzoo.recipe.source import Node, Recipe
 from mmzoo.registry.catalog import Catalog
 
 KEYS = ("name", "about", "data", "inputs", "encoders", "fusion", "head", "loss", "train", "metrics", "export")
-"""The keys of a recipe."""
+"""Top-level keys of a recipe."""
 REQUIRED = ("name", "data", "inputs", "encoders", "head", "loss")
-"""The keys that every recipe has."""
+"""Top-level keys that every recipe must have."""
 
 NAME = r"[A-Za-z0-9][\w.-]*"
-"""What the name of a recipe looks like: it becomes the name of the run's folder."""
-
+"""Pattern of a recipe's name, which becomes the name of the run's folder."""
 
 T = TypeVar("T")
 
 
 def resolve(recipe: Recipe, catalog: Catalog, *, with_data: bool = True) -> Plan:
-    """Resolves a recipe against the installed components.
+    """Resolves a recipe: looks up its components in the catalog and binds their options.
 
     Args:
-        recipe: What to resolve.
-        catalog: The components.
-        with_data: Open the data set and check the fields against it. Without it `Plan.dataset` is None.
+        recipe: The recipe.
+        catalog: The installed components.
+        with_data: Whether to open the data set and check its fields. If not, `Plan.dataset` is None.
 
     Raises:
-        RecipeError: Holds every fault found, in the order of the file.
+        RecipeError: The recipe has faults. It holds all of them, in the order of the file.
     """
     return _Resolver(recipe, catalog, with_data).plan()
 
@@ -69,7 +68,7 @@ class _Resolver:
         if self.faults:
             raise RecipeError(sorted(dict.fromkeys(self.faults), key=_order))
         on_error = dict(self._get("data").items()).get("on_error", Node(ON_ERROR.default, "")).value
-        data, head = cast(BoundComponent, data), cast(BoundComponent, head)  # a missing part is a fault, raised above
+        data, head = cast(BoundComponent, data), cast(BoundComponent, head)  # if one is missing, that is a fault, raised above
         return Plan(
             recipe=self.recipe,
             name=name,
@@ -89,7 +88,7 @@ class _Resolver:
             export=export,
         )
 
-    # The recipe's own keys
+    # Top-level keys
 
     def _get(self, key: str, default: Any = None) -> Node:
         node = self.recipe.root.value.get(key)
@@ -98,11 +97,11 @@ class _Resolver:
     def _check_keys(self) -> None:
         for key, node in self.recipe.root.items():
             if key not in KEYS:
-                self.faults.append(node.misnamed("a recipe has no such key.", suggest(key, KEYS)))
+                self.faults.append(node.key_fault("a recipe has no such key.", suggest(key, KEYS)))
         for key in REQUIRED:
             node = self._get(key)
             if node.value is None:
-                self.faults.append(Fault(self.recipe.root.where, key, "the recipe lacks this key."))
+                self.faults.append(Fault(self.recipe.root.where, key, "this key is missing; every recipe needs it."))
             elif node.value in ({}, []):
                 self.faults.append(node.fault("it is empty; expected at least one."))
 
@@ -127,8 +126,8 @@ class _Resolver:
         node = self._get(key, {})
         if not isinstance(node.value, dict):
             self.faults.append(node.fault(f"expected a mapping of names to components, received {node.plain()!r}."))
-        read_all = {name: read(name, child) for name, child in node.items()}
-        return {name: value for name, value in read_all.items() if value is not None}
+        values = {name: read(name, child) for name, child in node.items()}
+        return {name: value for name, value in values.items() if value is not None}
 
     def _list(self, key: str) -> list[Node]:
         node = self._get(key, [])
@@ -149,19 +148,19 @@ class _Resolver:
     # Components
 
     def _component(self, kind: str, node: Node, inside: bool = False) -> BoundComponent | None:
-        """Binds `node` to the component it names; one inside another has none of the keys that the core reads."""
+        """Binds the component that `node` names. One that is an option of another component has no keys for the core."""
         named = self._type(kind, node)
         if named is None:
             return None
         try:
             component = self.catalog.get(kind, str(named.value))
             known = {option.name: option for option in options_of(component.load())}
-            own = [] if inside else own_keys(component)
+            core_keys = [] if inside else component_keys(component)
         except PluginError as error:
             what, _, advice = str(error).partition("\n")
             self.faults.append(named.fault(what, advice))
             return None
-        values, faults = bind([*known.values(), *own], node, leave=("type",))
+        values, faults = bind([*known.values(), *core_keys], node, ignore=("type",))
         self.faults += faults
         self._follow_references(known, values, node)
         return BoundComponent(component, {name: value for name, value in values.items() if name in known}, node)
@@ -176,13 +175,13 @@ class _Resolver:
         return named
 
     def _follow_references(self, options: dict[str, Option], values: dict[str, Any], node: Node) -> None:
-        """Checks the options that name something, and binds those that are components."""
+        """Checks the options that refer to something in the recipe, and binds those that are components."""
         for name, option in options.items():
             given = dict(node.items()).get(name, Node(values.get(name), node.where))
             if option.refers_to == "examples":
                 self._examples(given)
                 continue
-            if option.refers_to in PARTS and isinstance(given.value, str | dict):  # `bind` faults any other
+            if option.refers_to in PARTS and isinstance(given.value, str | dict):  # `bind` reports any other value
                 values[name] = self._component(option.refers_to, given, inside=True)
                 continue
             value, known = values.get(name), dict(self._get(option.refers_to or "?").items())
@@ -192,7 +191,7 @@ class _Resolver:
                 self.faults.append(place.fault(f"the recipe has no {singular} '{value}'.", suggest(value, known)))
 
     def _examples(self, node: Node) -> None:
-        """Checks the name of a split, or binds a data set of its own."""
+        """Checks the name of a split, or binds another data set."""
         if isinstance(node.value, dict):
             self.gallery = self._component("dataset", node)
         elif node.value is not None and node.value not in SPLITS:
@@ -225,22 +224,22 @@ class _Resolver:
     def _encoder(self, name: str, node: Node) -> BoundComponent | None:
         inputs = self._get("inputs", {}).value
         if isinstance(inputs, dict) and name not in inputs:
-            self.faults.append(node.misnamed(f"the recipe has no input '{name}' to encode.", suggest(name, inputs)))
+            self.faults.append(node.key_fault(f"the recipe has no input '{name}' to encode.", suggest(name, inputs)))
         return self._component("encoder", node)
 
     def _check_absence(self, inputs: dict[str, Input], train: Train) -> None:
-        """Holds that what may be absent is encoded beside another: only then can there be an answer without it."""
+        """Checks that optional inputs and modality dropout leave another encoded input to answer from."""
         encoded = dict(self._get("encoders").items())
         for name, column in inputs.items():
             alone = len(encoded) == 1 and name in encoded
             if column.optional and (alone or name not in encoded):
-                why = "no other input is encoded" if alone else "it is not encoded"
+                why = "no other input has an encoder" if alone else "it has no encoder"
                 advice = f"Remove `optional`, or give {'another input' if alone else 'it'} an encoder."
                 place = dict(column.node.items())["optional"]
-                self.faults.append(place.fault(f"no example may lack this input, as {why}.", advice))
+                self.faults.append(place.fault(f"this input cannot be optional: {why}.", advice))
         if train.modality_dropout and len(encoded) < 2:
             place = dict(self._get("train").items())["modality_dropout"]
-            what = "there is no stream to leave out, as fewer than two inputs are encoded."
+            what = "at least two inputs must have an encoder."
             self.faults.append(place.fault(what, "Remove it, or give another input an encoder."))
 
     def _loss(self, node: Node) -> Loss | None:
@@ -248,17 +247,17 @@ class _Resolver:
         if bound is None:
             return None
         weight = dict(node.items()).get("weight", Node(1.0, "")).value
-        return Loss(bound, _wires(bound), float(weight) if not self.faults else 1.0)
+        return Loss(bound, _tensor_names(bound), float(weight) if not self.faults else 1.0)
 
     def _metric(self, node: Node) -> Metric | None:
         bound = self._component("metric", node)
-        return Metric(bound, _wires(bound)) if bound is not None else None
+        return Metric(bound, _tensor_names(bound)) if bound is not None else None
 
 
-def _wires(bound: BoundComponent) -> dict[str, str]:
-    """Gives what each parameter is called among the answers and inputs: its own name, unless the recipe gives another."""
+def _tensor_names(bound: BoundComponent) -> dict[str, str]:
+    """Returns parameter -> name of its tensor or value: the parameter's own name, unless the recipe sets another."""
     given = {key: child.value for key, child in bound.node.items()}
-    return {name: str(given.get(name, name)) for name in tensors_of(wired_function(bound.component))}
+    return {name: str(given.get(name, name)) for name in tensors_of(called_function(bound.component))}
 
 
 def _order(fault: Fault) -> tuple[int, int]:

@@ -1,12 +1,12 @@
-"""Catalog -> JSON schema of recipes, made from the components' signatures, so that editors complete and check a recipe."""
+"""Catalog -> JSON schema of recipes, from the components' signatures, for completion and checks in an editor."""
 
 import json
 from collections.abc import Iterable
 from typing import Any
 
 from mmzoo.errors import PluginError
+from mmzoo.recipe.component_keys import component_keys, settings_of
 from mmzoo.recipe.options import Option, options_of
-from mmzoo.recipe.own_keys import own_keys, settings_of
 from mmzoo.recipe.resolve import KEYS, NAME, REQUIRED
 from mmzoo.recipe.settings import Export, Train
 from mmzoo.registry.catalog import Catalog, Component
@@ -16,25 +16,25 @@ Schema = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DESCRIPTIONS = {
-    "name": "Names the run: its folder is runs/<name>.",
-    "about": "What the recipe shows, for people.",
-    "data": "Where the examples come from.",
-    "inputs": "The columns: each reads a field of the data set through a processor.",
-    "encoders": "By input: what turns it into a stream. An input without one is a target.",
-    "fusion": "What layers or aligns the streams; none leaves them as they are.",
-    "head": "What answers.",
-    "loss": "What the training makes small; several are summed with their weights.",
+    "name": "Name of the run. Its folder is runs/<name>.",
+    "about": "What the recipe shows, in a sentence for people.",
+    "data": "The data set.",
+    "inputs": "The inputs by name. Each reads a field of the data set with a processor.",
+    "encoders": "The encoder of each input, which turns it into a stream. An input without an encoder is a target.",
+    "fusion": "The fusion, which joins or aligns the streams. Without one they stay as they are.",
+    "head": "The head, which turns streams into answers.",
+    "loss": "The loss that training minimises, or a list of losses, which are summed with their weights.",
     "train": "How the task is trained.",
-    "metrics": "What scores the answers on the held-out split.",
+    "metrics": "The metrics that score the answers on the held-out split.",
     "export": "How the trained model is exported.",
 }
-"""What editors say of each key of a recipe."""
+"""Description of each top-level key of a recipe, for editors and docs."""
 
 
 def recipe_schema(catalog: Catalog) -> Schema:
-    """Makes the JSON schema, draft 2020-12, of recipes over the components of a catalog.
+    """Returns the JSON schema, draft 2020-12, of recipes with the components of a catalog.
 
-    A component that cannot be imported keeps its name, any options are let pass, and its description says why.
+    A component that cannot be imported is listed too. It accepts any options, and its description says why.
     """
     definitions: Schema = {}
     for kind in KINDS:
@@ -88,31 +88,32 @@ def _key(component: Component) -> str:
 
 
 def _names(component: Component, all_of_kind: Iterable[Component]) -> list[str]:
-    """Lists how a recipe may name a component: by its name alone only if no other plugin offers that."""
-    alone = [other.name for other in all_of_kind].count(component.name) == 1
-    return [*([component.name] if alone else []), f"{component.plugin.name}/{component.name}"]
+    """Returns the names by which a recipe may name a component: its bare name only if no other plugin offers the same."""
+    unique = [other.name for other in all_of_kind].count(component.name) == 1
+    return [*([component.name] if unique else []), f"{component.plugin.name}/{component.name}"]
 
 
 def _any_of(kind: str, components: Iterable[Component], definitions: Schema) -> Schema:
-    made = {_key(component): definitions[_key(component)] for component in components}
-    if not made:
+    schemas = {_key(component): definitions[_key(component)] for component in components}
+    if not schemas:
         return {"not": {}, "description": f"No installed plugin offers a {kind}."}
-    # A component that needs no options may stand as its name alone.
-    bare = [name for one in made.values() if one["required"] == ["type"] for name in one["properties"]["type"]["enum"]]
-    return {"anyOf": [*([{"enum": bare}] if bare else []), *map(_ref, made)]}
+    # A component without required options may be written as its bare name.
+    optionless = [schema for schema in schemas.values() if schema["required"] == ["type"]]
+    bare = [name for schema in optionless for name in schema["properties"]["type"]["enum"]]
+    return {"anyOf": [*([{"enum": bare}] if bare else []), *map(_ref, schemas)]}
 
 
 def _component(component: Component, names: list[str], definitions: Schema) -> Schema:
     try:
-        options = [*own_keys(component), *options_of(component.load())]
+        options = [*component_keys(component), *options_of(component.load())]
     except PluginError as error:
-        made: Schema = {"type": "object", "properties": {}, "required": [], "description": str(error)}
+        schema: Schema = {"type": "object", "properties": {}, "required": [], "description": str(error)}
     else:
-        made = _object(options, _key(component), definitions)
-        made["description"] = f"{component.summary()} ({component.plugin})".strip()
-    made["properties"] = {"type": {"enum": names}} | made["properties"]
-    made["required"] = ["type", *made["required"]]
-    return made
+        schema = _object(options, _key(component), definitions)
+        schema["description"] = f"{component.summary()} ({component.plugin})".strip()
+    schema["properties"] = {"type": {"enum": names}} | schema["properties"]
+    schema["required"] = ["type", *schema["required"]]
+    return schema
 
 
 def _object(options: Iterable[Option], key: str, definitions: Schema) -> Schema:
@@ -122,8 +123,8 @@ def _object(options: Iterable[Option], key: str, definitions: Schema) -> Schema:
 
 
 def _option(option: Option, key: str, definitions: Schema) -> Schema:
-    """Makes an option's schema; what that defines itself moves to the definitions, under a name of its own."""
+    """Returns an option's schema. Its own definitions move to `definitions`, with the option's key before their names."""
     text = json.dumps(option.schema(), default=str).replace('"#/$defs/', f'"#/$defs/{key}.')
-    made = json.loads(text)
-    definitions |= {f"{key}.{name}": schema for name, schema in made.pop("$defs", {}).items()}
-    return made
+    schema = json.loads(text)
+    definitions |= {f"{key}.{name}": definition for name, definition in schema.pop("$defs", {}).items()}
+    return schema

@@ -1,4 +1,4 @@
-"""How a task is trained and exported: the keys under `train` and `export`. A new one is a field here. Light."""
+"""The keys under `train` and `export` of a recipe. A new key is a new field here. Light."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -14,28 +14,35 @@ class Train:
 
     Args:
         epochs: Passes over the training split.
-        batch_size: Examples per step, over all devices.
-        optimizer: A Keras optimizer by its identifier, with its options. `learning_rate` may be a Keras schedule by
-            its identifier; a schedule's `decay_steps` left out is the number of steps of the whole training.
-            `weight_decay` spares biases, gains and single numbers.
-        global_clipnorm: Largest global norm of the gradient.
-        gradient_accumulation_steps: Steps whose gradients are averaged before one update.
-        grad_cache_chunks: Parts of a batch that are encoded one after the other, and again once the loss of the whole
-            batch is known: the memory of one part and the gradient of the whole for a third more time. For losses that compare
-            the examples of a batch. Batch normalisation sees one part at a time.
-        modality_dropout: How likely each stream of an example is left out in training, never all of them, so that the model
-            learns to answer without one. For recipes that encode several inputs.
-        ema_momentum: Momentum of the moving average of the weights that is evaluated and exported; none by default.
+        batch_size: Examples per training step, over all devices. Unlike in Keras, an epoch drops a last batch that is smaller,
+            unless it is the only one.
+        optimizer: A Keras optimizer: its identifier, or a mapping of `type` and its options. `learning_rate` is a number or, in
+            the same form, a Keras learning rate schedule. The `decay_steps` of a schedule default to all training steps after
+            its `warmup_steps`. `weight_decay` leaves out biases, scales of normalisation layers and scalars.
+        global_clipnorm: As in Keras: maximum global norm of the gradient, here of the whole batch on all devices. None for no
+            clipping.
+        gradient_accumulation_steps: As in Keras: steps whose gradients are averaged for one update of the weights. Losses that
+            compare examples still see the examples of one step; for these use `grad_cache_chunks`.
+        grad_cache_chunks: Chunks in which a batch is encoded, one after the other (GradCache, Gao et al. 2021). The gradient is
+            that of the whole batch, the memory that of one chunk, and a step takes about a third longer. For losses that
+            compare the examples of a batch. Batch normalisation sees one chunk at a time.
+        modality_dropout: Probability that a stream of an example is masked in training; one stream always stays. So the model
+            learns to answer when an input is missing. Needs at least two inputs with an encoder.
+        ema_momentum: As in Keras with `use_ema`: momentum of the moving average of the weights, but per update even with
+            `gradient_accumulation_steps`. The average is what is validated, evaluated and exported. None for no average.
         precision: Keras dtype policy of the layers.
-        jit_compile: Compile the step with XLA; `auto` leaves it to Keras (off on a CPU).
-        devices: How many GPUs to train on; `auto` takes all there are, or the CPU. Losses, clipping and updates are
-            those of one device with the whole batch; batch normalisation sees each device's share.
-        backend: Keras backend to train on; evaluation and export are always TensorFlow's. `auto` is KERAS_BACKEND or
-            tensorflow.
-        patience: Stop after so many epochs without a better validation loss and keep the best weights; never by default.
-        seed: Of everything drawn at random.
-        cache: Keep the processed examples in memory; `auto` does so up to 2 GiB.
-        tensorboard: Write TensorBoard logs to the run; needs `pip install 'mmzoo[tensorboard]'`.
+        jit_compile: As in Keras: whether XLA compiles the training step. `auto` is Keras' choice: with TensorFlow, only
+            on a single GPU.
+        devices: GPUs to train on by data parallelism; `auto` takes all, or the CPU if there is none. Losses, clipping and
+            updates are those of one device with the whole batch. With TensorFlow, batch normalisation sees the share of one
+            device.
+        backend: Keras backend of the training. `auto` takes the environment variable KERAS_BACKEND, or else tensorflow.
+            Evaluation and export always use TensorFlow.
+        patience: As in Keras' EarlyStopping: epochs without a lower validation loss after which training stops. The best
+            weights are kept. None to train for all epochs and keep the last weights.
+        seed: Seed of all random numbers: initial weights, shuffling, dropout, augmentation.
+        cache: Whether processed examples are kept in memory. `auto` keeps a split of at most 2 GiB.
+        tensorboard: Whether TensorBoard logs are written to the run folder. Needs `pip install 'mmzoo[tensorboard]'`.
     """
 
     epochs: PositiveInt = 10
@@ -61,9 +68,9 @@ class Export:
     """How the trained model is exported.
 
     Args:
-        version: Number of the version folder, `export/<version>`. A server that watches the folder answers with the newest
-            number, and reads a number once: what is exported again under the same one it does not see.
-        examples: How many held-out examples the exported model must answer as the task does before it counts.
+        version: Number of the version folder, `export/<version>`. A server that watches `export` serves the highest number. It
+            does not reload a number that it has loaded, so a new export needs a new number.
+        examples: Held-out examples that the exported model must answer as the trained task does; otherwise the export fails.
     """
 
     version: PositiveInt = 1

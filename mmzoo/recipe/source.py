@@ -1,7 +1,7 @@
-"""Text -> `Recipe`: the YAML of a recipe, each value with its line and column. Light: no Keras, no TensorFlow.
+"""YAML text -> `Recipe`, which keeps the line and column of each value. Light: no Keras, no TensorFlow.
 
 A recipe is plain YAML 1.2 data: mappings, lists, strings, numbers, booleans, null. Tags, anchors and aliases are refused,
-so a recipe can neither run code nor grow when it is read.
+so a recipe can neither run code nor expand to a huge value.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,32 +12,32 @@ from typing import Any
 
 from mmzoo.errors import Fault, MmzooError, RecipeError
 
-LARGEST = 1_000_000
-"""The most bytes that a recipe may have."""
-DEEPEST = 20
-"""The most levels that a recipe may nest."""
+MAX_BYTES = 1_000_000
+"""Largest size of a recipe in bytes."""
+MAX_DEPTH = 20
+"""Deepest nesting of a recipe's values."""
 
 _SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq", "timestamp")}
 
 
 @dataclass(frozen=True)
 class Node:
-    """A value of a recipe and where it stands.
+    """A value of a recipe and its place in the file.
 
     Args:
         value: A scalar, a dict of nodes or a list of nodes.
         where: `file:line:column`, or `--set key`.
-        key: The dotted path from the top of the recipe; empty at the top.
-        name_where: Where the key of this value stands; empty if it has none.
+        key: Its dotted key from the top of the recipe, `encoders.image.type`; empty at the top.
+        key_where: Place of its key, `file:line:column`; empty for a value without one, such as an element of a list.
     """
 
     value: Any
     where: str
     key: str = ""
-    name_where: str = ""
+    key_where: str = ""
 
     def plain(self) -> Any:
-        """Gives the value without places: scalars, dicts and lists."""
+        """Returns the value as plain scalars, dicts and lists, without places."""
         if isinstance(self.value, dict):
             return {key: node.plain() for key, node in self.value.items()}
         if isinstance(self.value, list):
@@ -45,26 +45,26 @@ class Node:
         return self.value
 
     def fault(self, what: str, advice: str = "") -> Fault:
-        """Words a fault of this value."""
+        """Makes a fault that points to this value."""
         return Fault(self.where, self.key, what, advice)
 
-    def misnamed(self, what: str, advice: str = "") -> Fault:
-        """Words a fault of this value's key."""
-        return Fault(self.name_where or self.where, self.key, what, advice)
+    def key_fault(self, what: str, advice: str = "") -> Fault:
+        """Makes a fault that points to the key of this value."""
+        return Fault(self.key_where or self.where, self.key, what, advice)
 
     def items(self) -> Iterator[tuple[str, "Node"]]:
-        """Iterates over a mapping's entries; over nothing if the value is no mapping."""
+        """Iterates over the entries of a mapping; over nothing if the value is not a mapping."""
         yield from self.value.items() if isinstance(self.value, dict) else ()
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe as written.
+    """A recipe as it was written.
 
     Args:
         text: Its text, unchanged.
-        root: Its values; the root is always a mapping.
-        path: The file it was read from.
+        root: Its values, with the overrides applied. The root is always a mapping.
+        path: The file that it was read from.
     """
 
     text: str
@@ -73,25 +73,25 @@ class Recipe:
 
 
 def read_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
-    """Reads a recipe's file.
+    """Reads a recipe from a file.
 
     Args:
         path: The file.
-        overrides: `key=value` pairs, dotted keys and YAML values, that replace or add values.
+        overrides: Values to replace or add, each as `key=value`: a dotted key and a YAML value.
 
     Raises:
-        RecipeError: The file is absent, a folder, empty, no text, no YAML, or breaks the rules of this module.
+        RecipeError: The file is missing, a folder, empty, not UTF-8, not YAML, or breaks the rules of this module.
     """
     return parse_recipe(_text(Path(path)), str(path), overrides)
 
 
 def parse_recipe(text: str, path: str = "<recipe>", overrides: tuple[str, ...] = ()) -> Recipe:
-    """Reads a recipe's text; `read_recipe` says the rest."""
-    if (size := len(text.encode())) > LARGEST:
-        raise RecipeError([Fault(path, "", f"the recipe has {size} bytes; at most {LARGEST} are read.")])
+    """Reads a recipe from its text. Like `read_recipe` otherwise."""
+    if (size := len(text.encode())) > MAX_BYTES:
+        raise RecipeError([Fault(path, "", f"the recipe has {size} bytes; at most {MAX_BYTES} are read.")])
     root = _Reader(path).read(text)
     if root.value is None:
-        raise RecipeError([Fault(path, "", "the recipe is empty.", "See recipes/openmoji/captioner.yaml for one.")])
+        raise RecipeError([Fault(path, "", "the recipe is empty.", "See recipes/openmoji/captioner.yaml for an example.")])
     if not isinstance(root.value, dict):
         found = type(root.value).__name__
         raise RecipeError([Fault(root.where, "", f"a recipe is a mapping of keys to values, found a {found}.")])
@@ -99,7 +99,7 @@ def parse_recipe(text: str, path: str = "<recipe>", overrides: tuple[str, ...] =
 
 
 def override(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
-    """Replaces or adds values of a recipe; `read_recipe` says how."""
+    """Returns a recipe with values replaced or added, by `overrides` as in `read_recipe`."""
     return replace(recipe, root=reduce(_override, overrides, recipe.root))
 
 
@@ -121,7 +121,7 @@ def _text(path: Path) -> str:
 
 @dataclass
 class _Reader:
-    """Turns YAML nodes into `Node`s and gathers what breaks the rules."""
+    """Turns YAML nodes into `Node`s and collects the faults."""
 
     path: str
     faults: list[Fault] = field(default_factory=list)
@@ -136,10 +136,10 @@ class _Reader:
             composed = yaml.compose(text)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            raise RecipeError([Fault(self._at(mark), "", f"this is no YAML: {error.problem}.")]) from error
+            raise RecipeError([Fault(self._at(mark), "", f"this is not valid YAML: {error.problem}.")]) from error
         except (YAMLError, RecursionError, ValueError) as error:
             reason = str(error).partition("\n")[0]
-            raise RecipeError([Fault(self.path, "", f"this is no YAML: {reason}.")]) from error
+            raise RecipeError([Fault(self.path, "", f"this is not valid YAML: {reason}.")]) from error
         self._construct = yaml.constructor.construct_object
         node = self._node(composed, "") if composed is not None else Node(None, f"{self.path}:1:1")
         if self.faults:
@@ -152,10 +152,10 @@ class _Reader:
             depth += {"MappingStartEvent": 1, "SequenceStartEvent": 1}.get(type(event).__name__, 0)
             depth -= {"MappingEndEvent": 1, "SequenceEndEvent": 1}.get(type(event).__name__, 0)
             if getattr(event, "anchor", None):
-                what = f"anchors and aliases are not read ('{event.anchor}')."
+                what = f"anchors and aliases are not allowed ('{event.anchor}')."
                 raise RecipeError([Fault(self._at(event.start_mark), "", what, "Write the value out.")])
-            if depth > DEEPEST:
-                what = f"values are nested more than {DEEPEST} deep."
+            if depth > MAX_DEPTH:
+                what = f"values are nested more than {MAX_DEPTH} deep."
                 raise RecipeError([Fault(self._at(event.start_mark), "", what)])
 
     def _at(self, mark: Any) -> str:
@@ -165,7 +165,7 @@ class _Reader:
         where = self._at(composed.start_mark)
         if str(composed.tag) not in _SCALARS:
             tag = str(composed.tag).replace("tag:yaml.org,2002:", "!!")
-            self.faults.append(Fault(where, key, f"the YAML tag '{tag}' is not read.", "Write a plain value."))
+            self.faults.append(Fault(where, key, f"the YAML tag '{tag}' is not allowed.", "Write a plain value."))
             return Node(None, where, key)
         if composed.id == "mapping":
             return Node(self._mapping(composed, key), where, key)
@@ -180,8 +180,8 @@ class _Reader:
             key = f"{path}.{name}" if path else name
             if name in entries:
                 first = entries[name].where
-                self.faults.append(Fault(self._at(key_node.start_mark), key, f"the key stands twice, first at {first}."))
-            entries[name] = replace(self._node(value_node, key), name_where=self._at(key_node.start_mark))
+                self.faults.append(Fault(self._at(key_node.start_mark), key, f"the key is given twice, first at {first}."))
+            entries[name] = replace(self._node(value_node, key), key_where=self._at(key_node.start_mark))
         return entries
 
     def _value(self, composed: Any, key: str) -> Any:
@@ -190,9 +190,9 @@ class _Reader:
             return composed.value
         try:
             return self._construct(composed)
-        except (ValueError, KeyError):  # 'x' marked as !!int, or more digits than Python reads
+        except (ValueError, KeyError):  # `!!int x`, or more digits than Python converts
             text = composed.value if len(composed.value) <= 20 else f"{composed.value[:20]}..."
-            what = f"'{text}' is no value of the YAML tag '!!{kind}'."
+            what = f"'{text}' is not a valid value of the YAML tag '!!{kind}'."
             self.faults.append(Fault(self._at(composed.start_mark), key, what))
             return None
 
@@ -208,7 +208,7 @@ def _override(root: Node, override: str) -> Node:
 
 def _replace(node: Node, path: list[str], key: str, where: str, value: Any) -> Node:
     if not path:
-        return place(value, where, key)
+        return to_node(value, where, key)
     if not isinstance(node.value, dict | None):
         raise RecipeError([Fault(where, key, f"'{node.key}' is {node.plain()!r}, which has no '{path[0]}'.")])
     entries = dict(node.value or {})
@@ -217,10 +217,10 @@ def _replace(node: Node, path: list[str], key: str, where: str, value: Any) -> N
     return Node(entries, node.where, node.key)
 
 
-def place(value: Any, where: str, key: str = "") -> Node:
-    """Makes nodes of plain data which all stand at one place."""
+def to_node(value: Any, where: str, key: str = "") -> Node:
+    """Converts plain data to a node. It and all nodes inside it have the same place."""
     if isinstance(value, dict):
-        return Node({k: place(v, where, f"{key}.{k}" if key else str(k)) for k, v in value.items()}, where, key)
+        return Node({k: to_node(v, where, f"{key}.{k}" if key else str(k)) for k, v in value.items()}, where, key)
     if isinstance(value, list):
-        return Node([place(v, where, f"{key}[{i}]") for i, v in enumerate(value)], where, key)
+        return Node([to_node(v, where, f"{key}[{i}]") for i, v in enumerate(value)], where, key)
     return Node(value, where, key)

@@ -1,1 +1,1 @@
-"""Entry points -> Catalog: the components of the installed plugins."""
+"""Entry points -> Catalog: finds the components of all installed plugins."""

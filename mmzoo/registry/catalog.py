@@ -1,4 +1,4 @@
-"""All components of all installed plugins, as one frozen value that is made once and passed down."""
+"""The catalog: all components of all installed plugins, as one immutable value."""
 
 import ast
 import importlib
@@ -17,10 +17,10 @@ class Plugin:
     """An installed plugin.
 
     Args:
-        name: Its distribution's name, `mmzoo-image`.
-        version: Its distribution's version.
-        origin: The module that its entry point names.
-        fault: Why it did not load; empty for a healthy plugin.
+        name: Name of its distribution, `mmzoo-image`.
+        version: Version of its distribution.
+        origin: Module that its entry point names.
+        fault: Why it failed to load; empty if it loaded.
     """
 
     name: str
@@ -34,13 +34,13 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Component:
-    """One named thing that a plugin contributes.
+    """One component that a plugin contributes.
 
     Args:
-        kind: One of `hookspecs.KINDS`.
-        name: The name that recipes use.
-        target: `module:attribute`, imported by `load` alone.
-        plugin: Who contributes it.
+        kind: Its kind, one of `hookspecs.KINDS`.
+        name: Its name in recipes.
+        target: Its class or function as `module:attribute`; only `load` imports it.
+        plugin: The plugin that contributes it.
     """
 
     kind: str
@@ -49,35 +49,35 @@ class Component:
     plugin: Plugin
 
     def load(self) -> Any:
-        """Imports the component.
+        """Imports the component and returns its class or function.
 
         Raises:
-            PluginError: The module does not import, whatever the reason, or lacks the attribute.
+            PluginError: The module cannot be imported, for whatever reason, or has no such attribute.
         """
         module, _, attribute = self.target.partition(":")
         try:
             return getattr(importlib.import_module(module), attribute)
-        except Exception as error:  # a plugin's import may fail in any way
+        except Exception as error:  # importing a plugin may raise anything
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise PluginError(
                 f"{self.kind} '{self.name}' of {self.plugin} cannot be imported from '{self.target}': {reason}.\n"
-                f"Install what it lacks, or leave the plugin out with MMZOO_BLOCK={self.plugin.name}."
+                f"Install what is missing, or leave the plugin out with MMZOO_BLOCK={self.plugin.name}."
             ) from error
 
     def source(self) -> Path | None:
-        """Finds the file that defines the component, without importing it; None if it has no source."""
+        """Returns the file that defines the component, without importing it; None if there is no such file."""
         try:
             spec = importlib.util.find_spec(self.target.partition(":")[0])
-        except Exception:  # noqa: BLE001  # the package around it may fail in any way
+        except Exception:  # noqa: BLE001  # importing its parent package may raise anything
             return None
         return Path(spec.origin) if spec is not None and spec.origin else None
 
     def summary(self) -> str:
-        """Reads the first line of the component's docstring from its source, without importing it."""
+        """Returns the first line of the component's docstring, read from its source without importing it."""
         source, attribute = self.source(), self.target.partition(":")[2]
         try:
             body = ast.parse(source.read_text("utf-8")).body if source is not None else []
-        except (OSError, ValueError, SyntaxError):  # no file, no text, no Python
+        except (OSError, ValueError, SyntaxError):  # unreadable, not text, not Python
             return ""
         for node in body:
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == attribute:
@@ -87,29 +87,29 @@ class Component:
 
 @dataclass(frozen=True)
 class Catalog:
-    """Looks components up by kind and name.
+    """The components of all installed plugins, looked up by kind and name. Made once and passed down; never global.
 
     Args:
-        components: Everything that healthy plugins contribute.
-        plugins: Every plugin found, the broken ones with their reason.
+        components: Components of the plugins that loaded.
+        plugins: All plugins; those that failed to load say why in `fault`.
     """
 
     components: tuple[Component, ...] = ()
     plugins: tuple[Plugin, ...] = ()
 
     def of(self, kind: str) -> tuple[Component, ...]:
-        """Gives the components of one kind, by name."""
+        """Returns the components of one kind, sorted by name."""
         return tuple(sorted((c for c in self.components if c.kind == kind), key=lambda c: (c.name, c.plugin.name)))
 
     def broken(self) -> tuple[Plugin, ...]:
-        """Gives the plugins that did not load."""
+        """Returns the plugins that failed to load."""
         return tuple(p for p in self.plugins if p.fault)
 
     def get(self, kind: str, name: str) -> Component:
-        """Finds the component `name`, or `plugin/name`, of a kind.
+        """Returns the component of a kind by its name, or by `plugin/name`.
 
         Raises:
-            PluginError: No plugin offers it, or more than one does; the text is a sentence and its advice on two lines.
+            PluginError: No plugin offers it, or more than one does. The message has two lines: the problem and the advice.
         """
         owner, _, short = name.rpartition("/")
         found = [c for c in self.of(kind) if c.name == short and owner in ("", c.plugin.name)]
@@ -118,10 +118,10 @@ class Catalog:
         raise PluginError(self._ambiguous(found) if found else self._unknown(kind, name))
 
     def find(self, path: str) -> Component:
-        """Finds a component by `kind/name` or `kind/plugin/name`, the kind in singular or plural.
+        """Returns a component by `kind/name` or `kind/plugin/name`. The kind may be singular or plural.
 
         Raises:
-            PluginError: There is no such kind or component, or more than one.
+            PluginError: The kind or the component is unknown, or several plugins offer the component.
         """
         kind, slash, name = path.partition("/")
         if slash:
@@ -150,10 +150,10 @@ class Catalog:
 
 
 def kind_of(word: str) -> str:
-    """Reads a kind in singular or plural: `losses` -> `loss`.
+    """Returns the kind that a word names in singular or plural: `losses` -> `loss`.
 
     Raises:
-        PluginError: There is no such kind.
+        PluginError: No kind has this name.
     """
     kinds = {plural(kind): kind for kind in KINDS}
     if word in KINDS:

@@ -1,6 +1,7 @@
-"""Finds the installed plugins one by one: entry points -> `Catalog`.
+"""Entry points -> `Catalog`: loads the installed plugins one by one.
 
-A plugin that fails is kept in the catalog with its reason and stops nobody else. `MMZOO_BLOCK=name,...` leaves plugins out.
+A plugin that fails to load stays in the catalog with the reason and does not affect the others. The environment variable
+`MMZOO_BLOCK=name,...` leaves plugins out.
 """
 
 import os
@@ -17,46 +18,46 @@ from mmzoo.registry.hookspecs import GROUP, KINDS, hook_name
 
 
 def discover() -> Catalog:
-    """Collects the components of every installed plugin that is not blocked."""
+    """Returns the catalog of all installed plugins that are not blocked."""
     blocked = {name.strip() for name in os.environ.get("MMZOO_BLOCK", "").split(",")}
-    return collect(_entry(point) for point in _points() if _name(point) not in blocked)
+    return collect(_load(point) for point in _entry_points() if _plugin_name(point) not in blocked)
 
 
 def catalog_of(modules: Mapping[str, ModuleType]) -> Catalog:
-    """Makes a catalog of hook modules that are not installed, for tests: `{plugin name: module}`."""
+    """Makes a catalog from hook modules that are not installed, for tests: `{plugin name: module}`."""
     return collect((Plugin(name, "0", module.__name__), module) for name, module in modules.items())
 
 
-def collect(found: Iterable[tuple[Plugin, ModuleType | None]]) -> Catalog:
-    """Calls the hooks of each module and gathers what they contribute.
+def collect(loaded: Iterable[tuple[Plugin, ModuleType | None]]) -> Catalog:
+    """Calls the hooks of each module and makes a catalog of what they contribute.
 
     Args:
-        found: Plugins with their hook modules; None for one that failed to import.
+        loaded: Plugins with their hook modules; None for a module that cannot be imported.
     """
     plugins: list[Plugin] = []
     components: list[Component] = []
-    for plugin, module in found:
+    for plugin, module in loaded:
         plugin, contributed = _contributions(plugin, module)
         plugins.append(plugin)
         components += contributed
     return Catalog(tuple(components), tuple(plugins))
 
 
-def _points() -> list[EntryPoint]:
-    unique = {(_name(point), point.value): point for point in entry_points(group=GROUP)}
+def _entry_points() -> list[EntryPoint]:
+    unique = {(_plugin_name(point), point.value): point for point in entry_points(group=GROUP)}
     return [unique[key] for key in sorted(unique)]
 
 
-def _name(point: EntryPoint) -> str:
+def _plugin_name(point: EntryPoint) -> str:
     return point.dist.name if point.dist is not None else point.name
 
 
-def _entry(point: EntryPoint) -> tuple[Plugin, ModuleType | None]:
+def _load(point: EntryPoint) -> tuple[Plugin, ModuleType | None]:
     version = point.dist.version if point.dist is not None else "0"
-    plugin = Plugin(_name(point), version, point.module)
+    plugin = Plugin(_plugin_name(point), version, point.module)
     try:
         return plugin, point.load()
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # an import may fail in any way; it must not stop the others
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # importing a plugin may raise anything, and must not stop the others
         return _broken(plugin, f"{type(error).__name__}: {error}"), None
 
 
@@ -73,7 +74,7 @@ def _contributions(plugin: Plugin, module: ModuleType | None) -> tuple[Plugin, l
         manager.register(module, name=plugin.name)
         manager.check_pending()  # a misspelt hook is an error, not a plugin that contributes nothing
         return plugin, list(_components(plugin, manager))
-    except Exception as error:  # noqa: BLE001  # the hooks are the plugin's code
+    except Exception as error:  # noqa: BLE001  # hooks are the plugin's own code and may raise anything
         return _broken(plugin, f"{type(error).__name__}: {error}"), []
 
 

@@ -1,1 +1,1 @@
-"""Scores, history -> what a person looks at: the report and the model card."""
+"""Scores, history -> the report and the model card, for people."""

@@ -1,4 +1,4 @@
-"""History -> panels of curves: where each line, tick and label of a chart stands, for the page to draw."""
+"""History -> charts of the losses: the coordinates of each line, tick and label, for the page to draw."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 WIDTH, HEIGHT = 480, 270
 LEFT, RIGHT, TOP, BOTTOM = 46, 356, 14, 232
-"""The area of the lines in the panel; right of it stand their labels."""
+"""The area of the lines in a panel; their labels are to the right of it."""
 STEEP = 30
-"""How many times the least value the largest must be before the axis becomes logarithmic."""
+"""The axis is logarithmic if the largest value is more than this many times the smallest."""
 APART = 15
-"""The least distance between two labels."""
+"""The smallest distance between two labels."""
 
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Tick:
-    """A mark on an axis: where it stands, and its text."""
+    """A mark on an axis: its coordinate and its text."""
 
     at: float
     text: str
@@ -29,9 +29,9 @@ class Line:
 
     Args:
         name: `train` or `validation`.
-        points: `(x, y)` in the panel, an epoch each; epochs whose value is no finite number are left out.
+        points: `(x, y)` in the panel, one for each epoch; epochs with NaN or an infinite value are left out.
         last: The last finite value.
-        label_at: The height of its label.
+        label_at: The y coordinate of its label.
     """
 
     name: str
@@ -47,28 +47,28 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """One quantity by epoch.
+    """A chart of one quantity by epoch.
 
     Args:
-        name: What is drawn, `loss` say.
+        name: What is drawn, for example `loss`.
         lines: At least one.
-        across: Ticks of the epochs.
-        up: Ticks of the values.
-        log: Whether the values stand on a logarithmic axis.
-        least: The epoch, the value and the point of the least validation value; None without validation.
+        x_ticks: Ticks of the epochs.
+        y_ticks: Ticks of the values.
+        log: Whether the y axis is logarithmic.
+        lowest: The epoch, the value and the point of the lowest validation value; None without validation.
     """
 
     name: str
     lines: Sequence[Line]
-    across: Sequence[Tick]
-    up: Sequence[Tick]
+    x_ticks: Sequence[Tick]
+    y_ticks: Sequence[Tick]
     log: bool
-    least: tuple[int, float, Point] | None
+    lowest: tuple[int, float, Point] | None
 
 
 @dataclass(frozen=True)
 class _Scale:
-    """Maps values from `low` to `high` onto places from `start` to `end`; a single value stands in the middle."""
+    """Maps values from `low` to `high` onto coordinates from `start` to `end`; onto the middle if `low` equals `high`."""
 
     low: float
     high: float
@@ -83,15 +83,15 @@ class _Scale:
 
 
 def panels(history: Mapping[str, Sequence[float]]) -> list[Panel]:
-    """Lays out the curves of a training: the total loss first, then each part that is not the total itself.
+    """Lays out a chart for each loss: the total first, then each part of it that differs from the total.
 
     Args:
-        history: Name -> a number per epoch, as Keras keeps it; `val_<name>` is that of the validation split.
+        history: Name -> one number per epoch, as in Keras' `History`; `val_<name>` is of the validation split.
     """
     names = [name for name in history if not name.startswith("val_")]
     parts = [name for name in names if name != "loss" and history[name] != history.get("loss")]
-    laid = (_panel(name, history) for name in ["loss", *parts])
-    return [panel for panel in laid if panel is not None]
+    made = (_panel(name, history) for name in ["loss", *parts])
+    return [panel for panel in made if panel is not None]
 
 
 def _panel(name: str, history: Mapping[str, Sequence[float]]) -> Panel | None:
@@ -108,12 +108,12 @@ def _panel(name: str, history: Mapping[str, Sequence[float]]) -> Panel | None:
     placed = {label: {e: (x(e), y(v)) for e, v in by_epoch.items()} for label, by_epoch in series.items()}
     heights = _spread({label: list(points.values())[-1][1] for label, points in placed.items()})
     lines = [Line(label, list(p.values()), list(series[label].values())[-1], heights[label]) for label, p in placed.items()]
-    across = [epoch for epoch in _round_numbers(1, epochs, whole=True) if 1 <= epoch <= epochs]
-    return Panel(name, lines, _ticks(across, x), _ticks(ticks, y, log), log, _least(series, placed))
+    ticked = [epoch for epoch in _round_numbers(1, epochs, whole=True) if 1 <= epoch <= epochs]
+    return Panel(name, lines, _ticks(ticked, x), _ticks(ticks, y, log), log, _lowest(series, placed))
 
 
 def _ticks(numbers: Sequence[float], scale: _Scale, log: bool = False) -> list[Tick]:
-    """Writes the numbers with as many decimals as the longest needs; those of a logarithmic axis each with its own."""
+    """Formats numbers with as many decimals as the longest needs; on a logarithmic axis, each on its own."""
     texts = [f"{number:g}" for number in numbers]
     if not log and not any("e" in text for text in texts):
         decimals = max(len(text.partition(".")[2]) for text in texts)
@@ -121,7 +121,7 @@ def _ticks(numbers: Sequence[float], scale: _Scale, log: bool = False) -> list[T
     return [Tick(scale(number), text) for number, text in zip(numbers, texts, strict=True)]
 
 
-def _least(
+def _lowest(
     series: Mapping[str, Mapping[int, float]], placed: Mapping[str, Mapping[int, Point]]
 ) -> tuple[int, float, Point] | None:
     by_epoch = series.get("validation")
@@ -136,7 +136,7 @@ def _finite(values: Sequence[float]) -> dict[int, float]:
 
 
 def _spread(heights: Mapping[str, float]) -> dict[str, float]:
-    """Moves labels that would overlap apart, in the order in which they stand."""
+    """Moves labels down that would overlap, from top to bottom."""
     spread: dict[str, float] = {}
     for label, height in sorted(heights.items(), key=lambda item: item[1]):
         spread[label] = max([height, *(other + APART for other in spread.values())])
@@ -144,7 +144,7 @@ def _spread(heights: Mapping[str, float]) -> dict[str, float]:
 
 
 def _round_numbers(low: float, high: float, whole: bool = False) -> list[float]:
-    """Gives two to seven round numbers that enclose a range: multiples of 1, 2 or 5 times a power of ten."""
+    """Returns two to seven round numbers that enclose a range: multiples of 1, 2 or 5 times a power of ten."""
     size = max(abs(low), abs(high), 1e-9)
     rough = (high - low if high - low > 1e-6 * size else size) / 5
     power = 10.0 ** math.floor(math.log10(rough))
@@ -156,7 +156,7 @@ def _round_numbers(low: float, high: float, whole: bool = False) -> list[float]:
 
 
 def _decades(low: float, high: float) -> list[float]:
-    """Gives 1, 2 and 5 times the powers of ten within a range, or up to nine of the powers where those are too many."""
+    """Returns 1, 2 and 5 times the powers of ten within a range; in a range of many powers, up to nine powers alone."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     powers = range(first, last + 1, 1 + (last - first) // 9)
     factors = (1, 2, 5) if last - first < 3 else (1,)

@@ -1,4 +1,4 @@
-"""Encoded pictures and attention weights -> data URIs that a page can hold."""
+"""Encoded images and attention weights -> data URIs, embedded in the page."""
 
 from base64 import b64encode
 from typing import Any
@@ -6,56 +6,56 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-LARGEST = 16_000
-"""Bytes up to which a picture is embedded as it is; a larger one is made smaller."""
-SIDE = 256
-"""The longest side of a picture that was made smaller, in pixels."""
-GLOW = (214, 72, 24)
-"""The colour of attention, RGB."""
+MAX_BYTES = 16_000
+"""An image of more bytes is scaled down before it is embedded."""
+MAX_SIDE = 256
+"""The longest side of an image that was scaled down, in pixels."""
+ATTENTION_COLOUR = (214, 72, 24)
+"""RGB."""
 
-_BEGINNINGS = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"BM": "bmp"}
+_SIGNATURES = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"BM": "bmp"}
 
 
-def kind_of(data: Any) -> str:
-    """Tells from their first bytes what picture format encoded bytes are in; empty if they are no picture."""
+def image_format(data: Any) -> str:
+    """Returns the format of an encoded image by its first bytes: `png`, `jpeg`, `gif`, `bmp`; empty for anything else."""
     if not isinstance(data, bytes):
         return ""
-    return next((kind for beginning, kind in _BEGINNINGS.items() if data.startswith(beginning)), "")
+    return next((name for first_bytes, name in _SIGNATURES.items() if data.startswith(first_bytes)), "")
 
 
 def data_uri(data: bytes) -> str:
-    """Embeds a PNG, JPEG, GIF or BMP picture: as it is if it is small, else as a JPEG of at most 256 pixels a side.
+    """Returns the data URI of a PNG, JPEG, GIF or BMP image: unchanged if small, else as a JPEG of at most 256 pixels a side.
 
-    What is transparent becomes white where a picture is made smaller. A damaged picture gives an empty string.
+    Transparent pixels become white when an image is scaled down. The URI of a damaged large image is an empty string.
     """
-    kind = kind_of(data)
-    if len(data) > LARGEST:
+    encoding = image_format(data)
+    if len(data) > MAX_BYTES:
         try:
-            data, kind = _smaller(data, kind), "jpeg"
+            data, encoding = _scaled_down(data, encoding), "jpeg"
         except tf.errors.InvalidArgumentError:
             return ""
-    return _uri(kind, data)
+    return _uri(encoding, data)
 
 
 def attention_uri(weights: Any) -> str:
-    """Draws weights `(side, side)`, 0 to 1, as a PNG of one colour whose opacity they are, a pixel per weight."""
+    """Draws weights `(side, side)`, 0 to 1, as a PNG of one colour: a pixel for each weight, which is its opacity."""
     alpha = np.round(np.clip(weights, 0, 1) * 255).astype("uint8")[..., None]
-    pixels = np.concatenate([np.broadcast_to(np.array(GLOW, "uint8"), (*alpha.shape[:2], 3)), alpha], axis=-1)
+    pixels = np.concatenate([np.broadcast_to(np.array(ATTENTION_COLOUR, "uint8"), (*alpha.shape[:2], 3)), alpha], axis=-1)
     return _uri("png", tf.io.encode_png(pixels).numpy())
 
 
-def _smaller(data: bytes, kind: str) -> bytes:
-    if kind == "png":
+def _scaled_down(data: bytes, encoding: str) -> bytes:
+    if encoding == "png":
         pixels = tf.cast(tf.io.decode_png(data, channels=4), tf.float32)
         alpha = pixels[..., 3:] / 255
         pixels = pixels[..., :3] * alpha + 255 * (1 - alpha)
     else:
         pixels = tf.cast(tf.io.decode_image(data, channels=3, expand_animations=False), tf.float32)
-    if max(pixels.shape[:2]) > SIDE:
-        pixels = tf.image.resize(pixels, (SIDE, SIDE), preserve_aspect_ratio=True, antialias=True)
+    if max(pixels.shape[:2]) > MAX_SIDE:
+        pixels = tf.image.resize(pixels, (MAX_SIDE, MAX_SIDE), preserve_aspect_ratio=True, antialias=True)
     pixels = tf.cast(tf.round(tf.clip_by_value(pixels, 0, 255)), tf.uint8)
     return bytes(tf.io.encode_jpeg(pixels, quality=85).numpy())
 
 
-def _uri(kind: str, data: bytes) -> str:
-    return f"data:image/{kind};base64,{b64encode(data).decode()}"
+def _uri(encoding: str, data: bytes) -> str:
+    return f"data:image/{encoding};base64,{b64encode(data).decode()}"

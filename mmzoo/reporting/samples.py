@@ -1,8 +1,8 @@
-"""Judged answers -> what a person sees of them: chosen examples with their pictures, and attention."""
+"""Judged rows -> the examples that the report shows: inputs, answers, references and attention."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -13,37 +13,51 @@ from mmzoo.contracts.raw import plain, plain_values
 from mmzoo.data.splits import Batch, Data
 from mmzoo.evaluation.error_analysis import Judged, closest, matcher
 from mmzoo.evaluation.scores import Row
-from mmzoo.reporting.pictures import attention_uri, data_uri, kind_of
+from mmzoo.reporting.pictures import attention_uri, data_uri, image_format
 from mmzoo.serving.gallery import find
 from mmzoo.serving.served import Served
 
-MOST = 24
+MAX_SAMPLES = 24
 """The most examples that are shown."""
-LEAST = 4
-"""How many right and how many wrong ones are shown at least, if there are so many."""
-FRAMES = 4
-"""The most pictures that are shown of a value which is several, such as the frames of a clip, or of what a search found."""
-EXPLAINED = 6
+MIN_SAMPLES = 4
+"""At least so many correct and so many wrong examples are shown, if there are as many."""
+MAX_IMAGES = 4
+"""The most images of one value that are shown: frames of a clip, or results of a search."""
+MAX_EXPLAINED = 6
 """The most examples whose attention is drawn."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A value for the eye: a picture or several, or else a text.
+    """A value as the page shows it: images, or else text.
 
     Args:
         name: Of the input or output.
-        text: Empty for a picture.
-        pictures: Data URIs.
-        titles: What stands below each picture.
-        words: The text word by word, and whether the word stands in what it is compared with too.
+        text: Empty if there are images.
+        images: Data URIs.
+        titles: The caption of each image.
+        words: The words of the text, and whether each is in the reference too.
     """
 
     name: str
     text: str = ""
-    pictures: Sequence[str] = ()
+    images: Sequence[str] = ()
     titles: Sequence[str] = ()
     words: Sequence[tuple[str, bool]] = ()
+
+
+class TokenAttention(NamedTuple):
+    """The attention of one token of the answer.
+
+    Args:
+        token: Its text.
+        overlay: A data URI: the weights as opacity.
+        largest: The largest weight.
+    """
+
+    token: str
+    overlay: str
+    largest: float
 
 
 @dataclass
@@ -52,120 +66,127 @@ class Sample:
 
     Args:
         row: Where it comes from.
-        inputs: What was asked.
-        answers: What the model said.
-        references: What is right, several if there are.
-        right: None where right and wrong have no meaning.
-        seen: The picture as the model saw it, if the attention is drawn.
-        looks: Each piece of the answer with where the model looked, a data URI, and the largest weight.
+        inputs: The inputs of the default signature.
+        answers: The answers of the model.
+        references: The right answers.
+        correct: None where the question has no meaning.
+        image: The preprocessed image, a data URI, if attention is drawn over it.
+        attention: Of each token of the answer.
     """
 
     row: str
     inputs: Sequence[Shown]
     answers: Sequence[Shown]
     references: Sequence[Shown]
-    right: bool | None
-    seen: str = ""
-    looks: Sequence[tuple[str, str, float]] = field(default_factory=tuple)
+    correct: bool | None
+    image: str = ""
+    attention: Sequence[TokenAttention] = field(default_factory=tuple)
 
 
-def choose(verdicts: Sequence[bool | None], most: int = MOST) -> list[int]:
-    """Chooses places spread evenly: right and wrong ones in their proportion, but a few of each if there are."""
-    wrong = [index for index, right in enumerate(verdicts) if right is False]
-    other = [index for index, right in enumerate(verdicts) if right is not False]
+def choose(verdicts: Sequence[bool | None], most: int = MAX_SAMPLES) -> list[int]:
+    """Chooses indices spread evenly: correct and wrong ones in proportion, but at least a few of each."""
+    wrong = [index for index, correct in enumerate(verdicts) if correct is False]
+    other = [index for index, correct in enumerate(verdicts) if correct is not False]
     count = min(most, len(verdicts))
     share = round(count * len(wrong) / max(1, len(verdicts)))
-    share = min(max(share, min(LEAST, len(wrong), count // 2)), count - min(LEAST, len(other), count // 2))
+    share = min(max(share, min(MIN_SAMPLES, len(wrong), count // 2)), count - min(MIN_SAMPLES, len(other), count // 2))
     return sorted(_spread(wrong, share) + _spread(other, count - share))
 
 
 def show(served: Served, data: Data, split: str, judged: Sequence[Judged]) -> tuple[list[Sample], str]:
-    """Reads the judged rows' examples again and shows them; draws the attention of some.
+    """Reads the examples of judged rows again and shows them; draws the attention of some.
 
     Returns:
-        The samples, and why no attention is drawn; empty if it is, or if no signature names any.
+        The samples; and why no attention is drawn, empty if it is drawn or if no signature returns attention.
     """
-    examples = _find(data, split, [one.row["row"] for one in judged])
-    found = _found_pictures(served, data, judged)
-    samples = [_sample(served, one, examples[one.row["row"]], found) for one in judged]
-    return samples, _explain(served, samples, [examples[sample.row] for sample in samples])
+    examples = _read_examples(data, split, [one.row["row"] for one in judged])
+    results = _result_images(served, data, judged)
+    samples = [_sample(served, one, examples[one.row["row"]], results) for one in judged]
+    return samples, _draw_attention(served, samples, [examples[sample.row] for sample in samples])
 
 
 def _spread(indices: Sequence[int], count: int) -> list[int]:
     return [indices[(2 * i + 1) * len(indices) // (2 * count)] for i in range(count)]
 
 
-def _find(data: Data, split: str, rows: Sequence[str]) -> dict[str, Batch]:
-    found: dict[str, Batch] = {}
+def _read_examples(data: Data, split: str, rows: Sequence[str]) -> dict[str, Batch]:
+    examples: dict[str, Batch] = {}
     missing = set(rows)
     for example in data.raw[split]:
         if not missing:
             break
         if (row := example[ROW].numpy().decode()) in missing:
             missing.remove(row)
-            found[row] = example
-    return found
+            examples[row] = example
+    return examples
 
 
-def _found_pictures(served: Served, data: Data, judged: Sequence[Judged]) -> dict[str, str]:
-    """Gives a picture of each gallery entry that is shown, by its id; none if the gallery is none of pictures."""
-    signature, wanted = served.answers[served.default], served.gallery
-    if not signature.gallery or wanted is None:
-        return {}
-    ids = {entry for one in judged for entry in one.row["answers"]["model"]["id"][:FRAMES]}
-    entries = find(data.plan, served, wanted, data, ids)
-    (name,) = served.answers[wanted.signature].inputs
-    shown = {entry: _shown_input(served.processors[name], name, raw[name]).pictures for entry, raw in entries.items()}
-    return {entry: pictures[0] for entry, pictures in shown.items() if pictures}
-
-
-def _shown_finds(answer: Row, pictures: Mapping[str, str], shows: Sequence[str]) -> Shown:
-    rows = list(zip(answer["id"], *(answer[name] for name in shows), strict=True))[:FRAMES]
-    titles = [", ".join(row[1:]) or row[0] for row in rows]
-    if all(row[0] in pictures for row in rows):
-        return Shown("found", pictures=[pictures[row[0]] for row in rows], titles=titles)
-    return Shown("found", "; ".join(titles))
-
-
-def _sample(served: Served, one: Judged, example: Batch, found: Mapping[str, str]) -> Sample:
+def _sample(served: Served, judged: Judged, example: Batch, results: Mapping[str, str]) -> Sample:
     signature = served.answers[served.default]
-    row = one.row
+    row = judged.row
     answer = row["answers"]["model"]
     inputs = [_shown_input(served.processors[name], name, example[name]) for name in signature.inputs]
     if signature.gallery and served.gallery:
-        return Sample(row["row"], inputs, [_shown_finds(answer, found, served.gallery.shows)], (), one.right)
+        return Sample(row["row"], inputs, [_shown_results(answer, results, served.gallery.shows)], (), judged.correct)
     outputs = list(signature.answers) or [name for name in answer if name not in ("ok", "reason")]
-    answers = [_shown(name, answer[name], one.texts.get(signature.answers.get(name, ""))) for name in outputs]
+    answers = [_shown(name, answer[name], judged.texts.get(signature.answers.get(name, ""))) for name in outputs]
     targets = list(signature.answers.values()) or list(row["references"])
     references = [_shown(name, value) for name in targets for value in row["references"].get(name, [])]
-    return Sample(row["row"], inputs, answers, references, one.right)
+    return Sample(row["row"], inputs, answers, references, judged.correct)
+
+
+# Results of a search
+
+
+def _result_images(served: Served, data: Data, judged: Sequence[Judged]) -> dict[str, str]:
+    """Returns the image of each gallery entry that is shown, by its id; empty if the entries are not images."""
+    signature, gallery = served.answers[served.default], served.gallery
+    if not signature.gallery or gallery is None:
+        return {}
+    ids = {entry for one in judged for entry in one.row["answers"]["model"]["id"][:MAX_IMAGES]}
+    entries = find(data.plan, served, gallery, data, ids)
+    (name,) = served.answers[gallery.signature].inputs
+    images = {entry: _shown_input(served.processors[name], name, raw[name]).images for entry, raw in entries.items()}
+    return {entry: found[0] for entry, found in images.items() if found}
+
+
+def _shown_results(answer: Row, images: Mapping[str, str], shows: Sequence[str]) -> Shown:
+    rows = list(zip(answer["id"], *(answer[name] for name in shows), strict=True))[:MAX_IMAGES]
+    titles = [", ".join(row[1:]) or row[0] for row in rows]
+    if all(row[0] in images for row in rows):
+        return Shown("results", images=[images[row[0]] for row in rows], titles=titles)
+    return Shown("results", "; ".join(titles))
+
+
+# Values
 
 
 def _shown_input(processor: Processor, name: str, values: tf.Tensor) -> Shown:
-    value = plain_values(_one(processor, values))
+    """Shows the raw value; for an input of the modality `image` that is no encoded image, the preprocessed image."""
+    value = plain_values(_first(processor, values))
     value = value[0] if len(value) == 1 else value
-    if processor.modality != "image" or kind_of(value):
+    if processor.modality != "image" or image_format(value):
         return _shown(name, value)
-    return Shown(name, pictures=[data_uri(_seen(processor, [values])[0])])
+    return Shown(name, images=[data_uri(_preprocessed(processor, [values])[0])])
 
 
-def _one(processor: Processor, values: tf.Tensor) -> tf.Tensor:
-    """Gives the first of several values."""
+def _first(processor: Processor, values: tf.Tensor) -> tf.Tensor:
+    """Returns the first value of an example that has several."""
     return values[0] if len(values.shape) > len(processor.raw.shape) else values
 
 
-def _seen(processor: Processor, values: Sequence[tf.Tensor]) -> list[bytes]:
-    """Gives pictures as the model sees them, PNG bytes."""
-    features = processor(tf.stack([_one(processor, value) for value in values])).features
+def _preprocessed(processor: Processor, values: Sequence[tf.Tensor]) -> list[bytes]:
+    """Returns images as the model receives them, PNG bytes."""
+    features = processor(tf.stack([_first(processor, value) for value in values])).features
     return list(processor.decode(features).numpy())
 
 
 def _shown(name: str, value: Any, compared: tuple[str, Sequence[str]] | None = None) -> Shown:
-    pictures = value if isinstance(value, list) else [value]
-    if pictures and all(map(kind_of, pictures)):
-        chosen = _spread(range(len(pictures)), min(FRAMES, len(pictures)))
-        return Shown(name, pictures=[data_uri(pictures[index]) for index in chosen])
-    words = _marked(*compared) if compared else ()
+    values = value if isinstance(value, list) else [value]
+    if values and all(map(image_format, values)):
+        chosen = _spread(range(len(values)), min(MAX_IMAGES, len(values)))
+        return Shown(name, images=[data_uri(values[index]) for index in chosen])
+    words = _compared_words(*compared) if compared else ()
     return Shown(name, _text(value), words=words)
 
 
@@ -181,40 +202,42 @@ def _text(value: Any) -> str:
     return ", ".join(map(_text, values[: 3 if rest else 6])) + rest
 
 
-def _marked(said: str, references: Sequence[str]) -> list[tuple[str, bool]]:
-    words = said.split()
+def _compared_words(answer: str, references: Sequence[str]) -> list[tuple[str, bool]]:
+    """Returns the words of an answer, and whether each is in the closest reference."""
+    words = answer.split()
     if not references:
         return [(word, True) for word in words]
-    matching = matcher(closest(said, references), said).get_matching_blocks()
-    kept = {block.b + i for block in matching for i in range(block.size)}
-    return [(word, index in kept) for index, word in enumerate(words)]
+    matching = matcher(closest(answer, references), answer).get_matching_blocks()
+    same = {block.b + i for block in matching for i in range(block.size)}
+    return [(word, index in same) for index, word in enumerate(words)]
 
 
 # Attention
 
 
-def _explain(served: Served, samples: Sequence[Sample], examples: Sequence[Batch]) -> str:
-    """Draws the attention of the first samples into them; says why not, if it cannot."""
-    named = next((name for name, signature in served.answers.items() if signature.attention), "")
-    if not named or not samples:
+def _draw_attention(served: Served, samples: Sequence[Sample], examples: Sequence[Batch]) -> str:
+    """Adds attention to some samples; returns why not, if it cannot be drawn."""
+    name = next((name for name, signature in served.answers.items() if signature.attention), "")
+    if not name or not samples:
         return ""
-    signature = served.answers[named]
-    pictures = inputs_of(served.processors, signature.inputs, "image")
-    if len(pictures) != 1:
-        return f"The attention of '{named}' is not drawn: it takes {len(pictures)} pictures, and the drawing needs one."
-    chosen = choose([sample.right for sample in samples], EXPLAINED)
-    raw = {name: [_one(served.processors[name], examples[i][name]) for i in chosen] for name in signature.inputs}
-    outputs = served.functions[named](*[_stacked(raw[name]) for name in signature.inputs])
+    signature = served.answers[name]
+    images = inputs_of(served.processors, signature.inputs, "image")
+    if len(images) != 1:
+        taken = ", ".join(f"{one} ({served.processors[one].modality})" for one in signature.inputs)
+        return f"The attention of '{name}' is not drawn: expected exactly one input of the modality 'image', received {taken}."
+    chosen = choose([sample.correct for sample in samples], MAX_EXPLAINED)
+    raw = {name: [_first(served.processors[name], examples[i][name]) for i in chosen] for name in signature.inputs}
+    outputs = served.functions[name](*[_stacked(raw[name]) for name in signature.inputs])
     values = {name: output.numpy() for name, output in outputs.items()}
-    tokens = values[signature.attention].shape[-1]
-    side = round(tokens**0.5)
-    if side**2 != tokens:
-        return f"The attention of '{named}' is not drawn: its {tokens} tokens are no square grid over the picture."
-    seen = _seen(served.processors[pictures[0]], raw[pictures[0]])
+    regions = values[signature.attention].shape[-1]
+    side = round(regions**0.5)
+    if side**2 != regions:
+        return f"The attention of '{name}' is not drawn: its {regions} regions do not form a square grid over the image."
+    preprocessed = _preprocessed(served.processors[images[0]], raw[images[0]])
     for place, index in enumerate(chosen):
         weights = values[signature.attention][place].reshape(-1, side, side)
-        samples[index].seen = data_uri(seen[place])
-        samples[index].looks = _looks(weights, _pieces(signature.tokens, values, place, len(weights)))
+        samples[index].image = data_uri(preprocessed[place])
+        samples[index].attention = _token_attention(weights, _tokens(signature.tokens, values, place, len(weights)))
     return ""
 
 
@@ -222,13 +245,14 @@ def _stacked(values: Sequence[tf.Tensor]) -> tf.Tensor:
     return tf.ragged.stack(values).to_tensor() if values[0].shape.rank else tf.stack(values)
 
 
-def _pieces(named: Mapping[str, str], values: Mapping[str, Any], place: int, count: int) -> list[str]:
-    output = next(iter(named), "")
+def _tokens(outputs: Mapping[str, str], values: Mapping[str, Any], place: int, count: int) -> list[str]:
+    """Returns the tokens of an answer; their numbers if the signature has no output of tokens."""
+    output = next(iter(outputs), "")
     return plain(values[output][place]) if output else [str(number) for number in range(1, count + 1)]
 
 
-def _looks(weights: Any, pieces: Sequence[str]) -> list[tuple[str, str, float]]:
-    """Draws each piece's weights as opacities, the example's largest weight opaque; padding has no piece."""
-    spoken = [(piece, grid) for piece, grid in zip(pieces, weights, strict=True) if piece]
-    largest = max((float(grid.max()) for _, grid in spoken), default=0.0) or 1.0
-    return [(piece, attention_uri(grid / largest), float(grid.max())) for piece, grid in spoken]
+def _token_attention(weights: Any, tokens: Sequence[str]) -> list[TokenAttention]:
+    """Draws each token's weights as opacity, relative to the example's largest weight; leaves out padding."""
+    drawn = [(token, grid) for token, grid in zip(tokens, weights, strict=True) if token]
+    largest = max((float(grid.max()) for _, grid in drawn), default=0.0) or 1.0
+    return [TokenAttention(token, attention_uri(grid / largest), float(grid.max())) for token, grid in drawn]

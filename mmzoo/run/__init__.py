@@ -1,1 +1,1 @@
-"""The folder of a run on disk: its layout and atomic writes."""
+"""The run folder: its layout and atomic writes."""

@@ -1,4 +1,4 @@
-"""The run folder: its layout, and what is read and written there. Light."""
+"""The run folder: its layout, and the files that are read and written in it. Light."""
 
 import json
 import os
@@ -16,44 +16,44 @@ if TYPE_CHECKING:
     from mmzoo.contracts.processor import Processor
 
 FORMAT = 2
-"""Of `plan.json`; it grows when recipes change so that a plan that was written before cannot be read."""
-NOTE = "note.txt"
-"""The file beside what a processor learned that keeps its `note`, if there is one."""
+"""Version of the format of `plan.json`. It is raised when older plans can no longer be read."""
+NOTE_FILE = "note.txt"
+"""File in a processor's folder with its `note`; missing if the note is empty."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """The folder that a build writes.
+    """The folder that a build writes. Its properties are the paths of the files and folders in it.
 
     Args:
-        folder: `runs/<name>` unless `--out` says otherwise.
+        folder: Its path: `runs/<name>`, or the value of `--out`.
     """
 
     folder: Path
 
     @property
     def recipe(self) -> Path:
-        """The recipe as given."""
+        """The recipe as it was written."""
         return self.folder / "recipe.yaml"
 
     @property
     def plan(self) -> Path:
-        """The plan: a recipe with every default, and the versions of plugins and libraries."""
+        """The plan: the recipe with every default, and the versions of plugins and libraries."""
         return self.folder / "plan.json"
 
     @property
     def processors(self) -> Path:
-        """What the processors learned, a folder per input."""
+        """What the processors learned from the data, in one folder per input."""
         return self.folder / "processors"
 
     @property
     def backbone_configs(self) -> Path:
-        """What the encoders keep of the presets they started from, by name; there is none if no encoder keeps anything."""
+        """The `backbone_config` of each encoder that has one, by name. Missing if no encoder has one."""
         return self.folder / "encoders.json"
 
     @property
     def checkpoint(self) -> Path:
-        """The last finished epoch of a training that is under way."""
+        """The checkpoint after the last finished epoch of an unfinished training."""
         return self.folder / "checkpoint"
 
     @property
@@ -63,32 +63,32 @@ class Run:
 
     @property
     def gallery(self) -> Path:
-        """What the model searches, if it searches: embeddings and texts."""
+        """The gallery of a retrieval model: embeddings and texts."""
         return self.folder / "gallery"
 
     @property
     def history(self) -> Path:
-        """Losses by epoch."""
+        """The losses of each epoch."""
         return self.folder / "history.json"
 
     @property
     def scores(self) -> Path:
-        """Flat: metric -> number, for the model and the baselines."""
+        """The scores of the model and the baselines: metric -> number."""
         return self.folder / "scores.json"
 
     @property
     def missing(self) -> Path:
-        """The scores with inputs missing, if somebody asked for them."""
+        """The scores with inputs left out, if they were computed."""
         return self.folder / "missing.json"
 
     @property
     def answers(self) -> Path:
-        """Each held-out example with its references and answers, a JSON object per line."""
+        """The references and answers of each held-out example, one JSON object per line."""
         return self.folder / "answers.jsonl"
 
     @property
     def report(self) -> Path:
-        """The page to look at."""
+        """The report, an HTML page."""
         return self.folder / "report.html"
 
     @property
@@ -98,48 +98,52 @@ class Run:
 
     @property
     def export(self) -> Path:
-        """The exported model, a numbered folder per version: what TF Serving is pointed at."""
+        """The exported model, in a numbered folder per version. TF Serving reads this folder."""
         return self.folder / "export"
 
     def contents(self) -> list[str]:
-        """Lists what is there, in words."""
+        """Lists in words what the run contains so far."""
         checkpoint = self.load_json(self.checkpoint / "state.json") if (self.checkpoint / "state.json").exists() else None
-        found = [f"a checkpoint after epoch {checkpoint['epoch']}"] if checkpoint else []
-        named = {"trained weights": self.weights.exists(), "scores": self.scores.exists()}
-        named["an exported model"] = any(self.export.glob("[0-9]*"))  # the folder alone is left by an export that failed
-        return found + [name for name, there in named.items() if there]
+        progress = [f"a checkpoint after epoch {checkpoint['epoch']}"] if checkpoint else []
+        results = {"trained weights": self.weights.exists(), "scores": self.scores.exists()}
+        results["an exported model"] = any(self.export.glob("[0-9]*"))  # a failed export leaves an empty folder
+        return progress + [name for name, exists in results.items() if exists]
 
     def check_free(self, force: bool = False) -> None:
-        """Holds that a run can begin here, and writes nothing.
+        """Checks that a run can begin in this folder; writes nothing.
+
+        Args:
+            force: Whether a run in it may be replaced.
 
         Raises:
-            RunError: There is a run and `force` is not given; something else is there; or the folder could not be made.
+            RunError: The folder holds a run and `force` is not given, it holds other files, or it cannot be made or written.
         """
         if self.plan.exists() and not force:
-            there = ", ".join(self.contents()) or "nothing trained yet"
+            contents = ", ".join(self.contents()) or "nothing trained yet"
             raise RunError(
-                f"{self.folder}: there is a run already, with {there}.\n"
+                f"{self.folder}: there is a run already, with {contents}.\n"
                 "Continue it with --resume, replace it with --force, or choose another folder with --out."
             )
         if self.folder.is_dir() and any(self.folder.iterdir()) and not self.plan.exists():
+            example = next(self.folder.iterdir()).name
             raise RunError(
-                f"{self.folder}: the folder holds files that are no run ({next(self.folder.iterdir()).name} ...); they are not "
-                "replaced.\nChoose another folder with --out."
+                f"{self.folder}: the folder holds files that are not a run ({example} ...); they are not replaced.\n"
+                "Choose another folder with --out."
             )
-        there_is = next(path for path in (self.folder, *self.folder.absolute().parents) if path.exists())
-        if not there_is.is_dir() or not os.access(there_is, os.W_OK | os.X_OK):
-            what = "is read-only" if there_is.is_dir() else "is a file, not a folder"
+        parent = next(path for path in (self.folder, *self.folder.absolute().parents) if path.exists())
+        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+            what = "is read-only" if parent.is_dir() else "is a file, not a folder"
             raise RunError(
-                f"{self.folder}: the run cannot be written there: {there_is} {what}.\nChoose another folder with --out."
+                f"{self.folder}: the run cannot be written there: {parent} {what}.\nChoose another folder with --out."
             )
 
     def begin(self, plan: Plan, versions: dict[str, str], resume: bool = False) -> None:
-        """Writes the recipe and the plan into a new folder.
+        """Writes the recipe and the plan into the folder.
 
         Args:
-            plan: What is built.
-            versions: Of plugins and libraries.
-            resume: Keep the run that is there; without it, it is gone.
+            plan: The plan of the build.
+            versions: Versions of plugins and libraries, by name.
+            resume: Whether to keep the files of the run in the folder. Otherwise they are deleted.
 
         Raises:
             RunError: The folder cannot be written.
@@ -148,57 +152,57 @@ class Run:
             if self.plan.exists() and not resume:
                 shutil.rmtree(self.folder)
             self.folder.mkdir(parents=True, exist_ok=True)
-        # The plan first: it is what makes the folder a run, which --resume and --force know.
+        # The plan first: --resume and --force recognise a run by it.
         write_json(self.plan, {"format": FORMAT, "recipe": plan.plain(), "versions": versions})
         write_text(self.recipe, plan.recipe.text)
 
     def save_processors(self, processors: dict[str, "Processor"]) -> None:
-        """Writes what the processors learned, and what there is to note of it."""
+        """Writes what the processors learned, and their notes."""
         for name, processor in processors.items():
             with writing(self.processors):
                 (self.processors / name).mkdir(parents=True, exist_ok=True)
                 processor.save(self.processors / name)
                 if processor.note:
-                    (self.processors / name / NOTE).write_text(processor.note, "utf-8")
+                    (self.processors / name / NOTE_FILE).write_text(processor.note, "utf-8")
 
     def load_processors(self, processors: dict[str, "Processor"]) -> dict[str, "Processor"]:
-        """Reads into processors what they learned, and gives them back.
+        """Loads into processors what they learned, with their notes, and returns them.
 
         Raises:
-            RunError: It is absent or broken.
+            RunError: A file of a processor is missing or damaged.
         """
         for name, processor in processors.items():
             try:
                 processor.load(self.processors / name)
-                note = self.processors / name / NOTE
+                note = self.processors / name / NOTE_FILE
                 processor.note = note.read_text("utf-8") if note.exists() else ""
             except (OSError, ValueError) as error:
-                raise RunError(f"{self.processors / name}: this is no complete run: {error}.") from error
+                raise RunError(f"{self.processors / name}: the run is incomplete or damaged: {error}.") from error
         return processors
 
     def save_backbone_configs(self, encoders: Mapping[str, Any]) -> None:
-        """Writes what encoders want back when the run is reopened: the `backbone_config` of each that has one."""
-        found = {
+        """Writes the `backbone_config` of each encoder that has one, for when the run is reopened."""
+        configs = {
             name: encoder.backbone_config
             for name, encoder in encoders.items()
             if getattr(encoder, "backbone_config", None) is not None
         }
-        if found:
-            write_json(self.backbone_configs, found)
+        if configs:
+            write_json(self.backbone_configs, configs)
 
     def load_backbone_configs(self) -> dict[str, Any]:
-        """Reads what the encoders kept.
+        """Reads the `backbone_config` of encoders, by name; empty if no encoder has one.
 
         Raises:
-            RunError: It is broken.
+            RunError: The file is damaged.
         """
         return self.load_json(self.backbone_configs) if self.backbone_configs.exists() else {}
 
     def load_plan(self) -> dict[str, Any]:
-        """Reads the plan, as a recipe with every default.
+        """Reads the plan: a recipe with every default, as plain data.
 
         Raises:
-            RunError: It is absent or broken, or of another format.
+            RunError: The plan is missing, damaged or of another format.
         """
         saved = self.load_json(self.plan)
         if saved.get("format") != FORMAT:
@@ -207,12 +211,12 @@ class Run:
         return dict(saved["recipe"])
 
     def load_json(self, path: Path) -> Any:
-        """Reads one of the run's JSON files.
+        """Reads a JSON file of the run.
 
         Raises:
-            RunError: It is absent or broken.
+            RunError: The file is missing or damaged.
         """
         try:
             return json.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as error:
-            raise RunError(f"{path}: this is no complete run: {error}.") from error
+            raise RunError(f"{path}: the run is incomplete or damaged: {error}.") from error

@@ -1,1 +1,1 @@
-"""Task -> SavedModel: signatures, the gallery that is searched, export, and asking what was exported."""
+"""Task -> SavedModel: signatures, the gallery that is searched, export, and predictions of the exported model."""

@@ -1,4 +1,4 @@
-"""The entries of a gallery: embeddings and texts, and the files that hold them in a run. A second format is read here."""
+"""The entries of a gallery, embeddings and texts, and their files in a run."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,29 +13,29 @@ from mmzoo.run.folder import Run
 
 @dataclass(frozen=True)
 class Entries:
-    """A gallery.
+    """The entries of a gallery.
 
     Args:
         embeddings: `(entries, dim)`, float32.
-        texts: `id` and each input that is shown -> a text for each entry.
+        texts: `id`, and each input in `Gallery.shows` -> one text for each entry.
     """
 
     embeddings: np.ndarray
     texts: Mapping[str, Sequence[str]]
 
     def save(self, run: Run) -> None:
-        """Writes it to a run."""
-        with replacing(run.gallery) as beside:
-            beside.mkdir()
-            np.save(beside / "embeddings.npy", self.embeddings)
-            (beside / "texts.json").write_text(json.dumps(self.texts, ensure_ascii=False), "utf-8")
+        """Writes the entries to a run."""
+        with replacing(run.gallery) as temporary:
+            temporary.mkdir()
+            np.save(temporary / "embeddings.npy", self.embeddings)
+            (temporary / "texts.json").write_text(json.dumps(self.texts, ensure_ascii=False), "utf-8")
 
 
 def load_entries(run: Run) -> Entries | None:
-    """Reads the gallery of a run; None if it has none.
+    """Reads the entries from a run; returns None if it has no gallery.
 
     Raises:
-        RunError: It is broken.
+        RunError: A file is broken or missing.
     """
     if not run.gallery.exists():
         return None

@@ -1,4 +1,4 @@
-"""Fills the gallery that a served model searches: embeds the examples of a split, or of a data set of its own."""
+"""Fills the gallery of a model: embeds the examples of a split, or of another data set."""
 
 from collections.abc import Container, Iterator
 from functools import reduce
@@ -21,24 +21,24 @@ BATCH = 64
 """Entries that are embedded at a time."""
 
 
-def collect(plan: Plan, served: Served, wanted: Gallery, data: Data, screen: Screen, most: int | None = None) -> Entries:
-    """Embeds the examples that a head searches; those that cannot be read are left out and counted.
+def collect(plan: Plan, served: Served, gallery: Gallery, data: Data, screen: Screen, most: int | None = None) -> Entries:
+    """Embeds the examples of a gallery; those that cannot be read are left out and counted.
 
     Args:
-        plan: The recipe's.
-        served: Asked for the embeddings.
-        wanted: What the head says of its gallery.
-        data: The recipe's.
-        screen: Where progress goes.
-        most: Only the first so many of those that can be read.
+        plan: The recipe's plan.
+        served: The model that embeds.
+        gallery: The head's gallery.
+        data: The recipe's data.
+        screen: Shows the progress.
+        most: Only the first so many readable examples.
 
     Raises:
-        RecipeError: The source has no such split or field, or no example that can be read.
-        DataError: The source cannot be had.
+        RecipeError: The split or a field does not exist, or no example can be read.
+        DataError: The other data set cannot be read.
     """
-    examples = _examples(plan, served, wanted, data, screen)
+    examples = _examples(plan, served, gallery, data, screen)
     total = int(examples.cardinality().numpy())
-    embedded = _embedded(served, wanted, examples.ragged_batch(min(BATCH, most or BATCH)))
+    embedded = _embed(served, gallery, examples.ragged_batch(min(BATCH, most or BATCH)))
     entries, left_out = [], 0
     for entry in screen.track(embedded, "gallery", total if total >= 0 else None):
         left_out += entry is None
@@ -53,38 +53,40 @@ def collect(plan: Plan, served: Served, wanted: Gallery, data: Data, screen: Scr
     return Entries(np.stack(embeddings), {name: [text[name] for text in texts] for name in texts[0]})
 
 
-def find(plan: Plan, served: Served, wanted: Gallery, data: Data, ids: Container[str]) -> dict[str, Batch]:
-    """Reads the entries of some ids again: their raw values by input."""
-    entries = ((entry["id"].numpy().decode(), entry) for entry in _examples(plan, served, wanted, data, Screen(quiet=True)))
+def find(plan: Plan, served: Served, gallery: Gallery, data: Data, ids: Container[str]) -> dict[str, Batch]:
+    """Reads the entries with these ids again; returns their raw values by input, by id."""
+    examples = _examples(plan, served, gallery, data, Screen(quiet=True))
+    entries = ((example["id"].numpy().decode(), example) for example in examples)
     return {name: entry for name, entry in entries if name in ids}
 
 
-def _examples(plan: Plan, served: Served, wanted: Gallery, data: Data, screen: Screen) -> tf.data.Dataset:
-    """Gives each entry's raw values by input, its name as `id`, and why it cannot be read."""
-    split = _source(plan, wanted, data, screen)
-    named = (*served.answers[wanted.signature].inputs, *wanted.shows)
-    fields = {name: plan.inputs[name].field for name in named} | ({"id": wanted.key} if wanted.key else {})
+def _examples(plan: Plan, served: Served, gallery: Gallery, data: Data, screen: Screen) -> tf.data.Dataset:
+    """Returns the raw values of each example by input, its `id`, and its `FAULT`, empty for a readable one."""
+    split = _source(plan, gallery, data, screen)
+    names = (*served.answers[gallery.signature].inputs, *gallery.shows)
+    fields = {name: plan.inputs[name].field for name in names} | ({"id": gallery.key} if gallery.key else {})
     for field in fields.values():
         if field not in split.element_spec:
             what = f"its gallery has no field '{field}'."
             raise RecipeError([plan.head.node.fault(what, suggest(field, split.element_spec))])
 
-    def named_values(index: tf.Tensor, example: Batch) -> Batch:
+    def select(index: tf.Tensor, example: Batch) -> Batch:
         values = {name: example[field] for name, field in fields.items()}
         key = values.get("id", example.get(ROW, tf.strings.join(["example ", tf.strings.as_string(index)])))
         key = key if key.dtype == tf.string else tf.strings.as_string(key)
         return values | {"id": key, FAULT: example.get(FAULT, tf.constant(""))}
 
-    return split.enumerate().map(named_values, num_parallel_calls=tf.data.AUTOTUNE)
+    return split.enumerate().map(select, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def _source(plan: Plan, wanted: Gallery, data: Data, screen: Screen) -> tf.data.Dataset:
+def _source(plan: Plan, gallery: Gallery, data: Data, screen: Screen) -> tf.data.Dataset:
+    """Opens the split of the recipe's data, or all splits of the other data set, one after the other."""
     if plan.gallery is None:
         splits = data.plan.dataset.splits()
-        if wanted.source not in splits:
-            what = f"its gallery is the split '{wanted.source}', which the data has not; it has {', '.join(splits)}."
+        if gallery.source not in splits:
+            what = f"its gallery is the split '{gallery.source}', which the data does not have; it has {', '.join(splits)}."
             raise RecipeError([plan.head.node.fault(what)])
-        return splits[wanted.source]
+        return splits[gallery.source]
     dataset = plan.gallery.make()
     if dataset.card.needs:
         screen.say(f"gallery   {dataset.card.needs}")
@@ -93,13 +95,13 @@ def _source(plan: Plan, wanted: Gallery, data: Data, screen: Screen) -> tf.data.
     return reduce(tf.data.Dataset.concatenate, [splits[name] for name in SPLITS if name in splits])
 
 
-def _embedded(served: Served, wanted: Gallery, batches: tf.data.Dataset) -> Iterator[tuple[Any, dict[str, str]] | None]:
-    """Gives each entry's embedding and texts, or None for one that cannot be read."""
-    inputs = served.answers[wanted.signature].inputs
+def _embed(served: Served, gallery: Gallery, batches: tf.data.Dataset) -> Iterator[tuple[Any, dict[str, str]] | None]:
+    """Yields the embedding and the texts of each example, or None for one that cannot be read."""
+    inputs = served.answers[gallery.signature].inputs
     for batch in batches:
         raw = [first_values(batch[name], len(served.spec(name).shape)) for name in inputs]
-        outputs = served.predict(wanted.signature, *raw)
-        texts = {name: first_values(batch[name], 1).numpy() for name in ("id", *wanted.shows)}
+        outputs = served.predict(gallery.signature, *raw)
+        columns = {name: first_values(batch[name], 1).numpy() for name in ("id", *gallery.shows)}
         for row, fault in enumerate(batch[FAULT].numpy()):
-            good = outputs["ok"][row] and not fault
-            yield (outputs[wanted.output][row], {n: str(as_text(v[row])) for n, v in texts.items()}) if good else None
+            texts = {name: str(as_text(column[row])) for name, column in columns.items()}
+            yield (outputs[gallery.output][row], texts) if outputs["ok"][row] and not fault else None

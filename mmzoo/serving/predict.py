@@ -1,13 +1,14 @@
-"""Run, raw values -> answers of its exported model: what a server would answer. Assembles no task."""
+"""Run, raw values -> answers of its exported model, as a server would give them. Assembles no task."""
 
 import shlex
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from mmzoo.contracts.processor import Processor
 from mmzoo.errors import MmzooError, RunError, suggest
 from mmzoo.registry.catalog import Catalog
 from mmzoo.registry.discovery import discover
@@ -15,7 +16,7 @@ from mmzoo.run.folder import Run
 from mmzoo.serving.raw_values import SignatureInputs
 
 DEFAULT = "serving_default"
-"""The signature that TF Serving answers when none is named."""
+"""The signature that TF Serving uses if a request names none."""
 
 
 @dataclass(frozen=True)
@@ -23,36 +24,38 @@ class Exported:
     """An exported model.
 
     Args:
-        folder: Of the version.
+        folder: The folder of the version.
         signatures: Signature -> input -> batched spec.
         files: The inputs whose values are files.
-        encoded: The inputs that an example may lack, as long as it has another.
+        encoded: The inputs that an example may lack, as long as it has another one of them.
+        modalities: Input -> its modality.
     """
 
     folder: Path
     signatures: Mapping[str, Mapping[str, tf.TensorSpec]]
     files: frozenset[str]
     encoded: frozenset[str] = frozenset()
+    modalities: Mapping[str, str] = field(default_factory=dict)
 
     def inputs(self, signature: str | None = None) -> SignatureInputs:
-        """Returns the inputs of a signature; of the default one if none is named.
+        """Returns the inputs of a signature; those of the default one if `signature` is None.
 
         Raises:
-            MmzooError: There is no such signature.
+            MmzooError: The signature does not exist.
         """
         name = signature or DEFAULT
         if name not in self.signatures:
-            known = [one for one in self.signatures if one != DEFAULT]
+            known = [other for other in self.signatures if other != DEFAULT]
             raise MmzooError(f"{self.folder}: the exported model has no signature '{name}'. {suggest(name, known)}")
-        who = "the exported model" if name == DEFAULT else f"the signature '{name}'"
-        return SignatureInputs(who, self.signatures[name], self.encoded)
+        owner = "the exported model" if name == DEFAULT else f"the signature '{name}'"
+        return SignatureInputs(owner, self.signatures[name], self.encoded)
 
     def predict(self, raw: Mapping[str, tf.Tensor], signature: str | None = None) -> dict[str, np.ndarray]:
         """Answers a batch.
 
         Args:
-            raw: What `SignatureInputs.complete` makes.
-            signature: Which one; the default one if not given.
+            raw: Input -> tensor, from `SignatureInputs.complete`.
+            signature: Name of the signature; the default one if None.
 
         Returns:
             Output name -> array whose first axis is the batch.
@@ -65,8 +68,8 @@ def open_export(run: Run, catalog: Catalog | None = None) -> Exported:
     """Finds the newest exported version of a run; loads no model yet.
 
     Raises:
-        RunError: There is no run, or it has no exported model.
-        PluginError: A plugin that the run was made with is not here any more.
+        RunError: The folder holds no run, or the run has no exported model.
+        PluginError: A plugin of the run is not installed any more.
     """
     if not run.plan.exists():
         raise RunError(f"{run.folder}: there is no run. `mmzoo build RECIPE` makes one.")
@@ -74,29 +77,32 @@ def open_export(run: Run, catalog: Catalog | None = None) -> Exported:
     if not versions:
         raise RunError(f"{run.folder}: the run has no exported model. `mmzoo export {run.folder}` makes it.")
     folder = max(versions, key=lambda path: int(path.name))
-    encoders = run.load_plan()["encoders"]
-    return Exported(folder, _signatures(folder), _files(run, catalog or discover()), frozenset(encoders))
+    processors = _processors(run, catalog or discover())
+    files = frozenset(name for name, processor in processors.items() if processor.from_file)
+    modalities = {name: processor.modality for name, processor in processors.items()}
+    return Exported(folder, _signatures(folder), files, frozenset(run.load_plan()["encoders"]), modalities)
 
 
 def predict_command(run: Run, specs: Mapping[str, tf.TensorSpec], files: Container[str]) -> str:
-    """Writes the command that asks a run's exported model.
+    """Formats the command line that predicts with a run's exported model.
 
     Args:
-        run: Exported, or about to be.
-        specs: Of the signature, by input, batched.
-        files: The inputs whose values are files; the others are typed.
+        run: The run; it need not be exported yet.
+        specs: Input of the signature -> batched spec.
+        files: The inputs whose values are files; the values of the others are typed.
     """
-    asked = " ".join(f"--{name} {_placeholder(spec, name in files)}" for name, spec in specs.items())
-    return f"{shlex.join(['mmzoo', 'predict', str(run.folder)])} {asked}"
+    options = " ".join(f"--{name} {_placeholder(spec, name in files)}" for name, spec in specs.items())
+    return f"{shlex.join(['mmzoo', 'predict', str(run.folder)])} {options}"
 
 
-def _placeholder(spec: tf.TensorSpec, file: bool) -> str:
-    if file:
+def _placeholder(spec: tf.TensorSpec, is_file: bool) -> str:
+    if is_file:
         return "FILE" if spec.shape.rank == 1 else "FOLDER"
     return {tf.string: "TEXT", tf.bool: "true"}.get(spec.dtype, "NUMBER")
 
 
 def _signatures(folder: Path) -> dict[str, dict[str, tf.TensorSpec]]:
+    """Reads the signatures of a SavedModel without loading it: signature -> input -> batched spec."""
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -104,17 +110,18 @@ def _signatures(folder: Path) -> dict[str, dict[str, tf.TensorSpec]]:
         model = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     except (OSError, DecodeError) as error:
         raise RunError(f"{folder}: the exported model is incomplete: {error}. `mmzoo export` makes it anew.") from error
-    found = model.meta_graphs[0].signature_def
+    signatures = model.meta_graphs[0].signature_def
     return {
         name: {
-            one: tf.TensorSpec(tf.TensorShape(info.tensor_shape), tf.as_dtype(info.dtype))
-            for one, info in sorted(found[name].inputs.items())  # they come in any order
+            input_name: tf.TensorSpec(tf.TensorShape(info.tensor_shape), tf.as_dtype(info.dtype))
+            for input_name, info in sorted(signatures[name].inputs.items())  # the file has them in any order
         }
-        for name in sorted(found)
+        for name in sorted(signatures)
         if not name.startswith("__")
     }
 
 
-def _files(run: Run, catalog: Catalog) -> frozenset[str]:
+def _processors(run: Run, catalog: Catalog) -> dict[str, type[Processor]]:
+    """Returns the class of each input's processor."""
     inputs = run.load_plan()["inputs"]
-    return frozenset(name for name, column in inputs.items() if catalog.get("processor", column["type"]).load().from_file)
+    return {name: catalog.get("processor", column["type"]).load() for name, column in inputs.items()}

@@ -1,4 +1,4 @@
-"""The served answer: processors -> task -> answers, as graph functions of raw batches. What is evaluated is exported."""
+"""`Served`: processors -> task -> answers, as graph functions of raw batches; the same ones are evaluated and exported."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,16 +16,16 @@ from mmzoo.serving.entries import Entries
 
 
 class Served(tf.Module):
-    """A task with its processors, as TF Serving will run it. TensorFlow backend only.
+    """A task with its processors, as TF Serving will run it. It needs the TensorFlow backend.
 
-    Every output's first axis is the batch. Beside the head's answers each signature gives `ok`, `(batch,)` bool, and
-    `reason`, `(batch,)` strings: why a row's input cannot be read, empty for a good one; such a row's answer means nothing
-    and the other rows are not touched by it.
+    The first axis of every output is the batch. Beside the head's answers, each signature returns `ok`, `(batch,)` bool, and
+    `reason`, `(batch,)` strings: why the input of a row cannot be read, empty for a good row. The answer of a row that is not
+    `ok` means nothing; it does not change the answers of other rows.
 
     Args:
-        task: Built.
-        processors: Adapted.
-        entries: What its head searches; without them there are no signatures that search.
+        task: The built task.
+        processors: The adapted processors, by input.
+        entries: The entries of the head's gallery. Without them the signatures that search are left out.
     """
 
     def __init__(self, task: Task, processors: Mapping[str, Processor], entries: Entries | None = None):
@@ -36,27 +36,27 @@ class Served(tf.Module):
         self.processors = dict(processors)
         self.gallery = task.head.gallery
         self.aliases = dict(task.head.aliases)
-        self.searched = _Searched(entries) if entries is not None else None
-        found = task.signatures().items()
-        self.answers = {name: one for name, one in found if not one.gallery or self.searched is not None}
+        self.index = _GalleryIndex(entries) if entries is not None else None
+        signatures = task.signatures().items()
+        self.answers = {name: one for name, one in signatures if not one.gallery or self.index is not None}
         self.functions = {name: self._function(task, signature) for name, signature in self.answers.items()}
 
     @property
     def default(self) -> str:
-        """The name of the signature that is evaluated and served by default."""
+        """The name of the signature that is evaluated, and served by default."""
         return next(iter(self.answers))
 
     def spec(self, name: str) -> tf.TensorSpec:
-        """Gives the batched spec of an input's raw values."""
+        """Returns the batched spec of an input's raw values."""
         raw = self.processors[name].raw
         return tf.TensorSpec((None, *raw.shape), raw.dtype, name=name)
 
     def specs(self, signature: str) -> list[tf.TensorSpec]:
-        """Gives the batched specs of what a signature takes, in order."""
-        return _specs(self, self.answers[signature])
+        """Returns the batched specs of a signature's inputs, in order."""
+        return _input_specs(self, self.answers[signature])
 
     def outputs(self, signature: str) -> dict[str, tf.TensorSpec]:
-        """Gives the batched specs of what a signature answers."""
+        """Returns the batched specs of a signature's outputs."""
         return dict(self.functions[signature].get_concrete_function().structured_outputs)
 
     def predict(self, signature: str, *raw: Iterable[Any]) -> dict[str, np.ndarray]:
@@ -65,81 +65,88 @@ class Served(tf.Module):
         return {name: value.numpy() for name, value in outputs.items()}
 
     def _function(self, task: Task, signature: Signature) -> Any:
-        # The head is kept out of the module: its Keras objects are no part of what is saved.
-        processors, searched = dict(self.processors), self.searched
+        # The task and the head are no attributes of this module, so their Keras objects are not saved with it.
+        processors, index = dict(self.processors), self.index
 
         def outputs(streams: Mapping[str, Any]) -> dict[str, Any]:
-            if searched is None or not signature.gallery:
+            if index is None or not signature.gallery:
                 return dict(signature.answer(streams))
-            found = signature.answer(streams, searched.embeddings.read_value())
-            return searched.at(found.pop(signature.gallery)) | found
+            answers = signature.answer(streams, index.embeddings.read_value())
+            return index.look_up(answers.pop(signature.gallery)) | answers
 
         def answer(*raw: tf.Tensor) -> dict[str, tf.Tensor]:
-            given = dict(zip(signature.inputs, raw, strict=True))
-            features, reason = _process(processors, signature, given)
+            values = dict(zip(signature.inputs, raw, strict=True))
+            features, reason = _process(processors, signature, values)
             with tf.name_scope("task"):
-                answered = outputs(task.streams(features, apart=signature.reads.values()))
+                answers = outputs(task.streams(features, apart=signature.reads.values()))
             with tf.name_scope("answer"):
-                return _decoded(answered, signature, processors) | {"ok": reason == "", "reason": reason}
+                return _decode(answers, signature, processors) | {"ok": reason == "", "reason": reason}
 
-        return tf.function(answer, input_signature=_specs(self, signature), autograph=False)
+        return tf.function(answer, input_signature=_input_specs(self, signature), autograph=False)
 
 
-class _Searched(tf.Module):
-    """A gallery inside the served model: variables, which no limit of a graph's size holds for."""
+class _GalleryIndex(tf.Module):
+    """A gallery inside the served model, in variables: constants would be limited by the 2 GB of a GraphDef."""
 
     def __init__(self, entries: Entries):
         super().__init__(name="gallery")
         self.embeddings = tf.Variable(entries.embeddings, trainable=False, name="embeddings")
         self.texts = {name: tf.Variable(texts, trainable=False) for name, texts in entries.texts.items()}
 
-    def at(self, places: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Gives what stands at places `(batch, top_k)`: by name, strings of that shape."""
-        return {name: tf.gather(texts, places) for name, texts in self.texts.items()}
+    def look_up(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the texts of the entries at indices `(batch, top_k)`: name -> strings of that shape."""
+        return {name: tf.gather(texts, indices) for name, texts in self.texts.items()}
 
 
-def _specs(served: Served, signature: Signature) -> list[tf.TensorSpec]:
+def _input_specs(served: Served, signature: Signature) -> list[tf.TensorSpec]:
     return [
-        _several(served.spec(signature.reads[one]), one) if one in signature.reads else served.spec(one)
-        for one in signature.inputs
+        _list_spec(served.spec(signature.reads[name]), name) if name in signature.reads else served.spec(name)
+        for name in signature.inputs
     ]
 
 
-def _several(spec: tf.TensorSpec, name: str) -> tf.TensorSpec:
+def _list_spec(spec: tf.TensorSpec, name: str) -> tf.TensorSpec:
+    """Adds an axis after the batch, for several values per example."""
     return tf.TensorSpec((None, None, *spec.shape[1:]), spec.dtype, name=name)
 
 
 def _process(
     processors: Mapping[str, Processor], signature: Signature, raw: Mapping[str, tf.Tensor]
 ) -> tuple[dict[str, Any], tf.Tensor]:
-    done: dict[str, Processed] = {}
+    """Processes the raw values of a batch; returns features and masks for the task, and why each row cannot be read."""
+    processed: dict[str, Processed] = {}
     for name, values in raw.items():
         with tf.name_scope(f"input_{name}"):
             processor = processors[signature.reads.get(name, name)]
-            done[name] = _process_several(processor, values) if name in signature.reads else process(processor, values)
-    masks, fault = join_inputs(done, done.keys() - {*signature.reads, *signature.needs})
+            processed[name] = _process_lists(processor, values) if name in signature.reads else process(processor, values)
+    masks, fault = join_inputs(processed, processed.keys() - {*signature.reads, *signature.needs})
     features: dict[str, Any] = {}
-    for name, one in done.items():
+    for name, result in processed.items():
         reader = signature.reads.get(name, name)
-        features |= {reader: one.features, mask_of(reader): masks.get(name, one.mask)}
+        features |= {reader: result.features, mask_of(reader): masks.get(name, result.mask)}
     return features, fault
 
 
-def _process_several(processor: Processor, values: tf.Tensor) -> Processed:
-    """Processes several values for an example, `(batch, values, ...)`: features of each value, and a fault of each example."""
-    done = process(processor, tf.reshape(values, tf.concat([[-1], tf.shape(values)[2:]], axis=0)))
-    there = tf.reduce_any(tf.reshape(done.mask, tf.concat([tf.shape(values)[:2], [-1]], axis=0)), axis=2)
-    fault = tf.where(there, tf.reshape(done.fault, tf.shape(values)[:2]), "")
-    return done._replace(fault=tf.strings.strip(tf.strings.reduce_join(fault, axis=1, separator=" ")))
+def _process_lists(processor: Processor, values: tf.Tensor) -> Processed:
+    """Processes several values per example, `(batch, values, ...)`.
+
+    Returns:
+        Features and mask of each value, `(batch * values, ...)`; and the fault of each example, `(batch,)`.
+    """
+    processed = process(processor, tf.reshape(values, tf.concat([[-1], tf.shape(values)[2:]], axis=0)))
+    present = tf.reduce_any(tf.reshape(processed.mask, tf.concat([tf.shape(values)[:2], [-1]], axis=0)), axis=2)
+    fault = tf.where(present, tf.reshape(processed.fault, tf.shape(values)[:2]), "")
+    return processed._replace(fault=tf.strings.strip(tf.strings.reduce_join(fault, axis=1, separator=" ")))
 
 
-def _decoded(outputs: Mapping[str, Any], signature: Signature, processors: Mapping[str, Processor]) -> dict[str, tf.Tensor]:
+def _decode(outputs: Mapping[str, Any], signature: Signature, processors: Mapping[str, Processor]) -> dict[str, tf.Tensor]:
+    """Turns ids into strings, as the signature says, and half-precision numbers into float32."""
     decoded = {}
     for name, value in outputs.items():
         if name in signature.decode:
             value = processors[signature.decode[name]].decode(value)
         elif name in signature.tokens:
             value = processors[signature.tokens[name]].tokens(value)
-        # The server's JSON knows neither half nor bfloat16.
+        # The server can write neither float16 nor bfloat16 as JSON.
         decoded[name] = tf.cast(value, tf.float32) if value.dtype in (tf.float16, tf.bfloat16) else tf.identity(value)
     return decoded

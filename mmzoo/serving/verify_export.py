@@ -1,7 +1,7 @@
-"""Loads a SavedModel as a server would and answers; run as a script, by `export`, where mmzoo and Keras cannot be imported.
+"""Loads a SavedModel as a server would, and answers requests; a script that `export` runs without mmzoo and Keras.
 
-Reads `{"folder": ..., "libraries": [...], "inputs": {signature: {input: values}}}` from standard input, loads the libraries of
-ops, and prints, for each of TensorFlow's two loaders, the outputs of each signature. Strings travel as base64 with their shape.
+Reads `{"folder": ..., "libraries": [...], "inputs": {signature: {input: values}}}` from standard input and loads the libraries
+of ops. Prints the outputs of each signature, for each of TensorFlow's two loaders. Strings are base64 with their shape.
 """
 
 import json
@@ -11,21 +11,21 @@ from typing import Any
 
 import numpy as np
 
-if __name__ == "__main__":  # TensorFlow imports Keras where it can
+if __name__ == "__main__":  # without this TensorFlow imports Keras if it is installed
     sys.modules["keras"] = sys.modules["mmzoo"] = None  # type: ignore[assignment]
 
 import tensorflow as tf
 
 
 def decoded(values: Any) -> Any:
-    """Reads an array of the request."""
+    """Converts JSON data of the request to an array."""
     if not isinstance(values, dict):
         return np.array(values)
     return np.array([b64decode(value) for value in values["b64"]], dtype=object).reshape(values["shape"])
 
 
 def encoded(values: Any) -> Any:
-    """Writes an array of the answer."""
+    """Converts an array of the answer to JSON data."""
     values = np.asarray(values)
     if values.dtype == object:
         return {"b64": [b64encode(value).decode() for value in values.ravel()], "shape": list(values.shape)}
@@ -33,7 +33,7 @@ def encoded(values: Any) -> Any:
 
 
 def by_saved_model(folder: str, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Answers through `tf.saved_model.load`."""
+    """Loads with `tf.saved_model.load`; returns signature -> output -> value."""
     model, answers = tf.saved_model.load(folder), {}
     for name, raw in inputs.items():
         specs = model.signatures[name].structured_input_signature[1]
@@ -43,7 +43,7 @@ def by_saved_model(folder: str, inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def by_session(folder: str, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Answers through the loader and session of TensorFlow 1, the way of TF Serving; it refuses more models."""
+    """Loads with the loader and session of TensorFlow 1, as TF Serving does; it refuses models that the other one takes."""
     answers = {}
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
         signatures = tf.compat.v1.saved_model.loader.load(session, ["serve"], folder).signature_def

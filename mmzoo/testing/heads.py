@@ -8,7 +8,7 @@ from mmzoo.contracts.head import with_aliases
 from mmzoo.contracts.streams import describe
 from mmzoo.errors import suggest
 from mmzoo.recipe.options import tensors_of
-from mmzoo.testing.layers import Trial
+from mmzoo.testing.layers import Trial, inference_trial
 from mmzoo.testing.scoring import per_example
 from mmzoo.testing.subject import Subject, bind_component, require
 from mmzoo.testing.tensors import BATCH, finite
@@ -25,7 +25,7 @@ def check_targets(subject: Subject) -> None:
 
 def check_signatures(subject: Subject) -> None:
     """Signatures give named tensors whose first axis is the batch, and name only what there is."""
-    trial = Trial(subject)
+    trial = inference_trial(subject)
     signatures, inputs = trial.layer.signatures(), set(subject.case.inputs) | set(trial.batch[0])
     require(signatures, "signatures() is empty; give at least one, the first is the default one.")
     for name, signature in signatures.items():

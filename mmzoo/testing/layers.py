@@ -17,7 +17,7 @@ from mmzoo.contracts.head import Signature
 from mmzoo.contracts.streams import check_stream, describe, without_absent
 from mmzoo.recipe.plan import BoundComponent
 from mmzoo.testing.cases import EncoderCase, FusionCase, HeadCase
-from mmzoo.testing.subject import ConformanceError, Subject, require
+from mmzoo.testing.subject import ConformanceError, Subject, require, shared
 from mmzoo.testing.tensors import PADDING, batch_of, finite, named, numbers, same, streams_of
 
 SEED = 1
@@ -41,6 +41,11 @@ class Trial:
     def call(self, batch: Any, training: bool = False) -> Any:
         """Calls the layer as a task does."""
         return self.layer(*batch, training=training)
+
+    def restore(self) -> None:
+        """Sets the state, such as that of random numbers, to what it was after the first call."""
+        for variable, value in zip(self.layer.non_trainable_variables, self.state, strict=True):
+            variable.assign(value)
 
     def answers(self, batch: Any) -> Any:
         """Gives what is served: the answers of a head by signature, the streams of another layer."""
@@ -66,9 +71,19 @@ class Trial:
 
     def everything(self, batch: Any) -> Any:
         """Gives what is trained on and what is served, with random numbers drawn as the last time."""
-        for variable, value in zip(self.layer.non_trainable_variables, self.state, strict=True):
-            variable.assign(value)
-        return {"call": self.call(batch), "answers": self.answers(batch)}
+        self.restore()
+        called = self.call(batch)
+        return {"call": called, "answers": self.answers(batch) if isinstance(self.case, HeadCase) else called}
+
+
+_built = shared(Trial)
+
+
+def inference_trial(subject: Subject) -> Trial:
+    """Returns the trial that all properties of a case share that neither train the layer nor trace it."""
+    trial = _built(subject)
+    trial.restore()
+    return trial
 
 
 def _make(subject: Subject) -> Any:
@@ -95,7 +110,7 @@ def _symbols(batch: Any) -> Any:
 
 def check_config(subject: Subject) -> None:
     """Every option is in `get_config`, which is JSON and makes the same layer again."""
-    layer = Trial(subject).layer
+    layer = inference_trial(subject).layer
     config = layer.get_config()
     for name, value in subject.bound.options.items():
         if isinstance(value, BoundComponent):
@@ -113,7 +128,10 @@ def check_config(subject: Subject) -> None:
 
 def check_shapes(subject: Subject) -> None:
     """Shapes and types on symbolic tensors are those of real ones."""
-    trial = Trial(subject)
+    _check_shapes(subject, inference_trial(subject))
+
+
+def _check_shapes(subject: Subject, trial: Trial) -> None:
     batch = _symbols(trial.batch)
     promised = dict(named(_make(subject)(*batch)))
     given = dict(named(_checked(trial, trial.call(trial.batch))))
@@ -138,7 +156,7 @@ def _fits(promised: Any, given: Any) -> bool:
 
 def check_mask(subject: Subject) -> None:
     """What is masked does not count: neither the values of masked tokens and missing frames nor more padding of a text."""
-    trial = Trial(subject)
+    trial = inference_trial(subject)
     if isinstance(trial.case, EncoderCase):
         (_check_missing if "mask" in trial.case.reads else _check_padding)(trial)
         return
@@ -178,7 +196,7 @@ def _check_missing(trial: Trial) -> None:
 
 def check_absent(subject: Subject) -> None:
     """A stream that is absent, masked as a whole, from some examples leaves finite numbers."""
-    trial = Trial(subject)
+    trial = inference_trial(subject)
     for name, stream in trial.batch[0].items():
         mask = stream["mask"].copy()
         mask[::2] = False
@@ -191,7 +209,7 @@ def check_absent(subject: Subject) -> None:
 
 def check_batch(subject: Subject) -> None:
     """An example's result is the same alone and among others."""
-    trial = Trial(subject)
+    trial = inference_trial(subject)
     among = tree.map_structure(lambda array: array[1:2], numbers(trial.answers(trial.batch)))
     alone = trial.answers(tree.map_structure(lambda array: array[1:2], trial.batch))
     same(
@@ -203,14 +221,17 @@ def check_batch(subject: Subject) -> None:
 
 def check_deterministic(subject: Subject) -> None:
     """Inference gives the same twice."""
-    trial = Trial(subject)
+    trial = inference_trial(subject)
     text = "{name} differs from one call to the next in inference. Heed `training`; draw with a fixed seed."
     same(trial.answers(trial.batch), trial.answers(trial.batch), text, tolerance=0)
 
 
 def check_gradients(subject: Subject) -> None:
     """Every trainable weight gets a finite gradient."""
-    trial = Trial(subject)
+    _check_gradients(Trial(subject))
+
+
+def _check_gradients(trial: Trial) -> None:
     rng = np.random.default_rng(SEED)
     with tf.GradientTape() as tape:
         outputs = [value for _, value in named(trial.call(trial.batch, training=True)) if _is_float(value)]
@@ -264,10 +285,10 @@ def check_saved_model(subject: Subject) -> None:
 def check_mixed_precision(subject: Subject) -> None:
     """It trains and answers in `mixed_bfloat16`, with finite numbers."""
     with _policy("mixed_bfloat16"):
-        check_shapes(subject)
         trial = Trial(subject)
+        _check_shapes(subject, trial)
         finite(trial.everything(trial.batch), "{name} is not finite in mixed_bfloat16.")
-        check_gradients(subject)
+        _check_gradients(trial)
 
 
 @contextmanager

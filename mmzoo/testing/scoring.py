@@ -99,11 +99,12 @@ def _short(values: Any) -> str:
 
 def check_order(subject: Subject) -> None:
     """Right answers score at least as well as wrong ones by every number, and better by one."""
-    perfect, wrong = _result(subject, subject.case.perfect), _result(subject, subject.case.wrong)
+    metric = _updated(subject, subject.case.perfect)
+    perfect, wrong = dict(metric.result()), _result(subject, subject.case.wrong)
     told = any(value != wrong[name] for name, value in perfect.items())
     require(told, f"right answers and wrong ones score the same, {perfect}.")
     for name, value in perfect.items():
-        falls = name in getattr(subject.loaded, "lower_is_better", ())
+        falls = name in getattr(metric, "lower_is_better", ())
         better = value <= wrong[name] if falls else value >= wrong[name]
         text = f"'{name}' is {value:.4g} for right answers and {wrong[name]:.4g} for wrong ones."
         require(better, f"{text} Name it in the class's `lower_is_better` if it should fall.")

@@ -1,17 +1,21 @@
 """What every check is given, and what it raises."""
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mmzoo.contracts.option_types import PARTS
 from mmzoo.errors import RecipeError
-from mmzoo.recipe.options import SUPPLIED, bind, options_of, tensors_of
+from mmzoo.recipe.options import CORE_PARAMETERS, bind, options_of, tensors_of
 from mmzoo.recipe.plan import BoundComponent
-from mmzoo.recipe.source import place
+from mmzoo.recipe.source import to_node
 from mmzoo.registry.catalog import Catalog
 from mmzoo.testing.cases import Case, DatasetCase
+
+T = TypeVar("T")
 
 
 class ConformanceError(AssertionError):
@@ -38,6 +42,20 @@ class Subject:
         return self.bound.component.load()
 
 
+def shared(make: Callable[[Subject], T]) -> Callable[[Subject], T]:
+    """Makes a function whose result all properties of one case share. Only the last case's result is kept."""
+    last: list[tuple[Subject, T]] = []
+
+    @wraps(make)
+    def made(subject: Subject) -> T:
+        if not (last and last[0][0].case is subject.case and last[0][0].catalog is subject.catalog):
+            last.clear()  # before the next is made, so that memory holds one at a time
+            last.append((subject, make(subject)))
+        return last[0][1]
+
+    return made
+
+
 def subject_of(case: Case, catalog: Catalog, folder: Path) -> Subject:
     """Looks a case's component up and binds its options; `folder` is an empty one that a data set may use.
 
@@ -54,9 +72,9 @@ def subject_of(case: Case, catalog: Catalog, folder: Path) -> Subject:
 def bind_component(catalog: Catalog, kind: str, written: dict[str, Any], leave: tuple[str, ...] = ()) -> BoundComponent:
     """Binds a component that is written as in a recipe; `leave` are keys that are no options."""
     component = catalog.get(kind, written["type"])
-    node = place(written, "the case", written["type"])
+    node = to_node(written, "the case", written["type"])
     known = options_of(component.load())
-    options, faults = bind(known, node, leave=("type", *leave))
+    options, faults = bind(known, node, ignore=("type", *leave))
     if faults:
         raise RecipeError(replace(fault, where="the case") for fault in faults)
     for option in known:
@@ -77,7 +95,7 @@ def check_options(subject: Subject) -> None:
     loaded = subject.loaded
     require(inspect.getdoc(loaded), "it has no docstring. Its first line is what `mmzoo list` shows.")
     if subject.case.kind != "loss":
-        loose = [name for name in tensors_of(loaded) if name not in SUPPLIED]
+        loose = [name for name in tensors_of(loaded) if name not in CORE_PARAMETERS]
         require(not loose, f"a recipe cannot set {_names(loose)}. Put '*' before the options: they are keyword-only.")
     for option in options_of(loaded):
         where = f"the option '{option.name}'"

@@ -1,4 +1,4 @@
-"""Callbacks of a training: freezing encoders, progress, and the stop at the first loss that is no number."""
+"""Callbacks of a training: the progress bar, the stop at a loss that is not finite, and the freezing of encoders."""
 
 import math
 import time
@@ -6,15 +6,92 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+from rich.progress import Progress
 
 from mmzoo.contracts.progress import Screen
 from mmzoo.errors import TrainingError
 from mmzoo.run.folder import Run
-from mmzoo.training.checkpoint import State
+from mmzoo.training.checkpoint import TrainingState
+
+
+class ErrorOnNaN(keras.callbacks.Callback):
+    """Stops at the first loss that is NaN or infinite; stands before `EpochCheckpoint`, which then saves no such weights.
+
+    Like `keras.callbacks.TerminateOnNaN`, but raises a TrainingError that names the step and the last good checkpoint.
+    """
+
+    async_safe = True  # Keras then reads the loss of a step while the next step runs, and the last one before the epoch ends
+
+    def __init__(self, run: Run, state: TrainingState):
+        super().__init__()
+        self.run, self.state = run, state
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._check("loss", float((logs or {}).get("loss", 0.0)), f"at step {batch + 1} of epoch {self.epoch + 1}")
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        for name, value in (logs or {}).items():
+            self._check(name, float(value), f"at the end of epoch {epoch + 1}")
+
+    def _check(self, name: str, value: float, when: str) -> None:
+        if math.isfinite(value):
+            return
+        saved = self.run.checkpoint / self.state.weights if self.state.weights else None
+        checkpoint = f"The last good checkpoint is {saved}" if saved else "No checkpoint had been written"
+        raise TrainingError(
+            f"the {name} is NaN or infinite {when}. {checkpoint}.\n"
+            "Try a smaller learning rate, `train.global_clipnorm: 1.0`, or `train.precision: float32`."
+        )
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """Shows epoch, loss and time left: in a bar on a terminal, else in one line per epoch.
+
+    Args:
+        bar: The bar of `screen`, already shown.
+        screen: Prints the lines.
+        first: Epochs that were finished before, if the training is resumed.
+        epochs: Epochs in all.
+        steps: Steps in an epoch.
+    """
+
+    async_safe = True  # as in `ErrorOnNaN`
+
+    def __init__(self, bar: Progress, screen: Screen, first: int, epochs: int, steps: int):
+        super().__init__()
+        self.bar, self.screen, self.first, self.epochs, self.steps = bar, screen, first, epochs, steps
+        self.began = time.monotonic()
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.line = self.bar.add_task("train", total=self.epochs * self.steps, completed=self.first * self.steps, note="")
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        note = f"epoch {self.epoch + 1}/{self.epochs}  loss {float((logs or {}).get('loss', 0.0)):.3f}"
+        self.bar.update(self.line, completed=self.epoch * self.steps + batch + 1, note=note)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if not self.screen.console.is_terminal:
+            losses = "  ".join(f"{name} {float(value):.4f}" for name, value in (logs or {}).items())
+            self.screen.say(f"train     epoch {epoch + 1}/{self.epochs}  {losses}  {self._time_left(epoch)}")
+
+    def _time_left(self, epoch: int) -> str:
+        done = epoch + 1 - self.first
+        seconds = (time.monotonic() - self.began) / done * (self.epochs - epoch - 1)
+        return f"{seconds / 60:.1f} min left"
 
 
 class FreezeEncoders(keras.callbacks.Callback):
-    """Holds encoders still until the epoch from which on each is trained."""
+    """Freezes each encoder until the epoch from which on it is trained.
+
+    Args:
+        trainable: Encoder -> True, False, or the number of its first trained epoch, counted from 1.
+    """
 
     def __init__(self, trainable: Mapping[str, bool | int]):
         super().__init__()
@@ -27,56 +104,14 @@ class FreezeEncoders(keras.callbacks.Callback):
             self.model.make_train_function(force=True)
 
 
-class WatchLoss(keras.callbacks.Callback):
-    """Stops at the first loss that is no number, before a checkpoint can keep it, and shows progress.
+class ReseedEpochs(keras.callbacks.Callback):
+    """Reseeds dropout and augmentation in each epoch, from the seed and the number of the epoch alone.
 
-    On something that is no terminal there is a line for each epoch, and no bar.
+    Keras' checkpoints do not hold the state of random generators. So a resumed training draws the same numbers as an
+    uninterrupted one.
     """
 
-    async_safe = True  # Keras then reads a step's loss while the next step runs, and everything read before an epoch ends
-
-    def __init__(self, run: Run, state: State, screen: Screen, epochs: int, steps: int):
-        super().__init__()
-        self.run, self.state, self.screen, self.epochs, self.steps = run, state, screen, epochs, steps
-        self.first, self.began = state.epoch, time.monotonic()
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        self.context = self.screen.bar()
-        self.bar = self.context.__enter__()
-        done = self.first * self.steps
-        self.line = self.bar.add_task("train", total=self.epochs * self.steps, completed=done, note="")
-
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.epoch = epoch
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        loss = float((logs or {}).get("loss", 0.0))
-        self._check("loss", loss, f"at step {batch + 1} of epoch {self.epoch + 1}")
-        note = f"epoch {self.epoch + 1}/{self.epochs}  loss {loss:.3f}"
-        self.bar.update(self.line, completed=self.epoch * self.steps + batch + 1, note=note)
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        for name, value in (logs or {}).items():
-            self._check(name, float(value), f"at the end of epoch {epoch + 1}")
-        if not self.screen.console.is_terminal:
-            losses = "  ".join(f"{name} {float(value):.4f}" for name, value in (logs or {}).items())
-            self.screen.say(f"train     epoch {epoch + 1}/{self.epochs}  {losses}  {self._left(epoch)}")
-
-    def close(self) -> None:
-        """Takes the bar away, whether the training ended or was broken off."""
-        self.context.__exit__(None, None, None)
-
-    def _check(self, name: str, value: float, when: str) -> None:
-        if math.isfinite(value):
-            return
-        kept = self.run.checkpoint / self.state.weights if self.state.weights else None
-        last = f"The last good checkpoint is {kept}" if kept else "No checkpoint had been written"
-        raise TrainingError(
-            f"the {name} is not a number any more {when}. {last}.\n"
-            "Try a smaller learning rate, `train.global_clipnorm: 1.0`, or `train.precision: float32`."
-        )
-
-    def _left(self, epoch: int) -> str:
-        done = epoch + 1 - self.first
-        seconds = (time.monotonic() - self.began) / done * (self.epochs - epoch - 1)
-        return f"{seconds / 60:.1f} min left"
+        for variable in self.model.non_trainable_variables:
+            if variable.path.endswith("seed_generator_state"):  # two numbers: the seed, and how often it was drawn from
+                variable.assign(keras.ops.stack([variable[0], keras.ops.cast(epoch << 20, variable.dtype)]))

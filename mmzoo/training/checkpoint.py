@@ -1,4 +1,4 @@
-"""Checkpoints: where a training stands, saved after each epoch and restored when it is resumed; and the best weights."""
+"""Weights and checkpoints of a run: saved after each epoch, restored when a training is resumed, loaded when it is done."""
 
 import math
 import time
@@ -26,27 +26,32 @@ def load_weights(task: Task, run: Run) -> None:
         raise RunError(f"{run.weights}: the weights do not fit the run's plan: {error}.") from error
 
 
-class State:
-    """Where a training stands; what a checkpoint remembers beside the weights."""
+class TrainingState:
+    """The state of a training: what `state.json` of a checkpoint holds, beside the weights."""
 
     def __init__(self) -> None:
         self.epoch = 0
+        """Finished epochs."""
         self.best = math.inf
+        """The lowest validation loss so far."""
         self.waited = 0
+        """Epochs since then."""
         self.weights = ""
+        """Name of the file with the weights after the last finished epoch."""
         self.history: History = {}
 
     def stopped(self, patience: int | None) -> bool:
+        """Returns whether the validation loss has not become lower for `patience` epochs."""
         return patience is not None and self.waited >= patience
 
 
-def restore(task: Task, run: Run) -> State:
-    """Loads the last checkpoint of a run into a task; a run without one begins anew.
+def restore(task: Task, run: Run) -> TrainingState:
+    """Loads the last checkpoint of a run into a task and returns its state; the initial state if there is no checkpoint.
 
     Raises:
-        RunError: It cannot be read.
+        RunError: The checkpoint cannot be read.
     """
-    state = State()
+    state = TrainingState()
     path = run.checkpoint / "state.json"
     if not path.exists():
         return state
@@ -59,10 +64,13 @@ def restore(task: Task, run: Run) -> State:
     return state
 
 
-class KeepBest(keras.callbacks.Callback):
-    """Keeps the weights with the least validation loss. Stands before the swap back from EMA weights, so it sees those."""
+class BestWeights(keras.callbacks.Callback):
+    """Saves the weights with the lowest validation loss.
 
-    def __init__(self, run: Run, state: State):
+    Stands before `SwapEMAWeights`, which puts the trained weights back, so that it saves the averaged weights.
+    """
+
+    def __init__(self, run: Run, state: TrainingState):
         super().__init__()
         self.run, self.state = run, state
 
@@ -71,14 +79,17 @@ class KeepBest(keras.callbacks.Callback):
         self.state.waited += 1
         if loss < self.state.best:
             self.state.best, self.state.waited = loss, 0
-            with replacing(self.run.checkpoint / "best.weights.h5") as beside:
-                self.model.save_weights(beside)
+            with replacing(self.run.checkpoint / "best.weights.h5") as temporary:
+                self.model.save_weights(temporary)
 
 
-class SaveCheckpoint(keras.callbacks.Callback):
-    """Saves after each epoch: first the weights under a new name, then the state that points to them, with the losses."""
+class EpochCheckpoint(keras.callbacks.Callback):
+    """Saves a checkpoint after each epoch: first the weights under a new name, then the state, which names that file.
 
-    def __init__(self, run: Run, state: State, patience: int | None):
+    Also records the losses in the history, and stops the training when the patience is spent.
+    """
+
+    def __init__(self, run: Run, state: TrainingState, patience: int | None):
         super().__init__()
         self.run, self.state, self.patience = run, state, patience
 
@@ -88,8 +99,8 @@ class SaveCheckpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         state, previous = self.state, self.state.weights
         name = f"epoch-{epoch + 1:04d}.weights.h5"
-        with replacing(self.run.checkpoint / name) as beside:
-            self.model.save_weights(beside)
+        with replacing(self.run.checkpoint / name) as temporary:
+            self.model.save_weights(temporary)
         state.epoch, state.weights = epoch + 1, name
         for key, value in {**(logs or {}), "seconds": round(time.monotonic() - self.began, 1)}.items():
             state.history.setdefault(key, []).append(float(value))

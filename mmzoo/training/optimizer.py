@@ -1,4 +1,4 @@
-"""Makes the optimizer of a training: Keras' own, for gradients that are already summed over devices and for frozen encoders."""
+"""The optimizer of a training: one of Keras', extended for gradients summed over replicas and for frozen encoders."""
 
 from typing import Any
 
@@ -11,34 +11,34 @@ def make_optimizer(train: Train, steps: int) -> Any:
     """Makes the Keras optimizer of a plan.
 
     Args:
-        train: The plan's settings; its optimizer has been checked.
-        steps: Steps of the whole training; `bind_optimizer` says what they are for.
+        train: The plan's settings, whose optimizer has been checked.
+        steps: Steps of the whole training, for schedules; see `bind_optimizer`.
     """
-    known, options = bind_optimizer(train, steps)
-    return type(known.__name__, (ReplicaOptimizer, known), {})(**options)
+    optimizer, options = bind_optimizer(train, steps)
+    return type(optimizer.__name__, (OptimizerMixin, optimizer), {})(**options)
 
 
-_Optimizer: Any = object
+_Optimizer: Any = object  # Any, so that type checkers accept the methods of Keras' optimizers on `super()`
 
 
-class ReplicaOptimizer(_Optimizer):
+class OptimizerMixin(_Optimizer):
     """Mixed into each of Keras' optimizers.
 
-    It takes gradients that are summed over the devices already, so that it clips what one device would have had of the whole
-    batch; Keras' own clip each device's share and sum these. And it leaves weights that are held still as they are.
+    Takes gradients that are already summed over the replicas. So it clips the gradient of the global batch; Keras' own
+    optimizers clip the gradient of each replica and then sum. And it leaves frozen variables as they are.
     """
 
     takes_summed_gradients = True
     gradient_accumulation_steps: Any
     use_ema: Any
-    frozen: frozenset[int] = frozenset()
-    """Identities of the variables that it leaves alone, weight decay and all."""
+    frozen_ids: frozenset[int] = frozenset()
+    """The `id()` of each frozen variable, which gets neither updates nor weight decay."""
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
-        """Updates the variables; Keras' parameters."""
+        """Updates the variables that are not frozen; the parameters are Keras'."""
         variables = self._trainable_variables if trainable_variables is None else trainable_variables
-        free = [(grad, one) for grad, one in zip(grads, variables, strict=True) if id(one) not in self.frozen]
-        super().apply([grad for grad, _ in free], [one for _, one in free])
+        pairs = [(grad, one) for grad, one in zip(grads, variables, strict=True) if id(one) not in self.frozen_ids]
+        super().apply([grad for grad, _ in pairs], [one for _, one in pairs])
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> list[Any]:
         return list(grads_and_vars)
@@ -50,16 +50,19 @@ class ReplicaOptimizer(_Optimizer):
             super()._backend_apply_gradients(grads, trainable_variables)
 
     def _accumulate(self, grads: list[Any], variables: list[Any]) -> None:
-        """Adds up gradients as Keras does, but decides for all devices at once: none can decide where others wait for it."""
+        """Accumulates gradients as Keras does, but decides in the cross-replica context whether this step updates.
+
+        Keras decides in each replica, inside a `tf.cond`, where replicas cannot wait for each other.
+        """
         import tensorflow as tf
 
-        steps, averaged, apply = self.gradient_accumulation_steps, self.use_ema, super()._backend_apply_gradients
+        steps, use_ema, apply = self.gradient_accumulation_steps, self.use_ema, super()._backend_apply_gradients
         sums = [self._accumulated_gradients[self._get_variable_index(one)] for one in variables]
 
         def update(*grads: Any) -> None:
             self.gradient_accumulation_steps, self.use_ema = None, False
             apply([(total + grad) / steps for total, grad in zip(sums, grads, strict=True)], variables)
-            self.gradient_accumulation_steps, self.use_ema = steps, averaged
+            self.gradient_accumulation_steps, self.use_ema = steps, use_ema
             add(*[-tf.convert_to_tensor(total) for total in sums])
 
         def add(*grads: Any) -> None:
@@ -67,9 +70,9 @@ class ReplicaOptimizer(_Optimizer):
 
         def decide(strategy: Any, *grads: Any) -> None:
             each = strategy.extended.call_for_each_replica
-            last = (self._iterations + 1) % steps == 0
-            tf.cond(last, lambda: each(update, args=grads), lambda: each(add, args=grads))
+            is_last = (self._iterations + 1) % steps == 0
+            tf.cond(is_last, lambda: each(update, args=grads), lambda: each(add, args=grads))
 
         tf.distribute.get_replica_context().merge_call(decide, args=tuple(grads))
-        if averaged:
+        if use_ema:
             self._update_model_variables_moving_average(self._trainable_variables)

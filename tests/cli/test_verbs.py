@@ -16,7 +16,7 @@ from mmzoo.cli.tables import _samples, answered
 from mmzoo.cli.typed import Answer, ask, parse
 from mmzoo.cli.verbs import main
 from mmzoo.errors import MmzooError, RunError
-from mmzoo.recipe.options import SUPPLIED
+from mmzoo.recipe.options import CORE_PARAMETERS
 from mmzoo.registry.discovery import discover
 from mmzoo.registry.hookspecs import KINDS, plural
 from mmzoo.run.folder import FORMAT, Run
@@ -86,7 +86,7 @@ def test_show_tells_a_components_options_and_source(path):
     assert "Reads a picture with a residual network and gives its last map as tokens." in printed
     options = {row[0]: row[1:] for row in rows(printed.partition("what it does\n")[2]) if len(row) > 2}
     parameters = [p for p in inspect.signature(loaded.__init__).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    expected = {p.name: str(p.default) for p in parameters if p.name not in SUPPLIED} | {"trainable": "True"}
+    expected = {p.name: str(p.default) for p in parameters if p.name not in CORE_PARAMETERS} | {"trainable": "True"}
     assert expected == {name: option[1] for name, option in options.items()}
     assert options["block"] == ["'basic' | 'bottleneck'", "basic", options["block"][2]]
 
@@ -136,7 +136,7 @@ def test_check_shows_the_parts_and_writes_nothing(toys, tmp_path, monkeypatch):
     encoder, head = (9 * 9 * 3 + 1) * 16, (16 + 1) * 4 + (4 + 1) * 6  # of pixels and biases; of six labels
     assert labels["encoders.image"] == [f"toy_flat, {encoder:,} weights"]
     assert labels["head"] == [f"toy_classify, {head} weights"]
-    assert labels["weights"] == [f"{encoder + head:,} in all"]
+    assert labels["weights"] == [f"{encoder + head:,} in total"]
     assert "takes (batch, 9, 9, 3) uint8" in printed
     assert "gives {tokens: (batch, 1, 16) float32, mask: (batch, 1) bool}" in printed
     assert "gives {logits: (batch, 6) float32}" in printed
@@ -152,10 +152,12 @@ def test_check_shows_the_parts_and_writes_nothing(toys, tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def built(toy_world):
     """What the build of the toys' recipe printed; its run is runs/toy, some files lie beside."""
+    from mmzoo_toys.squares import bmp
+
     for name, level in (("dark", 20), ("light", 200)):
-        Path(f"{name}.png").write_bytes(tf.io.encode_png(np.full((9, 9, 3), level, "uint8")).numpy())
+        Path(f"{name}.bmp").write_bytes(bmp(np.full((9, 9, 3), level, "uint8")))
     Path("notes.txt").write_text("no picture", "utf-8")
-    Path("empty.png").touch()
+    Path("empty.bmp").touch()
     return run("build", "r.yaml")
 
 
@@ -170,13 +172,13 @@ def test_a_build_ends_with_scores_samples_and_how_to_ask(built):
     assert table[1] == ["exact_match", *[f"{number:.4g}" for number in found]]
     answers = [json.loads(line) for line in Path(RUN, "answers.jsonl").read_text("utf-8").splitlines()]
     samples = rows(built.partition("Held-out examples")[2])
-    assert samples[0] == ["answer", "answered answer"]
+    assert samples[0] == ["answer (expected)", "answer (model)"]
     assert samples[1:7] == [[one["references"]["answer"][0], one["answers"]["model"]["answer"]] for one in answers[::2]]
     end = {row[0]: row[1] for row in samples[7:]}
     assert end == {
         "report": f"{RUN}/report.html",
         "model": f"{RUN}/export/1",
-        "ask it": f"mmzoo predict {RUN} --image FILE",
+        "predict": f"mmzoo predict {RUN} --image FILE",
     }
     assert Path(end["report"]).is_file()
     assert (Path(end["model"]) / "saved_model.pb").is_file()
@@ -191,20 +193,20 @@ def test_text_may_hold_what_ends_a_line_elsewhere(tmp_path):
 
 
 def test_the_printed_command_answers(built):
-    command = built.partition("ask it")[2].strip().replace("FILE", "dark.png")
+    command = built.rpartition("\npredict ")[2].strip().replace("FILE", "dark.bmp")
     printed = rows(run(*shlex.split(command)[1:]))
     assert printed[0] == ["image", "answer", "score", "top"]
-    assert printed[1][:2] == ["dark.png", printed[1][3].split(", ")[0]]
+    assert printed[1][:2] == ["dark.bmp", printed[1][3].split(", ")[0]]
 
 
 def test_predict_gives_json_with_a_reason_for_what_cannot_be_read(built):
-    words = ["--image", "dark.png", "notes.txt", "light.png"]
+    words = ["--image", "dark.bmp", "notes.txt", "light.bmp"]
     found = json.loads(run("predict", RUN, "--json", *words))
     assert [one["inputs"] for one in found] == [{"image": name} for name in words[1:]]
     assert [one["outputs"]["ok"] for one in found] == [True, False, True]
-    assert found[1]["outputs"]["reason"] == "image: this is no JPEG, PNG, GIF or BMP picture"
+    assert found[1]["outputs"]["reason"] == "image: this is not a JPEG, PNG, GIF or BMP picture"
     printed = rows(run("predict", RUN, *words))
-    assert printed[2] == ["notes.txt", "not answered: image: this is no JPEG, PNG, GIF or BMP picture"]
+    assert printed[2] == ["notes.txt", "not answered: image: this is not a JPEG, PNG, GIF or BMP picture"]
     for row, one in ((printed[1], found[0]), (printed[3], found[2])):
         assert row[1] == one["outputs"]["answer"]
 
@@ -212,15 +214,15 @@ def test_predict_gives_json_with_a_reason_for_what_cannot_be_read(built):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--image", "gone.png"], "--image gone.png: the file cannot be read: No such file or directory.\n"),
+        (["--image", "gone.bmp"], "--image gone.bmp: the file cannot be read: No such file or directory.\n"),
         (["--image", "."], "--image .: the file cannot be read: Is a directory.\n"),
-        (["--image", "dark.png", "empty.png"], "--image empty.png: the file is empty.\n"),
-        (["--picture", "dark.png"], "--picture: the exported model takes no such input. Known: image.\n"),
+        (["--image", "dark.bmp", "empty.bmp"], "--image empty.bmp: the file is empty.\n"),
+        (["--picture", "dark.bmp"], "--picture: the exported model takes no such input. Known: image.\n"),
         (["--image"], "--image: expected one or more values after it.\n"),
         ([], "the exported model needs --image, each with one or more values.\n"),
-        (["dark.png"], "expected --INPUT before its values, received 'dark.png'.\n"),
+        (["dark.bmp"], "expected --INPUT before its values, received 'dark.bmp'.\n"),
         (
-            ["--signature", "captoin", "--image", "dark.png"],
+            ["--signature", "captoin", "--image", "dark.bmp"],
             f"{RUN}/export/1: the exported model has no signature 'captoin'. Known: answer.\n",
         ),
     ],
@@ -230,7 +232,7 @@ def test_a_wrong_question(built, words, message):
     assert (result.exit_code, result.output) == (2, message)
 
 
-def test_evaluate_and_export_do_again_what_the_build_did(built):
+def test_evaluate_and_export_do_again_what_the_build_did(built, asked_here):
     scores, exported = Path(RUN, "scores.json"), Path(RUN, "export/1/saved_model.pb")
     kept = scores.read_text("utf-8")
     scores.unlink()
@@ -254,7 +256,7 @@ def test_a_share_is_one_and_the_run_stands_before_it(share):
     assert result.exit_code == 2
     assert result.stderr.endswith(
         f"Error: Invalid value for '--missing': expected a share, above 0 and at most 1, received '{share}'. "
-        "RUN stands before it: `mmzoo evaluate RUN --missing`.\n"
+        "Put RUN before the option: `mmzoo evaluate RUN --missing`.\n"
     )
 
 
@@ -336,7 +338,7 @@ def test_an_input_that_is_encoded_may_be_left_out_but_not_empty(tmp_path):
 
     module = Both()
     tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": module.say})
-    exported = Exported(tmp_path, _signatures(tmp_path), frozenset(["clip"]), frozenset(["clip", "vector"]))
+    exported = Exported(tmp_path, _signatures(tmp_path), frozenset(["clip"]), frozenset(["clip", "vector"]), {"clip": "video"})
     answers = ask(exported, parse(["--text", "a", "b", "--vector", "0", "--vector", "1"]))
     assert [(one.inputs, one.outputs["there"], one.outputs["text"]) for one in answers] == [
         ({"text": "a", "vector": ["0"]}, False, "a"),
@@ -352,16 +354,16 @@ def test_an_input_that_is_encoded_may_be_left_out_but_not_empty(tmp_path):
         (["--text", "a"], "the exported model needs --clip and --vector, each with one or more values."),
         (
             ["--text", "a", "--clip", f"{tmp_path}/clip"],
-            f"--clip {tmp_path}/clip: there is no file in the folder. Leave --clip out to ask without it.",
+            f"--clip {tmp_path}/clip: there is no file in the folder. Leave --clip out to predict without it.",
         ),
         (
             ["--text", "a", "--clip", __file__, f"{tmp_path}/frame"],
-            f"--clip {tmp_path}/frame: the file is empty. Leave --clip out to ask without it.",
+            f"--clip {tmp_path}/frame: the file is empty. Leave --clip out to predict without it.",
         ),
         (
             ["--text", "a", "--clip", f"{tmp_path}/moves.gif"],
-            f"--clip {tmp_path}/moves.gif: expected the folder of a clip's frames, or its files; "
-            "this one file holds 2 pictures, of which the model would see the first.",
+            f"--clip {tmp_path}/moves.gif: expected the folder of a clip's frames, or the files of its frames; "
+            "this one file holds 2 frames, and the model would read only the first.",
         ),
         (["--text", "a", "--clip", "x" * 300], f"--clip {'x' * 300}: the folder cannot be read: File name too long."),
     ):
@@ -401,7 +403,7 @@ def test_an_array_is_printed_by_its_shape():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--text a b --factor 1", "expected as many values of each input, received others: --factor has 1, --text has 2."),
+        ("--text a b --factor 1", "expected the same number of values for each input; --factor has 1, --text has 2."),
         ("--text a --factor one", "--factor one: expected a number (float32)."),
         ("--factor 1", "the exported model needs --text, each with one or more values."),
     ],

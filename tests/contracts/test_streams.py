@@ -64,7 +64,7 @@ def test_the_only_stream():
 def test_no_stream_or_several(names, text):
     with pytest.raises(StreamError) as raised:
         only_stream(dict.fromkeys(names, make_stream(TOKENS)), "the head 'h'")
-    assert str(raised.value) == f"the head 'h' takes one stream, {text}. Add a fusion that layers them."
+    assert str(raised.value) == f"the head 'h' takes one stream, {text}. Add a fusion that joins them."
 
 
 def test_a_stream_is_picked_by_name():
@@ -81,8 +81,8 @@ def test_streams_of_one_dim():
     assert same_dim({"a": make_stream(TOKENS), "b": make_stream(TOKENS[:, :1])}, "the fusion 'f'") == 4
     with pytest.raises(StreamError) as raised:
         same_dim({"a": make_stream(TOKENS), "b": make_stream(TOKENS[..., :2])}, "the fusion 'f'")
-    what = "the fusion 'f' takes streams of one dim, received others: a has 4, b has 2."
-    assert str(raised.value) == f"{what} Give them one by their encoders or a fusion."
+    what = "the fusion 'f' takes streams of the same dim, but a has 4, b has 2."
+    assert str(raised.value) == f"{what} Set it in their encoders, or add a fusion that projects them."
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,7 @@ def test_a_fault_stops_the_build_and_is_named_by_its_row():
         "2 of the 3 examples of 'train' cannot be read.\n"
         "  t.csv:3: number: this is no number\n"
         "  t.csv:4: no such file\n"
-        "Mend or remove them, or leave them out with `on_error: skip` under `data`."
+        "Repair or remove them, or leave them out with `on_error: skip` under `data`."
     )
 
 
@@ -438,7 +438,7 @@ def test_an_optional_input_may_be_lacking_as_long_as_another_is_there():
 def test_how_many_examples_lack_an_input_is_said(capsys):
     table = Table(train={"text": ["1", "", ""], "other": ["3", "4", "5"]})
     scan(read_data(encoding(table, optional=True), Screen(quiet=True)), "train", Screen())
-    said = "data number is lacking in 2 of the 3 examples of 'train'"
+    said = "data number is missing in 2 of the 3 examples of 'train'"
     assert " ".join(capsys.readouterr().out.split()) == said
 
 
@@ -464,7 +464,7 @@ def test_an_empty_text_that_is_not_optional_is_a_fault_where_another_input_is_th
     data.processors["other"] = Length()
     scan(data, "train", Screen(quiet=True))
     assert data.faults["train"] == [
-        "example 1: other: there is nothing; say `optional: true` of the input if examples may lack it"
+        "example 1: other: the value is missing; set `optional: true` on this input if examples may lack it"
     ]
 
 

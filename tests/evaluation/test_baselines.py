@@ -73,8 +73,8 @@ def data() -> Data:
 def answers(data: Data, *inputs: str) -> dict[str, list[str]]:
     signature = Signature(dict, inputs=inputs, answers={"said": "answer"})
     served = SimpleNamespace(answers={"say": signature}, default="say")
-    found = baselines.answers(served, data, "test", QUIET)
-    return {scorer: [one["said"] for one in said] for scorer, said in found.items()}
+    found = baselines.predicting(served, data, "test", QUIET)
+    return {baseline.name: [one["said"] for one in baseline.answers] for baseline in found}
 
 
 def frequent(answers: list[str]) -> str:
@@ -122,7 +122,7 @@ def test_a_text_alone_has_no_nearest(data):
 
 
 def test_among_fewer_neighbours_the_same_question_still_counts(data, monkeypatch):
-    monkeypatch.setattr("mmzoo.evaluation.baselines.NEIGHBOURS", 30)  # every second one
+    monkeypatch.setattr("mmzoo.evaluation.neighbours.MAX_EXAMPLES", 30)  # every second one
     few = TRAIN[::2]
     want = [nearest(clip, [known for known in few if known[1] == question] or few) for clip, question, _ in TEST]
     assert answers(data, "clip", "question")["nearest"] == want

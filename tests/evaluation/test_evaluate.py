@@ -241,7 +241,7 @@ def test_flat_scores_name_the_baselines(scored):
 
 @pytest.mark.parametrize(("most", "step"), [(2**30, 1), (299 * 4 * 4, 2), (3 * 4 * 4, 100), (1, 300)])
 def test_the_nearest_pictures_are_those_of_brute_force_among_those_that_fit(most, step, monkeypatch):
-    monkeypatch.setattr("mmzoo.evaluation.baselines.NEIGHBOURHOOD", most)  # a picture is four numbers of four bytes
+    monkeypatch.setattr("mmzoo.evaluation.neighbours.MAX_BYTES", most)  # a picture is four numbers of four bytes
     rng = np.random.default_rng(4)
 
     def rows(count: int) -> list[tuple[str, str, str]]:

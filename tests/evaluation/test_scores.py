@@ -1,6 +1,6 @@
 """Scores are laid out for people as the file says them."""
 
-from mmzoo.evaluation.scores import Scores, by_scorer, side_by_side
+from mmzoo.evaluation.scores import Scores, by_scorer, score_table
 
 NUMBERS = {
     "model": {"recall": 0.5, "recall_low": 0.4, "recall_high": 0.6, "recall_chance": 0.01, "rank": 2.0, "sea_low": 1.0},
@@ -16,7 +16,7 @@ def test_the_file_gives_back_what_was_scored():
 
 
 def test_intervals_and_chance_stand_beside_their_metric():
-    numbers, spans = side_by_side(NUMBERS)
+    numbers, spans = score_table(NUMBERS)
     assert numbers == {
         "model": {"recall": 0.5, "rank": 2.0, "sea_low": 1.0},  # no metric 'sea'
         "nearest": {"recall": 0.2, "rank": 9.0},
@@ -27,5 +27,5 @@ def test_intervals_and_chance_stand_beside_their_metric():
 
 def test_without_them_nothing_changes():
     numbers = {"model": {"bleu": 0.5}, "nearest": {"bleu": 0.1}}
-    assert side_by_side(numbers) == (numbers, {})
-    assert side_by_side({}) == ({}, {})
+    assert score_table(numbers) == (numbers, {})
+    assert score_table({}) == ({}, {})

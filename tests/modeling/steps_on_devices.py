@@ -63,14 +63,15 @@ class Pair(Head):
         self.scale = self.add_weight(shape=(), initializer="ones")
 
     def call(self, streams: Any, targets: Any = None, training: bool = False) -> Any:
-        both = {f"{name}_embedding": ops.normalize(streams[name]["tokens"][:, 0]) for name in ("image", "text")}
-        return both | {"scale": ops.exp(self.scale), "bias": ops.zeros(())}
+        image, text = (ops.normalize(streams[name]["tokens"][:, 0]) for name in ("image", "text"))
+        scalars = {"logit_scale": ops.exp(self.scale), "logit_bias": ops.zeros(())}
+        return {"candidate_embedding": image, "query_embedding": text} | scalars
 
 
 @global_batch
-def info_nce(image_embedding: Any, text_embedding: Any, scale: Any, id: Any = None) -> Any:
+def info_nce(candidate_embedding: Any, query_embedding: Any, logit_scale: Any, id: Any = None) -> Any:
     """Both directions; those with the same id share the target."""
-    logits = scale * image_embedding @ ops.transpose(text_embedding)
+    logits = logit_scale * candidate_embedding @ ops.transpose(query_embedding)
     same = ops.cast(id[:, None] == id, "float32")
     share = same / ops.sum(same, axis=1, keepdims=True)
     rows, columns = ops.logsumexp(logits, axis=1), ops.logsumexp(logits, axis=0)
@@ -81,7 +82,7 @@ def make_task(loss: Any, dropout: float = 0.0, normalised: bool = False) -> Task
     """Makes a task with one loss, its weights following from the seed."""
     keras.utils.set_random_seed(3)
     names = {name: name for name in loss.__code__.co_varnames[: loss.__code__.co_argcount]}
-    weighted = WeightedLoss("loss", loss, names, whole=getattr(loss, "global_batch", False))
+    weighted = WeightedLoss("loss", loss, names, global_batch=getattr(loss, "global_batch", False))
     task = Task({"image": Look(dropout), "text": Read(normalised)}, None, Pair(), [weighted])
     task({name: value[:2] for name, value in DATA.items()})
     return task
@@ -171,7 +172,9 @@ def straight(task: Task, parts: int) -> tuple[list[np.ndarray], list[np.ndarray]
 
     def joined(outputs: list[Any]) -> Any:
         whole = {
-            name: ops.take(ops.concatenate([one[name] for one in outputs]), order, axis=0) for name in outputs[0] if "_" in name
+            name: ops.take(ops.concatenate([one[name] for one in outputs]), order, axis=0)
+            for name in outputs[0]
+            if name.endswith("_embedding")
         }
         tensors = outputs[0] | whole | first
         return ops.mean(task.weighted_losses[0](tensors))

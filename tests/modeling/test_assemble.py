@@ -283,7 +283,7 @@ def test_a_head_must_name_its_outputs():
 
 def test_a_head_may_learn_only_inputs_of_the_recipe():
     assert said("head.give=elsewhere") == (
-        "r.yaml:9:7  head: the head 'guess' learns 'labels', which is no input of the recipe.\n"
+        "r.yaml:9:7  head: the head 'guess' learns 'labels', which is not an input of the recipe.\n"
         "  Nearest: label. Known: image, label."
     )
 
@@ -294,7 +294,7 @@ def test_streams_that_do_not_fit_the_head_are_a_fault_of_the_head():
     with pytest.raises(RecipeError) as raised:
         assemble(resolve(parse_recipe(recipe, "r.yaml"), CATALOG), features)
     assert str(raised.value) == (
-        "r.yaml:9:7  head: the head 'guess' takes one stream, received 2 (image, label). Add a fusion that layers them."
+        "r.yaml:9:7  head: the head 'guess' takes one stream, received 2 (image, label). Add a fusion that joins them."
     )
 
 

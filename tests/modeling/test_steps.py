@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import pytest
 from steps_on_devices import DATA, Pair, check_freeze, check_parts, info_nce, make_task, prepare
-from test_train import arrays, assert_same, break_off, trained, weights
+from toy_trainings import arrays, assert_same, break_off, trained, weights
 
 from mmzoo.errors import TrainingError
 from mmzoo.modeling.task import Task
@@ -30,15 +30,15 @@ def test_a_resumed_training_holds_an_encoder_as_long_as_an_unbroken_one(monkeypa
     encoder = [path for path in first if "encoders" in path and first[path].dtype.kind == "f"]
     assert len(encoder) == 2
     assert all((weights(whole)[path] != first[path]).any() for path in encoder)
+    broken = tmp_path / "broken"
     for epoch in (1, 2, 3):  # before it is trained, as it begins, and after
-        broken = tmp_path / f"broken {epoch}"
         with monkeypatch.context() as patch:
             break_off(patch, epoch)
             with pytest.raises(KeyboardInterrupt):
-                trained(broken, *held)
+                trained(broken, *held, resume=epoch > 1)
         kept = arrays(broken / "checkpoint" / f"epoch-{epoch:04d}.weights.h5")
         assert all((kept[path] == first[path]).all() == (epoch < 3) for path in encoder)
-        assert_same(whole, trained(broken, *held, resume=True))
+    assert_same(whole, trained(broken, *held, resume=True))
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
@@ -57,8 +57,8 @@ def test_a_layer_with_a_loss_of_its_own_has_no_place_in_parts():
     with pytest.raises(TrainingError) as raised:
         task.fit(DATA, batch_size=8, verbose=0)
     assert str(raised.value) == (
-        "train.grad_cache_chunks encodes a batch in parts, but a layer adds a loss of its own (such as a regularizer), "
-        "which has no place there. Leave one of the two out."
+        "train.grad_cache_chunks computes a batch in chunks, but a layer adds a loss of its own (such as a regularizer), "
+        "which chunks do not support. Remove one of the two."
     )
 
 
@@ -66,7 +66,7 @@ def test_an_output_that_cannot_be_put_together_from_parts():
     class Table(Pair):
         def call(self, streams, targets=None, training=False):
             found = super().call(streams, targets)
-            return found | {"logits": found["image_embedding"] @ keras.ops.transpose(found["text_embedding"])}
+            return found | {"logits": found["candidate_embedding"] @ keras.ops.transpose(found["query_embedding"])}
 
     task = make_task(info_nce)
     task = Task(task.encoders, None, Table(), task.weighted_losses)
@@ -74,6 +74,6 @@ def test_an_output_that_cannot_be_put_together_from_parts():
     with pytest.raises(TrainingError) as raised:
         prepare(task, grad_cache_chunks=2)
     assert str(raised.value) == (
-        "train.grad_cache_chunks encodes a batch in parts, but the head's output 'logits' is not one row per example: "
-        "it cannot be put together from parts. Remove the option, or use a head that gives embeddings."
+        "train.grad_cache_chunks computes a batch in chunks, but the head's output 'logits' is not one row per example, "
+        "so its chunks cannot be joined. Remove the option, or use a head that gives embeddings."
     )

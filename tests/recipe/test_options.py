@@ -15,7 +15,7 @@ from mmzoo.contracts.option_types import (
     Rate,
     Reference,
 )
-from mmzoo.recipe.options import MISSING, bind, options_of, supplied_of, tensors_of, type_name
+from mmzoo.recipe.options import MISSING, bind, core_parameters_of, options_of, tensors_of, type_name
 from mmzoo.recipe.source import Node, parse_recipe
 
 
@@ -55,13 +55,13 @@ def test_options_are_keyword_only_parameters_without_those_that_the_core_supplie
     dim, rate = options_of(Part)
     assert (dim.name, dim.required, dim.type_name, dim.doc) == ("dim", True, "int > 0", "Size of what is given, in numbers.")
     assert (rate.name, rate.required, rate.default, rate.type_name) == ("rate", False, 0.5, "float >= 0 and < 1")
-    assert supplied_of(Part) == {"features"}
+    assert core_parameters_of(Part) == {"features"}
 
 
 def test_tensors_stand_before_the_star():
     assert tensors_of(loss) == {"scores": True, "labels": True}
     assert [option.name for option in options_of(loss)] == ["margin"]
-    assert supplied_of(loss) == {"inputs"}
+    assert core_parameters_of(loss) == {"inputs"}
 
 
 def test_a_component_without_options_takes_none():
@@ -69,8 +69,8 @@ def test_a_component_without_options_takes_none():
         pass
 
     assert options_of(Plain) == ()
-    assert [str(f) for f in bind((), node("{type: plain, size: 3}"), leave=["type"])[1]] == [
-        "r.yaml:1:21  part.size: there is no such option.\n  It takes none."
+    assert [str(f) for f in bind((), node("{type: plain, size: 3}"), ignore=["type"])[1]] == [
+        "r.yaml:1:21  part.size: there is no such option.\n  It takes no options."
     ]
 
 

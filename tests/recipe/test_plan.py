@@ -7,7 +7,7 @@ import pytest
 
 from mmzoo.recipe.plan import BoundComponent, Plan
 from mmzoo.recipe.resolve import resolve
-from mmzoo.recipe.source import Recipe, place, read_recipe
+from mmzoo.recipe.source import Recipe, read_recipe, to_node
 from mmzoo.registry.discovery import discover
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +26,7 @@ def plan(request, monkeypatch, tmp_path) -> Plan:
 def again(plan: Plan) -> Plan:
     """Resolves what the run folder keeps of a plan."""
     kept = json.loads(json.dumps(plan.plain()))
-    return resolve(Recipe("", place(kept, "plan.json"), "plan.json"), discover())
+    return resolve(Recipe("", to_node(kept, "plan.json"), "plan.json"), discover())
 
 
 def options(bound: BoundComponent) -> dict:

@@ -58,7 +58,7 @@ class Eye:
         pass
 
 
-class LayerSummary:
+class Join:
     """Joins."""
 
 
@@ -96,7 +96,7 @@ class Toys:
     mmzoo_datasets = hookimpl(lambda self: offer(drawings="Drawings"), specname="mmzoo_datasets")
     mmzoo_processors = hookimpl(lambda self: offer(pixels="Pixels", names="Names"), specname="mmzoo_processors")
     mmzoo_encoders = hookimpl(lambda self: offer(eye="Eye", frames="Frames", blind="Blind"), specname="mmzoo_encoders")
-    mmzoo_fusions = hookimpl(lambda self: offer(join="LayerSummary"), specname="mmzoo_fusions")
+    mmzoo_fusions = hookimpl(lambda self: offer(join="Join"), specname="mmzoo_fusions")
     mmzoo_heads = hookimpl(lambda self: offer(namer="Namer"), specname="mmzoo_heads")
     mmzoo_losses = hookimpl(lambda self: offer(gap="gap", spread="spread", heavy="heavy"), specname="mmzoo_losses")
     mmzoo_metrics = hookimpl(lambda self: offer(hits="Hits"), specname="mmzoo_metrics")
@@ -158,7 +158,8 @@ def test_a_component_can_be_named_with_its_plugin():
     [
         ("about:", "abuot:", "r.yaml:2:1  abuot: a recipe has no such key.\n  Nearest: about. Known: name, about, data, "
          "inputs, encoders, fusion, head, loss, train, metrics, export."),
-        ("head:", "haed:", "r.yaml:1:1  head: the recipe lacks this key.\nr.yaml:9:1  haed: a recipe has no such key.\n  "
+        ("head:", "haed:", "r.yaml:1:1  head: this key is missing; every recipe needs it.\n"
+         "r.yaml:9:1  haed: a recipe has no such key.\n  "
          "Nearest: head, name. Known: name, about, data, inputs, encoders, fusion, head, loss, train, metrics, export."),
         ("name: toy", "name: to/y", "r.yaml:1:7  name: expected a name of letters, digits, '.', '_' and '-', received 'to/y'.\n"
          "  It becomes the name of the run's folder."),
@@ -169,7 +170,7 @@ def test_a_component_can_be_named_with_its_plugin():
          "`mmzoo list encoders` shows all."),
         ("type: eye", "type: blind", f"r.yaml:8:17  encoders.image.type: encoder 'blind' of toys 0 cannot be imported from "
          f"'{__name__}:Blind': AttributeError: module '{__name__}' has no attribute 'Blind'.\n"
-         "  Install what it lacks, or leave the plugin out with MMZOO_BLOCK=toys."),
+         "  Install what is missing, or leave the plugin out with MMZOO_BLOCK=toys."),
         ("type: eye, ", "", "r.yaml:8:10  encoders.image: the key 'type' is missing; it names the encoder."),
         ("type: eye", "type: [eye]", "r.yaml:8:17  encoders.image.type: expected the encoder's name, received ['eye']."),
         ("dim: 4", "dim: big", "r.yaml:8:27  encoders.image.dim: expected int > 0, received 'big'."),
@@ -180,7 +181,7 @@ def test_a_component_can_be_named_with_its_plugin():
          "  Its fields: picture, name."),
         ("field: picture", "field: [picture]", "r.yaml:5:32  inputs.image.field: expected str, received ['picture']."),
         (", field: picture", "", "r.yaml:5:10  inputs.image: the option 'field' is missing; expected str.\n"
-         "  Which field of the data set the input reads."),
+         "  Field of the data set that the input reads."),
         ("target: label", "target: lable", "r.yaml:9:29  head.target: the recipe has no input 'lable'.\n"
          "  Nearest: label. Known: image, label."),
         ("  image: {type: eye", "  imag: {type: eye", "r.yaml:8:3  encoders.imag: the recipe has no input 'imag' to encode.\n"
@@ -205,7 +206,7 @@ def test_one_fault(old, new, text):
 
 @pytest.mark.parametrize("key", ["name", "data", "inputs", "encoders", "head", "loss"])
 def test_a_required_key_that_is_null_is_missing(key):
-    assert f"r.yaml:1:1  {key}: the recipe lacks this key." in said(GOOD, f"{key}=null")
+    assert f"r.yaml:1:1  {key}: this key is missing; every recipe needs it." in said(GOOD, f"{key}=null")
 
 
 @pytest.mark.parametrize("override", ["encoders={}", "loss=[]", "inputs={}"])
@@ -253,18 +254,18 @@ def test_a_seed_is_one_that_numpy_takes(seed):
 
 def test_a_parameter_may_not_be_called_as_what_recipes_write_for_every_component_of_its_kind():
     text = said(changed("  - spread", "  - heavy"))
-    assert "the loss 'heavy' of toys calls a parameter 'weight', which recipes write for something else." in text
-    assert "Tell those who make the plugin." in text
+    assert "the loss 'heavy' of toys has a parameter 'weight', but recipes use this key for something else." in text
+    assert "Report this to the authors of the plugin." in text
 
 
 @pytest.mark.parametrize(
     ("override", "text"),
     [
-        ("inputs.label.optional", "no example may lack this input, as it is not encoded.\n"
+        ("inputs.label.optional", "this input cannot be optional: it has no encoder.\n"
          "  Remove `optional`, or give it an encoder."),
-        ("inputs.image.optional", "no example may lack this input, as no other input is encoded.\n"
+        ("inputs.image.optional", "this input cannot be optional: no other input has an encoder.\n"
          "  Remove `optional`, or give another input an encoder."),
-        ("train.modality_dropout", "there is no stream to leave out, as fewer than two inputs are encoded.\n"
+        ("train.modality_dropout", "at least two inputs must have an encoder.\n"
          "  Remove it, or give another input an encoder."),
     ],
 )  # fmt: skip

@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 
 from mmzoo.build import check
 from mmzoo.errors import RecipeError
-from mmzoo.recipe.options import SUPPLIED
+from mmzoo.recipe.options import CORE_PARAMETERS
 from mmzoo.recipe.resolve import KEYS, resolve
 from mmzoo.recipe.schema import DESCRIPTIONS, recipe_schema
 from mmzoo.recipe.source import parse_recipe, read_recipe
@@ -125,7 +125,7 @@ def test_every_option_is_there_with_what_its_docstring_says(installed, component
     made = installed["$defs"][f"{component.kind}.{component.plugin.name}.{component.name}"]
     loaded = component.load()
     parameters = inspect.signature(loaded.__init__ if inspect.isclass(loaded) else loaded).parameters.values()
-    options = {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in SUPPLIED}
+    options = {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in CORE_PARAMETERS}
     assert set(options) <= set(made["properties"])
     assert made["description"] == f"{component.summary()} ({component.plugin})"
     for name, parameter in options.items():

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mmzoo.errors import MmzooError, RecipeError
-from mmzoo.recipe.source import DEEPEST, LARGEST, Node, Recipe, parse_recipe, place, read_recipe
+from mmzoo.recipe.source import MAX_BYTES, MAX_DEPTH, Node, Recipe, parse_recipe, read_recipe, to_node
 
 
 def fault(text: str) -> str:
@@ -34,27 +34,27 @@ def test_set_replaces_and_adds():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "r.yaml  the recipe is empty.\n  See recipes/openmoji/captioner.yaml for one."),
+        ("", "r.yaml  the recipe is empty.\n  See recipes/openmoji/captioner.yaml for an example."),
         ("- a", "r.yaml:1:1  a recipe is a mapping of keys to values, found a list."),
-        ("a: 1\na: 2", "r.yaml:2:1  a: the key stands twice, first at r.yaml:1:4."),
-        ("a: &x [1]\nb: *x", "r.yaml:1:4  anchors and aliases are not read ('x').\n  Write the value out."),
+        ("a: 1\na: 2", "r.yaml:2:1  a: the key is given twice, first at r.yaml:1:4."),
+        ("a: &x [1]\nb: *x", "r.yaml:1:4  anchors and aliases are not allowed ('x').\n  Write the value out."),
         ("text", "r.yaml:1:1  a recipe is a mapping of keys to values, found a str."),
-        ("a:\n  b: 1\n  b: 2\na: 3", "r.yaml:3:3  a.b: the key stands twice, first at r.yaml:2:6.\n"
-         "r.yaml:4:1  a: the key stands twice, first at r.yaml:2:3."),
-        ("a: [*x]", "r.yaml:1:5  anchors and aliases are not read ('x').\n  Write the value out."),
-        ("a: {b: !x 1}", "r.yaml:1:8  a.b: the YAML tag '!x' is not read.\n  Write a plain value."),
-        ("a: !!set {b}", "r.yaml:1:4  a: the YAML tag '!!set' is not read.\n  Write a plain value."),
+        ("a:\n  b: 1\n  b: 2\na: 3", "r.yaml:3:3  a.b: the key is given twice, first at r.yaml:2:6.\n"
+         "r.yaml:4:1  a: the key is given twice, first at r.yaml:2:3."),
+        ("a: [*x]", "r.yaml:1:5  anchors and aliases are not allowed ('x').\n  Write the value out."),
+        ("a: {b: !x 1}", "r.yaml:1:8  a.b: the YAML tag '!x' is not allowed.\n  Write a plain value."),
+        ("a: !!set {b}", "r.yaml:1:4  a: the YAML tag '!!set' is not allowed.\n  Write a plain value."),
         ("a: !!python/name:os.system x",
-         "r.yaml:1:4  a: the YAML tag '!!python/name:os.system' is not read.\n  Write a plain value."),
-        ("a: !!int '[1]'", "r.yaml:1:4  a: '[1]' is no value of the YAML tag '!!int'."),
-        ("a: !!int '*x'", "r.yaml:1:4  a: '*x' is no value of the YAML tag '!!int'."),
-        ("a: " + "9" * 5000, "r.yaml:1:4  a: '99999999999999999999...' is no value of the YAML tag '!!int'."),
-        ("a: [1", "r.yaml:1:6  this is no YAML: expected ',' or ']', but got '<stream end>'."),
-        ("a: 1\n\tb: 2", "r.yaml:2:1  this is no YAML: found character '\\t' that cannot start any token."),
-        ("a: 1\n---\nb: 2", "r.yaml:2:1  this is no YAML: but found another document."),
-        ("a: \x00", "r.yaml  this is no YAML: unacceptable character #x0000: special characters are not allowed."),
-        ("a: " + "[" * DEEPEST + "]" * DEEPEST, f"r.yaml:1:{DEEPEST + 3}  values are nested more than {DEEPEST} deep."),
-        ("é" * LARGEST, f"r.yaml  the recipe has {2 * LARGEST} bytes; at most {LARGEST} are read."),
+         "r.yaml:1:4  a: the YAML tag '!!python/name:os.system' is not allowed.\n  Write a plain value."),
+        ("a: !!int '[1]'", "r.yaml:1:4  a: '[1]' is not a valid value of the YAML tag '!!int'."),
+        ("a: !!int '*x'", "r.yaml:1:4  a: '*x' is not a valid value of the YAML tag '!!int'."),
+        ("a: " + "9" * 5000, "r.yaml:1:4  a: '99999999999999999999...' is not a valid value of the YAML tag '!!int'."),
+        ("a: [1", "r.yaml:1:6  this is not valid YAML: expected ',' or ']', but got '<stream end>'."),
+        ("a: 1\n\tb: 2", "r.yaml:2:1  this is not valid YAML: found character '\\t' that cannot start any token."),
+        ("a: 1\n---\nb: 2", "r.yaml:2:1  this is not valid YAML: but found another document."),
+        ("a: \x00", "r.yaml  this is not valid YAML: unacceptable character #x0000: special characters are not allowed."),
+        ("a: " + "[" * MAX_DEPTH + "]" * MAX_DEPTH, f"r.yaml:1:{MAX_DEPTH + 3}  values are nested more than {MAX_DEPTH} deep."),
+        ("é" * MAX_BYTES, f"r.yaml  the recipe has {2 * MAX_BYTES} bytes; at most {MAX_BYTES} are read."),
     ],
 )  # fmt: skip
 def test_bad_text(text, said):
@@ -63,7 +63,7 @@ def test_bad_text(text, said):
 
 def test_an_alias_bomb_is_refused_before_it_grows():
     lines = ["a0: &a0 [x, x]", *[f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30)]]
-    assert fault("\n".join(lines)) == "r.yaml:1:5  anchors and aliases are not read ('a0').\n  Write the value out."
+    assert fault("\n".join(lines)) == "r.yaml:1:5  anchors and aliases are not allowed ('a0').\n  Write the value out."
 
 
 @pytest.mark.parametrize(
@@ -101,9 +101,9 @@ def test_not_a_number_and_infinity_are_numbers():
 def test_keys_and_elements_know_their_paths_and_places():
     root = parse_recipe("loss:\n  - gap\n  - {type: spread,\n     weight: 2}", "r.yaml").root
     weight = root.value["loss"].value[1].value["weight"]
-    assert (weight.key, weight.where, weight.name_where) == ("loss[1].weight", "r.yaml:4:14", "r.yaml:4:6")
+    assert (weight.key, weight.where, weight.key_where) == ("loss[1].weight", "r.yaml:4:14", "r.yaml:4:6")
     assert str(weight.fault("it fails.")) == "r.yaml:4:14  loss[1].weight: it fails."
-    assert str(weight.misnamed("it fails.")) == "r.yaml:4:6  loss[1].weight: it fails."
+    assert str(weight.key_fault("it fails.")) == "r.yaml:4:6  loss[1].weight: it fails."
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_set_below_a_scalar(override):
 
 
 def test_set_to_what_is_no_yaml():
-    with pytest.raises(RecipeError, match="this is no YAML"):
+    with pytest.raises(RecipeError, match="this is not valid YAML"):
         parse_recipe("a: 1", overrides=("a=[1",))
 
 
@@ -199,6 +199,6 @@ PLAIN = st.recursive(
 @given(st.dictionaries(st.text(max_size=5), PLAIN, max_size=4))
 @settings(deadline=None)
 def test_plain_data_that_stands_at_one_place_comes_back(data):
-    root = place(data, "plan.json")
+    root = to_node(data, "plan.json")
     assert root.plain() == data
     assert isinstance(root, Node)

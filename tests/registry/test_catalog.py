@@ -93,7 +93,7 @@ def test_a_component_that_does_not_load(tmp_path, monkeypatch, target, reason):
         encoder("eye", target=target).load()
     assert str(raised.value) == (
         f"encoder 'eye' of mmzoo-image 0.2 cannot be imported from '{target}': {reason}.\n"
-        "Install what it lacks, or leave the plugin out with MMZOO_BLOCK=mmzoo-image."
+        "Install what is missing, or leave the plugin out with MMZOO_BLOCK=mmzoo-image."
     )
 
 

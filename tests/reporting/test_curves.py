@@ -19,7 +19,7 @@ def points(path: str) -> list[tuple[float, float]]:
 
 def values(panel, line) -> list[float]:
     """Reads the values back from the path with the ticks of the axis alone, as a person would."""
-    low, high = panel.up[0], panel.up[-1]
+    low, high = panel.y_ticks[0], panel.y_ticks[-1]
     of = math.log if panel.log else float
     slope = (of(float(high.text)) - of(float(low.text))) / (high.at - low.at)
     read = [of(float(low.text)) + slope * (y - low.at) for _, y in points(line.path)]
@@ -37,9 +37,9 @@ def test_the_values_can_be_read_back_from_the_paths():
 
 def test_epochs_are_ticked_where_they_stand():
     (panel,) = panels({"loss": [float(value) for value in range(10, 0, -1)]})
-    assert [tick.text for tick in panel.across] == ["2", "4", "6", "8", "10"]
+    assert [tick.text for tick in panel.x_ticks] == ["2", "4", "6", "8", "10"]
     x = {str(epoch): at for epoch, (at, _) in enumerate(panel.lines[0].points, 1)}
-    assert [tick.at for tick in panel.across] == [x[tick.text] for tick in panel.across]
+    assert [tick.at for tick in panel.x_ticks] == [x[tick.text] for tick in panel.x_ticks]
 
 
 def test_a_steep_fall_stands_on_a_logarithmic_axis():
@@ -53,8 +53,8 @@ def test_a_steep_fall_stands_on_a_logarithmic_axis():
 
 def test_the_least_validation_value_is_marked():
     (panel,) = panels(LOSS)
-    assert panel.least == (3, 2.25, panel.lines[1].points[2])
-    assert panels({"loss": [1.0]})[0].least is None
+    assert panel.lowest == (3, 2.25, panel.lines[1].points[2])
+    assert panels({"loss": [1.0]})[0].lowest is None
 
 
 def test_a_part_that_is_the_total_itself_is_not_drawn_again():
@@ -74,7 +74,7 @@ def test_what_is_no_number_is_left_out():
 def test_one_epoch_stands_in_the_middle():
     (panel,) = panels({"loss": [1.25]})
     assert panel.lines[0].points[0][0] == (LEFT + RIGHT) / 2
-    assert [tick.text for tick in panel.across] == ["1"]
+    assert [tick.text for tick in panel.x_ticks] == ["1"]
 
 
 def test_labels_stand_apart():
@@ -89,5 +89,5 @@ def test_any_history_stays_in_its_frame(losses, validated):
     for line in panel.lines:
         assert len(line.points) == len(losses)
         assert all(LEFT <= x <= RIGHT and TOP - 0.01 <= y <= BOTTOM + 0.01 for x, y in line.points)
-    assert 2 <= len(panel.up) <= 12
-    assert all(TOP - 0.01 <= tick.at <= BOTTOM + 0.01 for tick in panel.up)
+    assert 2 <= len(panel.y_ticks) <= 12
+    assert all(TOP - 0.01 <= tick.at <= BOTTOM + 0.01 for tick in panel.y_ticks)

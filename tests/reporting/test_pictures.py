@@ -1,4 +1,4 @@
-"""Pictures are embedded whole and small; attention is drawn as opacity."""
+"""Images are embedded whole and small; attention is drawn as opacity."""
 
 from base64 import b64decode
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmzoo.reporting.pictures import GLOW, LARGEST, SIDE, attention_uri, data_uri, kind_of
+from mmzoo.reporting.pictures import ATTENTION_COLOUR, MAX_BYTES, MAX_SIDE, attention_uri, data_uri, image_format
 
 
 def decoded(uri: str, kind: str) -> np.ndarray:
@@ -24,23 +24,23 @@ def test_the_weights_are_the_opacity():
     pixels = decoded(attention_uri(weights), "png")
     assert pixels.shape == (2, 2, 4)
     assert pixels[..., 3] / 255 == pytest.approx(weights, abs=1 / 255)
-    assert (pixels[..., :3] == GLOW).all()
+    assert (pixels[..., :3] == ATTENTION_COLOUR).all()
 
 
 @pytest.mark.parametrize(("encode", "kind"), [(tf.io.encode_png, "png"), (tf.io.encode_jpeg, "jpeg")])
 def test_a_small_picture_is_embedded_as_it_is(encode, kind):
     data = encode(noise(9, 7)).numpy()
-    assert kind_of(data) == kind
+    assert image_format(data) == kind
     assert (decoded(data_uri(data), kind) == tf.io.decode_image(data).numpy()).all()
 
 
 @pytest.mark.parametrize(("height", "width", "shape"), [(600, 300, (256, 128, 3)), (80, 90, (80, 90, 3))])
 def test_a_large_picture_is_made_smaller_and_keeps_its_shape(height, width, shape):
     data = tf.io.encode_png(noise(height, width)).numpy()
-    assert len(data) > LARGEST
+    assert len(data) > MAX_BYTES
     pixels = decoded(data_uri(data), "jpeg")
     assert pixels.shape == shape
-    assert max(pixels.shape) <= SIDE
+    assert max(pixels.shape) <= MAX_SIDE
 
 
 def test_what_is_transparent_becomes_white_in_a_picture_made_smaller():
@@ -55,4 +55,4 @@ def test_a_large_damaged_picture_is_left_out():
 
 @pytest.mark.parametrize("value", [b"", b"PNG", b"<svg/>", "\x89PNG", 3, None])
 def test_what_is_no_picture(value):
-    assert kind_of(value) == ""
+    assert image_format(value) == ""

@@ -26,7 +26,8 @@ def test_the_numbers_of_the_page_are_those_of_the_scores(world):
     shown = [float(values["value"]) for tag, values in page.tags if tag == "data"]
     assert shown == [flat["hits"], flat["baseline.nearest.hits"], flat["baseline.most_frequent.hits"]]
     assert "| hits | **0.512** | 0.250 | 0.125 |" in card
-    assert "the answer of the nearest training example, by the distance of the pixels of its image" in page.text
+    assert "nearest: the answer of the nearest example." in page.text
+    assert "- `nearest`: the answer of the nearest example." in card
 
 
 def test_the_facts_of_the_training(world):
@@ -36,7 +37,7 @@ def test_the_facts_of_the_training(world):
         assert "jax" in said
         assert "CC0" in said
     assert "seed 41" in card
-    assert "Of all 2, 1 are right" in page.text
+    assert "Of all 2 answers, 1 are correct (50 %)." in page.text
 
 
 def test_nothing_is_loaded_from_elsewhere(world):
@@ -59,7 +60,7 @@ def test_what_others_wrote_is_escaped(world):
 def test_a_wrong_answer_stands_beside_its_references(world):
     page, _ = world.write()
     items = [values.get("class") for tag, values in page.tags if tag == "li" and "title" in values]
-    assert items == ["right", "wrong"]
+    assert items == ["correct", "wrong"]
     assert len(page.with_class("reference")) == 2
     assert "a cat" in page.text
 
@@ -72,7 +73,7 @@ def test_pictures_are_shown_as_they_were_given(world):
 
 def test_the_glow_follows_the_weights(world):
     page, _ = world.write()
-    glows = [tf.io.decode_png(b64decode(values["src"].partition(",")[2])) for values in page.with_class("glow")]
+    glows = [tf.io.decode_png(b64decode(values["src"].partition(",")[2])) for values in page.with_class("overlay")]
     assert len(glows) == 4  # two examples of two words
     for glow, weights in zip(glows, [*WEIGHTS[0], *WEIGHTS[0]], strict=True):
         assert glow.numpy()[..., 3].ravel() / 255 == pytest.approx(weights / WEIGHTS.max(), abs=1 / 255)
@@ -85,7 +86,7 @@ def test_the_curves_are_drawn(world):
     for line, values in zip(heights, world.history.values(), strict=True):
         scale = (line[0] - line[1]) / (values[0] - 2.0)
         assert [line[1] + scale * (value - 2.0) for value in values] == pytest.approx(line, abs=0.05)
-    assert len(page.with_class("least")) == 1
+    assert len(page.with_class("lowest")) == 1
 
 
 def test_a_grid_that_is_no_square_is_left_out_and_said(world):
@@ -94,15 +95,15 @@ def test_a_grid_that_is_no_square_is_left_out_and_said(world):
         "look": tf.zeros([tf.size(image), 2, 5]),
     }
     page, _ = world.write()
-    assert page.with_class("glow") == []
-    assert "The attention of 'explain' is not drawn: its 5 tokens are no square grid over the picture." in page.text
+    assert page.with_class("overlay") == []
+    assert "The attention of 'explain' is not drawn: its 5 regions do not form a square grid over the image." in page.text
 
 
 def test_the_glow_lies_on_the_picture_as_the_model_sees_it(world):
     page, _ = world.write()
-    styles = [values["style"] for values in page.with_class("looks")]
+    styles = [values["style"] for values in page.with_class("tokens")]
     seen = tf.io.encode_png(tf.zeros([4, 4, 3], tf.uint8)).numpy()  # what the processor makes of any picture
-    assert styles == [f"--seen: url(data:image/png;base64,{b64encode(seen).decode()})"] * 2
+    assert styles == [f"--image: url(data:image/png;base64,{b64encode(seen).decode()})"] * 2
 
 
 def test_padding_has_no_glow(world):
@@ -111,7 +112,7 @@ def test_padding_has_no_glow(world):
         "look": tf.repeat(tf.constant(WEIGHTS), tf.size(image), 0),
     }
     page, _ = world.write()
-    assert len(page.with_class("glow")) == 2
+    assert len(page.with_class("overlay")) == 2
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_several_inputs_are_shown_and_asked_for(world):
         row["question"] = EVIL
     world.outputs["say"] = lambda image: {"said": image, "ok": tf.ones_like(image, tf.bool)}
     page, card = world.write()
-    assert len(page.with_class("asked")) == 2
+    assert len(page.with_class("text")) == 2
     assert f"mmzoo predict {world.run.folder} --image FILE --question TEXT" in page.text
     body = '{"signature_name": "say", "instances": [{"image": {"b64": "$(base64 < FILE)"}, "question": "TEXT"}]}'
     assert body in page.text
@@ -167,7 +168,7 @@ def test_a_run_of_which_little_is_known(tmp_path):
     assert "The recipe names no metric" in page.text
     assert "No losses are recorded." in page.text
     assert "the recipe names no metric" in card
-    assert page.with_class("glow") == []
+    assert page.with_class("overlay") == []
 
 
 def test_a_run_without_any_answer(tmp_path):
@@ -175,7 +176,7 @@ def test_a_run_without_any_answer(tmp_path):
     world.scores = Scores("test", unreadable=4)
     page, card = world.write()
     assert "No example of the split “test” was answered" in page.text
-    assert "4 of the split’s examples could not be read" in page.text
+    assert "4 further examples of this split could not be read." in page.text
     assert "No example was scored." in card
 
 
@@ -212,7 +213,7 @@ def test_a_metric_says_that_less_is_better(world):
     page, card = world.write()
     assert len(page.with_class("best")) == 1
     assert "| distance | **1.000** | 2.000 |" in card
-    assert "does better than the model" not in page.text
+    assert "scores better than the model" not in page.text
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.5, "0.500"), (56.9437, "56.94"), (123.456, "123.5"), (None, "–")])
@@ -226,5 +227,5 @@ def test_the_scores_with_inputs_missing_stand_in_a_table_of_their_own(tmp_path):
     world.missing = {"split": "test", "share": 0.5, "scores": scores}
     world.write()
     said = " ".join(re.sub("<[^>]+>", " ", world.run.report.read_text("utf-8")).split())
-    assert "Scores of this model on the split “test” with an input missing in 50 % of the examples." in said
+    assert "Scores of the model on the split “test” with an input missing in 50 % of the examples." in said
     assert "metric all without sound hits 0.750 0.500" in said

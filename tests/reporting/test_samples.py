@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mmzoo import FeatureSpec, Processed, Processor, Signature, no_faults
 from mmzoo.evaluation.error_analysis import confusions, judge
 from mmzoo.evaluation.scores import Scores
-from mmzoo.reporting.samples import LEAST, choose
+from mmzoo.reporting.samples import MIN_SAMPLES, choose
 
 
 class Lower(Processor):
@@ -48,7 +48,7 @@ def judged(answers, references, processor=None):
 
 
 def verdicts(*arguments) -> list[bool | None]:
-    return [one.right for one in judged(*arguments)]
+    return [one.correct for one in judged(*arguments)]
 
 
 def test_an_answer_is_right_if_it_is_a_reference_as_the_processor_reads_it():
@@ -67,7 +67,7 @@ def test_what_a_search_finds_first_is_right_if_it_is_a_reference_as_the_data_has
         {"row": "0", "references": {"text": ["A Dog, running"]}, "answers": {"model": {"text": found, "ok": True}}}
         for found in (["A Dog, running", "A cat"], ["a dog, running", "A Dog, running"])
     ]
-    assert [one.right for one in judge(served, Scores("test", rows=rows))] == [True, False]
+    assert [one.correct for one in judge(served, Scores("test", rows=rows))] == [True, False]
 
 
 def test_a_processor_that_cannot_decode_is_taken_by_its_word():
@@ -111,4 +111,4 @@ def test_as_many_are_chosen_as_there_are_and_some_of_each_kind(right, most):
     assert len(set(chosen)) == len(chosen) == min(most, len(right))
     for wrong in (True, False):
         there = sum((one is False) == wrong for one in right)
-        assert sum((right[place] is False) == wrong for place in chosen) >= min(LEAST, there, len(chosen) // 2)
+        assert sum((right[place] is False) == wrong for place in chosen) >= min(MIN_SAMPLES, there, len(chosen) // 2)

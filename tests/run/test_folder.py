@@ -229,7 +229,7 @@ def test_a_run_is_not_replaced_unless_forced(tmp_path):
 def test_files_that_are_no_run_are_never_replaced(tmp_path, force):
     (tmp_path / "thesis.tex").write_text("years of work")
     assert said(Run(tmp_path).check_free, force=force).startswith(
-        f"{tmp_path}: the folder holds files that are no run (thesis.tex ...); they are not replaced."
+        f"{tmp_path}: the folder holds files that are not a run (thesis.tex ...); they are not replaced."
     )
     assert files(tmp_path) == ["thesis.tex"]
 
@@ -252,7 +252,7 @@ def test_a_broken_file_of_a_run(tmp_path, text):
     path = tmp_path / "scores.json"
     if text is not None:
         path.write_bytes(text.encode("latin-1"))
-    assert said(Run(tmp_path).load_json, path).startswith(f"{path}: this is no complete run: ")
+    assert said(Run(tmp_path).load_json, path).startswith(f"{path}: the run is incomplete or damaged: ")
 
 
 class Remembers:
@@ -281,4 +281,6 @@ def test_what_processors_learned_is_missing_or_broken(tmp_path, broken):
     if broken:
         (run.processors / "a").mkdir(parents=True)
         (run.processors / "a" / "number").write_text("many")
-    assert said(run.load_processors, {"a": Remembers()}).startswith(f"{run.processors / 'a'}: this is no complete run: ")
+    assert said(run.load_processors, {"a": Remembers()}).startswith(
+        f"{run.processors / 'a'}: the run is incomplete or damaged: "
+    )

@@ -20,7 +20,7 @@ from mmzoo.recipe.settings import Export
 from mmzoo.run.folder import Run
 from mmzoo.serving.audit import audit, text_libraries
 from mmzoo.serving.export import export
-from mmzoo.serving.verify_export import by_saved_model, by_session
+from mmzoo.serving.verify_export import by_saved_model
 
 QUIET = Screen(quiet=True)
 
@@ -55,14 +55,13 @@ def greeting(word: str) -> Stand:
 
 
 @pytest.fixture
-def asked(monkeypatch) -> list[dict]:
+def asked(monkeypatch, ask_here) -> list[dict]:
     """Answers in this process, by both loaders, what the fresh one would be asked, and keeps the requests."""
     requests: list[dict] = []
 
     def answer(request):
         requests.append(request)
-        asked = json.loads(json.dumps(request))
-        return {load.__name__: load(asked["folder"], asked["inputs"]) for load in (by_saved_model, by_session)}
+        return ask_here(request)
 
     monkeypatch.setattr("mmzoo.serving.export._ask_fresh_process", answer)
     return requests
@@ -145,16 +144,19 @@ def test_the_model_is_asked_about_examples_and_a_blank_one(tmp_path, asked):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"size": [1.0, 3.001, 0.0]}, "answers otherwise than the task: output 'size' of say, loaded by the loader."),
-        ({"size": [1.0, 3.0]}, "answers otherwise than the task: output 'size' of say, loaded by the loader."),
-        ({"size": [1.0, float("nan"), 0.0]}, "answers otherwise than the task: output 'size' of say, loaded by the loader."),
+        ({"size": [1.0, 3.001, 0.0]}, "and the task give different answers: output 'size' of say, loaded by the loader."),
+        ({"size": [1.0, 3.0]}, "and the task give different answers: output 'size' of say, loaded by the loader."),
+        (
+            {"size": [1.0, float("nan"), 0.0]},
+            "and the task give different answers: output 'size' of say, loaded by the loader.",
+        ),
         (
             {"text": {"b64": ["", "", ""], "shape": [3]}},
-            "answers otherwise than the task: output 'text' of say, loaded by the loader.",
+            "and the task give different answers: output 'text' of say, loaded by the loader.",
         ),
         (
             {"more": []},
-            "gives other outputs in say, loaded by the loader: ['more', 'size', 'text'], expected ['size', 'text'].",
+            "has other outputs in say, loaded by the loader: ['more', 'size', 'text'], expected ['size', 'text'].",
         ),
     ],
 )
@@ -220,42 +222,45 @@ def lengths(given):
 FAULTS = {
     "py_function": (
         lambda given: {"out": tf.py_function(lambda one: one, [given], tf.string, name="culprit")},
-        r"culprit/?\w*: the op EagerPyFunc calls Python, which the server has not\. Write it in graph ops\.",
+        r"culprit/?\w*: the op EagerPyFunc calls Python, which the server does not have\. Write it in graph ops\.",
     ),
     "numpy_function": (
         lambda given: {"out": tf.numpy_function(lambda one: one, [given], tf.string, name="culprit")},
-        r"culprit\w*: the op PyFunc calls Python, which the server has not\. Write it in graph ops\.",
+        r"culprit\w*: the op PyFunc calls Python, which the server does not have\. Write it in graph ops\.",
     ),
-    "in a loop": (in_a_loop, r"while_body_\d+: the op PyFunc calls Python, which the server has not\. Write it in graph ops\."),
+    "in a loop": (
+        in_a_loop,
+        r"while_body_\d+: the op PyFunc calls Python, which the server does not have\. Write it in graph ops\.",
+    ),
     "jit_compile": (
         lambda given: {"out": fast(lengths(given))},
-        r"__inference_fast_\d+: it is compiled by XLA, which the server leaves off\. Remove jit_compile\.",
+        r"__inference_fast_\d+: it is compiled by XLA, which is turned off on the server\. Remove jit_compile\.",
     ),
     "XLA op": (
         lambda given: {"out": tf.raw_ops.XlaConcatND(inputs=[lengths(given)] * 2, num_concats=[2], name="culprit")},
-        r"culprit: the op XlaConcatND needs XLA, which the server leaves off\. Export under the TensorFlow backend\.",
+        r"culprit: the op XlaConcatND needs XLA, which is turned off on the server\. Export under the TensorFlow backend\.",
     ),
     "ragged": (
         lambda given: {"words": tf.strings.split(given)},
-        r"the output 'words' is a RaggedTensor; a signature gives plain tensors alone\.",
+        r"the output 'words' is a RaggedTensor; a signature can return only dense tensors\.",
     ),
     "sparse": (
         lambda given: {"words": tf.strings.split(given).to_sparse()},
-        r"the output 'words' is a SparseTensor; a signature gives plain tensors alone\.",
+        r"the output 'words' is a SparseTensor; a signature can return only dense tensors\.",
     ),
     "scalar": (
         lambda given: {"count": tf.size(given)},
-        r"the output 'count' is a scalar; every output's first axis is the batch\.",
+        r"the output 'count' is a scalar; the first axis of every output must be the batch\.",
     ),
     "batch-free": (
         lambda given: {"labels": tf.constant(["a", "b"])},
-        r"the output 'labels' has 2 rows whatever the batch; every output's first axis is the batch\.",
+        r"the output 'labels' always has 2 rows; the first axis of every output must be the batch\.",
     ),
 }
 for dtype in ("float16", "bfloat16", "uint16", "complex64"):
     FAULTS[dtype] = (
         lambda given, dtype=dtype: {"out": tf.cast(lengths(given), dtype)},
-        rf"the output 'out' is {dtype}, which the server's JSON does not know\.",
+        rf"the output 'out' is {dtype}, which the server cannot write as JSON\.",
     )
 
 
@@ -279,7 +284,7 @@ def test_an_output_whose_rows_are_others_than_the_batch_is_named(tmp_path):
     with pytest.raises(ExportError) as raised:
         write(tmp_path, Stand(lambda given: {"words": tf.strings.split(given).flat_values}), ["a b", "c d"])
     assert str(raised.value) == (
-        "the output 'words' of the signature 'say' has 4 rows for a batch of 3; every output's first axis is the batch."
+        "the output 'words' of the signature 'say' has 4 rows for a batch of 3; the first axis of every output must be the batch."
     )
 
 
@@ -290,7 +295,7 @@ def test_bytes_that_are_no_text_need_a_name_that_says_so(tmp_path, asked):
     with pytest.raises(ExportError) as raised:
         write(tmp_path, drawn("picture"))
     assert str(raised.value) == (
-        "the output 'picture' of the signature 'say' holds bytes that are no text, which the server's JSON garbles. "
+        "the output 'picture' of the signature 'say' holds bytes that are not UTF-8 text, which the server's JSON garbles. "
         "Name it 'picture_bytes'."
     )
     write(tmp_path, drawn("picture_bytes"))
@@ -327,9 +332,9 @@ def test_an_op_of_neither_is_named(monkeypatch):
         audit(served)
     assert str(raised.value) == (
         "the signature 'say' cannot be served by a stock TF Serving.\n"
-        "  CaseFoldUTF8/CaseFoldUTF8: the op CaseFoldUTF8 is neither TensorFlow's nor TF Text's, so the server has it not.\n"
+        "  CaseFoldUTF8/CaseFoldUTF8: the op CaseFoldUTF8 is neither TensorFlow's nor TF Text's, so the server does not have it.\n"
         "  WhitespaceTokenize/TFText>WhitespaceTokenizeWithOffsetsV2: the op TFText>WhitespaceTokenizeWithOffsetsV2 "
-        "is neither TensorFlow's nor TF Text's, so the server has it not."
+        "is neither TensorFlow's nor TF Text's, so the server does not have it."
     )
 
 

@@ -24,7 +24,7 @@ RECIPE = """\
 name: toy
 data: {type: toy_squares, examples: 12}
 inputs:
-  image: {type: image, field: image, size: 9}
+  image: {type: toy_pixels, field: bitmap}
   caption: {type: words, field: caption, sequence_length: 4}
 encoders:
   image: toy_flat
@@ -59,7 +59,7 @@ def raw(toy, name):
 
 def test_an_entry_is_embedded_as_it_is_served(toy):
     entries = toy.made()
-    pictures = toy.served.predict("embed_image", raw(toy, "image"))["image"]
+    pictures = toy.served.predict("embed_image", raw(toy, "image"))["image_embedding"]
     np.testing.assert_allclose(entries.embeddings, pictures, atol=1e-6)
     assert list(entries.texts["caption"]) == [text.decode() for text in raw(toy, "caption")]
     assert list(entries.texts["id"]) == [f"example {index}" for index in range(6)]
@@ -83,7 +83,7 @@ def test_a_search_gives_the_nearest_entries(toy):
     assert served.default == "search"
     texts = [b"red top", b"blue bottom", b"never seen"]
     found = served.predict("search", texts)
-    cosines = served.predict("embed_text", texts)["text"].astype("float64") @ entries.embeddings.T
+    cosines = served.predict("embed_caption", texts)["caption_embedding"].astype("float64") @ entries.embeddings.T
     order = np.argsort(-cosines, axis=1, kind="stable")[:, :2]
     np.testing.assert_allclose(found["score"], np.take_along_axis(cosines, order, axis=1), atol=1e-5)
     captions = np.array(entries.texts["caption"])
@@ -101,8 +101,8 @@ def test_several_labels_are_read_for_each_picture(toy):
     pictures, names = raw(toy, "image")[:2], [["red top", "green middle", ""], ["blue", "red top", "green"]]
     cosine = toy.served.predict("name", pictures, names)["cosine"]
     image, text = (
-        toy.served.predict("embed_image", pictures)["image"],
-        toy.served.predict("embed_text", [*names[0], *names[1]])["text"],
+        toy.served.predict("embed_image", pictures)["image_embedding"],
+        toy.served.predict("embed_caption", [*names[0], *names[1]])["caption_embedding"],
     )
     expected = np.einsum("bd,bld->bl", image, text.reshape(2, 3, -1))
     expected[0, 2] = -1  # an empty label is absent
@@ -112,7 +112,7 @@ def test_several_labels_are_read_for_each_picture(toy):
 def test_a_label_that_cannot_be_read_is_a_fault_of_its_row(toy):
     found = toy.served.predict("name", raw(toy, "image")[:2], [[b"\xff", b"red"], [b"", b"blue"]])
     assert found["ok"].tolist() == [False, True]
-    assert found["reason"].tolist() == [b"labels: this is no UTF-8 text", b""]
+    assert found["reason"].tolist() == [b"labels: this is not UTF-8 text", b""]
 
 
 def test_another_data_set_may_be_searched(toy_world):
@@ -166,7 +166,10 @@ def test_a_wrong_gallery_is_a_fault_of_the_recipe(toy_world, head, text):
     ("changes", "text"),
     [
         ({"key": "answre"}, "its gallery has no field 'answre'.\n  Nearest: answer."),
-        ({"source": "other"}, "its gallery is the split 'other', which the data has not; it has train, validation, test."),
+        (
+            {"source": "other"},
+            "its gallery is the split 'other', which the data does not have; it has train, validation, test.",
+        ),
     ],
 )
 def test_a_gallery_that_the_data_has_not_is_a_fault_of_the_head(toy, changes, text):

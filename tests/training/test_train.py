@@ -1,20 +1,16 @@
 """Training goes on where it stopped, stops where it must, and gives the same weights twice."""
 
-import json
-from importlib import import_module
-from pathlib import Path
+import shutil
 
-import h5py
 import keras
 import numpy as np
 import pytest
+from toy_trainings import arrays, assert_same, break_off, history, trained, weights
 
-import mmzoo
 from mmzoo.contracts.progress import Screen
 from mmzoo.errors import DataError, RunError, TrainingError
 from mmzoo.modeling.devices import on_devices
 from mmzoo.recipe.settings import Train
-from mmzoo.run.folder import Run
 from mmzoo.trained import load
 from mmzoo.training.checkpoint import load_weights
 from mmzoo.training.optimizer import make_optimizer
@@ -23,47 +19,10 @@ from mmzoo.training.train import prepare
 pytestmark = pytest.mark.usefixtures("toy_world")
 
 
-def trained(name: Path, *overrides: str, screen: Screen | None = None, **options) -> Run:
-    """Trains the toy and neither evaluates nor exports it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(import_module("mmzoo.build"), "finish", lambda *_: None)
-        return mmzoo.build("r.yaml", out=name, overrides=overrides, screen=screen or Screen(quiet=True), **options)
-
-
-def arrays(file: Path) -> dict[str, np.ndarray]:
-    found = {}
-    with h5py.File(file) as opened:
-        opened.visititems(lambda path, item: found.update({path: item[()]}) if isinstance(item, h5py.Dataset) else None)
-    return found
-
-
-def weights(run: Run) -> dict[str, np.ndarray]:
-    return {path: value for path, value in arrays(run.weights).items() if not path.startswith("optimizer")}
-
-
-def history(run: Run) -> dict[str, list[float]]:
-    found = json.loads(run.history.read_text("utf-8"))
-    assert len(found.pop("seconds")) == len(found["loss"])
-    return found
-
-
-def assert_same(one: Run, other: Run) -> None:
-    left, right = weights(one), weights(other)
-    assert left.keys() == right.keys()
-    for path, value in left.items():
-        np.testing.assert_array_equal(value, right[path], err_msg=path)
-    assert history(one) == history(other)
-
-
-def break_off(monkeypatch, epoch: int) -> None:
-    """Presses Ctrl-C at the beginning of an epoch."""
-
-    def stop(self, number, logs=None):
-        if number == epoch:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr("mmzoo.training.callbacks.WatchLoss.on_epoch_begin", stop)
-    monkeypatch.setattr("mmzoo.training.callbacks.WatchLoss.epoch", 0, raising=False)
+@pytest.fixture(scope="module")
+def plain(toy_world):
+    """The toy's training as its recipe says: one epoch."""
+    return trained(toy_world / "plain")
 
 
 AVERAGED = (
@@ -84,15 +43,16 @@ def test_a_resumed_training_equals_an_unbroken_one(monkeypatch, tmp_path, overri
     assert_same(whole, trained(tmp_path / "broken", *four, resume=True))
 
 
-def test_two_trainings_are_one_and_another_seed_is_another(tmp_path):
-    assert_same(trained(tmp_path / "one"), trained(tmp_path / "two"))
-    assert history(trained(tmp_path / "three", "train.seed=1")) != history(trained(tmp_path / "one", force=True))
+def test_two_trainings_are_one_and_another_seed_is_another(plain, tmp_path):
+    run = trained(tmp_path / "run", "train.seed=1")
+    assert history(run) != history(plain)
+    assert_same(plain, trained(tmp_path / "run", force=True))
 
 
-def test_a_finished_training_goes_on_with_more_epochs(tmp_path):
-    trained(tmp_path / "run", "train.epochs=2")
-    longer = trained(tmp_path / "run", "train.epochs=3", resume=True)
-    assert_same(longer, trained(tmp_path / "whole", "train.epochs=3"))
+def test_a_finished_training_goes_on_with_more_epochs(plain, tmp_path):
+    shutil.copytree(plain.folder, tmp_path / "run")
+    longer = trained(tmp_path / "run", "train.epochs=2", resume=True)
+    assert_same(longer, trained(tmp_path / "whole", "train.epochs=2"))
 
 
 def test_a_loss_that_is_no_number_stops_the_run_at_its_step(tmp_path):
@@ -104,7 +64,7 @@ def test_a_loss_that_is_no_number_stops_the_run_at_its_step(tmp_path):
     # Three steps an epoch: the fifth update, the second of epoch 2, is the first huge one, so the next loss is none.
     kept = tmp_path / "run" / "checkpoint" / "epoch-0001.weights.h5"
     assert str(raised.value) == (
-        f"the loss is not a number any more at step 3 of epoch 2. The last good checkpoint is {kept}.\n"
+        f"the loss is NaN or infinite at step 3 of epoch 2. The last good checkpoint is {kept}.\n"
         "Try a smaller learning rate, `train.global_clipnorm: 1.0`, or `train.precision: float32`."
     )
     assert all(np.isfinite(value).all() for value in arrays(kept).values() if value.dtype.kind == "f")
@@ -117,7 +77,7 @@ def test_patience_stops_and_keeps_the_best_weights(tmp_path):
     losses = history(run)["val_loss"]
     assert len(losses) == 3
     assert losses[0] == min(losses)
-    first = trained(tmp_path / "first", "train.epochs=1", ruin)
+    first = trained(tmp_path / "first", ruin)
     for path, value in weights(first).items():
         np.testing.assert_array_equal(value, weights(run)[path], err_msg=path)
 
@@ -168,7 +128,7 @@ def test_half_precision_trains(tmp_path):
 def test_more_devices_than_there_are():
     with pytest.raises(TrainingError) as raised, on_devices(Train(devices=3)):
         pass
-    assert str(raised.value) == "train.devices is 3, but 0 accelerators are here. Give `auto` or fewer."
+    assert str(raised.value) == "train.devices is 3, but 0 accelerators were found. Give `auto` or fewer."
 
 
 def test_a_batch_that_devices_cannot_share(monkeypatch):
@@ -184,15 +144,13 @@ def test_patience_without_a_validation_split(tmp_path, monkeypatch):
         trained(tmp_path / "run", "train.patience=1")
 
 
-def test_weights_of_another_plan_are_refused(tmp_path):
-    run = trained(tmp_path / "run")
-    run.weights.write_bytes(b"no weights")
-    with pytest.raises(RunError, match="the weights do not fit the run's plan"):
-        load(run)
+def test_weights_of_another_plan_are_refused(plain, tmp_path):
     other = trained(tmp_path / "other", "encoders.image.dim=5")
-    small = load(trained(tmp_path / "small"))
     with pytest.raises(RunError, match="the weights do not fit the run's plan"):
-        load_weights(small.task, other)
+        load_weights(load(plain).task, other)
+    other.weights.write_bytes(b"no weights")
+    with pytest.raises(RunError, match="the weights do not fit the run's plan"):
+        load(other)
 
 
 def test_each_epoch_is_a_line_where_there_is_no_terminal(tmp_path, capsys):

@@ -1,1 +1,1 @@
-"""Answers out of a list for mmzoo: the classify head, its losses and metrics."""
+"""Classification and visual question answering for mmzoo: the head `classify`, its losses and metrics."""

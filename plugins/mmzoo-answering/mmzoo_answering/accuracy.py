@@ -1,21 +1,22 @@
-"""The share of answers that are right."""
+"""Accuracy and top-k accuracy."""
 
 from mmzoo import DataError, PositiveInt
 from mmzoo_answering.by_kind import ByKind
 
 
 class Accuracy:
-    """Counts the answers that are one of their references, letter for letter.
+    """Accuracy: the share of answers that exactly equal one of their references.
 
-    `accuracy` is the share of such answers, from 0 to 1. Nothing answered gives 0. Beside it: `accuracy_low` and
-    `accuracy_high`, its 95 % interval (bootstrap over the examples, 1,000 draws, seeded). Of a classifier also `unknown`, the
-    share of examples none of whose references is one of its labels, as those that training has not seen; they count as wrong.
+    `accuracy` is from 0 to 1; without answers, it is 0. `accuracy_low` and `accuracy_high` are its 95 % interval (bootstrap
+    over the examples, 1,000 draws, seeded). For a classifier there is also `unknown`: the share of examples without any
+    reference among the known labels, for example labels that training has not seen. Such examples count as wrong.
 
-    Where the recipe has an input named `kind`, or names one (`{type: accuracy, kind: question_kind}`), the same is given of the
-    examples of each kind: `accuracy[count]`. `accuracy` itself is over all examples, whatever their kinds.
+    Scores by kind of question: if the recipe has an input named `kind`, or an option names one
+    (`{type: accuracy, kind: question_kind}`), the same numbers are computed for the examples of each kind, such as
+    `accuracy[count]`. `accuracy` itself is over all examples.
 
     Args:
-        known_labels: The labels of a classifier.
+        known_labels: The labels that a classifier can answer.
     """
 
     lower_is_better = ("unknown",)
@@ -25,41 +26,41 @@ class Accuracy:
         self.unknown = self.count = 0
 
     def update(self, answer: str, references: list[str], kind: list[str] | None = None) -> None:
-        """Takes in an answer, its references and the kinds of question that it answers."""
+        """Adds an answer, its references and the kinds of its question."""
         self.scores.add(answer in references, kind)
         self.unknown += self.known_labels is not None and self.known_labels.isdisjoint(references)
         self.count += 1
 
     def result(self) -> dict[str, float]:
-        """Gives `accuracy` with its bounds, over all and by kind, and `unknown` of a classifier."""
+        """Returns `accuracy` with its interval, over all examples and by kind; for a classifier also `unknown`."""
         unknown = {} if self.known_labels is None else {"unknown": self.unknown / max(self.count, 1)}
         return self.scores.result("accuracy") | unknown
 
 
 class TopAccuracy:
-    """Counts the examples of which a reference is among the best answers, letter for letter.
+    """Top-k accuracy: the share of examples with a reference among the k best answers.
 
-    `top_5`, if `top` is 5, is the share of such examples, from 0 to 1; bounds and kinds are as those of `accuracy`. Nothing
-    answered gives 0.
+    `top_5`, if `top` is 5, is from 0 to 1; without answers, it is 0. Intervals and kinds are as in `accuracy`. Answers and
+    references are compared exactly.
 
     Args:
-        top: How many answers, best first, count; at least so many must be answered.
+        top: k, the number of best answers to look at; the model must return at least as many.
     """
 
     def __init__(self, *, top: PositiveInt = 5):
         self.scores, self.top = ByKind(), top
 
     def update(self, label: list[str], references: list[str], kind: list[str] | None = None) -> None:
-        """Takes in the answers, best first, their references and the kinds of question that they answer.
+        """Adds the answers, best first, their references and the kinds of the question.
 
         Raises:
-            DataError: Fewer than `top` are answered.
+            DataError: There are fewer than `top` answers.
         """
         if len(label) < self.top:
             advice = f"Give the head `top: {self.top}`, or, if there are no more labels, the metric `top: {len(label)}`."
-            raise DataError(f"the metric 'top_accuracy' looks at {self.top} answers, the model gives {len(label)}. {advice}")
-        self.scores.add(any(one in references for one in label[: self.top]), kind)
+            raise DataError(f"the metric 'top_accuracy' needs {self.top} answers, the model returns {len(label)}. {advice}")
+        self.scores.add(any(answer in references for answer in label[: self.top]), kind)
 
     def result(self) -> dict[str, float]:
-        """Gives `top_5`, if `top` is 5, with its bounds, over all and by kind."""
+        """Returns `top_5`, if `top` is 5, with its interval, over all examples and by kind."""
         return self.scores.result(f"top_{self.top}")

@@ -1,4 +1,4 @@
-"""Focal loss: the cross-entropy of what is not yet right."""
+"""Focal loss."""
 
 from typing import Annotated, Any
 
@@ -8,29 +8,30 @@ from keras import ops
 from mmzoo_answering.cross_entropy import shares
 
 SMALLEST = 1e-7
-"""The least probability of a mistake: below it the gradient of its power is none."""
+"""Lower bound of 1 - p, below which the gradient of its power may not be finite."""
 
 
 def focal(logits: Any, label: Any, class_weight: Any = None, *, gamma: Annotated[float, Ge(0)] = 2.0) -> Any:
-    """Takes the cross-entropy, and less of it the surer the right answer is already.
+    """Focal loss: the cross-entropy, reduced for examples that the model already classifies well.
 
-    `-(1 - p(label)) ** gamma log p(label)`, p by the softmax, and of several labels with shares the sum by their shares;
-    times the weight of the example. For labels of which a few have most of the examples. A label that the processor `label`
-    does not know costs 0.
+    `-(1 - p(label)) ** gamma log p(label)`, with p the softmax, times the weight of the example. For several labels with
+    shares, the sum of this, weighted by the shares. 0 for an unknown label. Meant for imbalanced labels, where a few have most
+    of the examples.
 
-    Source: Lin et al. 2017, arXiv 1708.02002, equations 4 and 5, with the softmax in place of the sigmoid; their alpha is
-    `class_weights` of the head.
+    Source: Lin et al. 2017, arXiv 1708.02002, equations 4 and 5, with the softmax in place of the sigmoid. Their alpha is the
+    option `class_weights` of the head.
 
     Args:
         logits: `(batch, classes)`, any finite numbers.
-        label: `(batch,)`, numbers of classes, below 0 for a label that is not known; or `(batch, classes)`, each class's share.
-        class_weight: `(batch,)`, by which each value is multiplied; 1 if not given.
-        gamma: How fast what is sure loses its weight; 0 is the cross-entropy.
+        label: `(batch,)`, class indices, below 0 for a label that the processor `label` does not know; or `(batch, classes)`,
+            shares from 0 to 1.
+        class_weight: `(batch,)`, the factor of each example's loss; 1 if not given.
+        gamma: Focusing parameter: larger values reduce the loss of well-classified examples more. 0 is the cross-entropy.
 
     Returns:
         `(batch,)`.
     """
     logs = ops.log_softmax(logits)
-    mistaken = ops.maximum(-ops.expm1(logs), SMALLEST)  # 1 - p
-    values = -ops.sum(shares(label, logits.shape[-1]) * mistaken**gamma * logs, axis=-1)
+    error = ops.maximum(-ops.expm1(logs), SMALLEST)  # 1 - p
+    values = -ops.sum(shares(label, logits.shape[-1]) * error**gamma * logs, axis=-1)
     return values if class_weight is None else class_weight * values

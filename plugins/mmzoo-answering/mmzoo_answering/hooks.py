@@ -1,4 +1,4 @@
-"""What this plugin contributes."""
+"""The components of this plugin, by kind and name."""
 
 from mmzoo import hookimpl
 

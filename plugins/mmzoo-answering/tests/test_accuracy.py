@@ -45,7 +45,7 @@ def test_examples_that_no_label_can_answer_are_counted():
 
 def test_fewer_answers_than_the_metric_looks_at():
     text = (
-        "the metric 'top_accuracy' looks at 5 answers, the model gives 3. "
+        "the metric 'top_accuracy' needs 5 answers, the model returns 3. "
         "Give the head `top: 5`, or, if there are no more labels, the metric `top: 3`."
     )
     with pytest.raises(DataError, match="^" + re.escape(text) + "$"):

@@ -73,16 +73,16 @@ def test_logits_are_float32_whatever_the_precision():
 
 
 @pytest.mark.parametrize(
-    ("vocabulary", "shape", "what"), [(None, (8, 8, 3), "no ids"), (None, (), "no ids"), (9, (12,), "12 ids for an example")]
+    ("vocabulary", "shape", "what"), [(None, (8, 8, 3), "no ids"), (None, (), "no ids"), (9, (12,), "12 ids per example")]
 )
 def test_a_target_that_is_no_label(vocabulary, shape, what):
-    text = f"the head 'classify' takes one id for an example as its target, 'kind' gives {what}. "
+    text = f"the head 'classify' needs a target with one id per example, 'kind' has {what}. "
     with pytest.raises(StreamError, match=re.escape(text + "Read it with the processor 'label'.") + "$"):
         make_head(vocabulary=vocabulary, shape=shape)
 
 
 def test_as_many_ids_as_there_are_classes_are_no_shares():
-    with pytest.raises(StreamError, match="'kind' gives 9 ids for an example"):
+    with pytest.raises(StreamError, match="'kind' has 9 ids per example"):
         make_head(vocabulary=9, shape=(9,))
 
 
@@ -160,7 +160,7 @@ def test_streams_that_it_was_not_made_with(names):
     with pytest.raises(StreamError) as caught:
         answer(make_late(), {name: streams[name] for name in names})
     made, given = ", ".join(make_late().decisions), ", ".join(names) or "none"
-    assert str(caught.value) == f"the head 'classify' decides on the streams that it was made with, {made}; received {given}."
+    assert str(caught.value) == f"the head 'classify' takes the streams that it was built with, {made}; received {given}."
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
@@ -236,12 +236,12 @@ def test_before_labels_are_learned_all_weigh_one(wanted):
 def test_weights_of_labels_that_there_are_not():
     with pytest.raises(StreamError) as caught:
         make_weighed({"mayb": 2.0})
-    what = "the head 'classify' weighs the label 'mayb', which 'kind' does not have."
+    what = "the option `class_weights` of the head 'classify' names 'mayb', which is not a label of 'kind'."
     assert str(caught.value) == f"{what} Nearest: maybe. Known: no, yes, maybe."
 
 
 def test_a_target_that_does_not_tell_its_labels():
     with pytest.raises(StreamError) as caught:
         make_head(class_weights="balanced")
-    what = "the head 'classify' weighs labels, 'kind' does not tell which it has."
+    what = "the option `class_weights` of the head 'classify' needs the labels of 'kind', which does not list any."
     assert str(caught.value) == f"{what} Read it with the processor 'label'."

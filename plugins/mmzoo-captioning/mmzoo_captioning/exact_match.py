@@ -1,4 +1,4 @@
-"""The share of answers that are right word for word."""
+"""Exact match: the share of answers with the same words as a reference."""
 
 import regex
 
@@ -6,26 +6,26 @@ from mmzoo_captioning.ptb import words
 
 
 class ExactMatch:
-    """Counts the answers that say the same words as one of their references.
+    """Exact match: the share of answers with the same words as one of their references.
 
-    Case, punctuation and the blanks around marks do not count: "A well-known woman's hat." and "a well - known woman ' s hat"
-    are equal. Other symbols do: "keycap *" is not "keycap #". `exact_match` is the share of such answers, from 0 to 1. Nothing
-    answered gives 0.
+    Case, punctuation and spaces around punctuation are ignored: "A well-known woman's hat." equals
+    "a well - known woman ' s hat". Other symbols count: "keycap *" does not equal "keycap #". `exact_match` is from 0 to 1;
+    without answers, it is 0.
 
-    Words are those of `mmzoo_captioning.ptb`, after each mark and symbol is set apart.
+    Words are those of `mmzoo_captioning.ptb`, after spaces are put around each punctuation mark and symbol.
     """
 
     def __init__(self) -> None:
         self.hits: list[bool] = []
 
     def update(self, answer: str, references: list[str]) -> None:
-        """Takes in an answer and its references."""
-        self.hits.append(_plain(answer) in [_plain(reference) for reference in references])
+        """Adds an answer and its references."""
+        self.hits.append(_normalised(answer) in [_normalised(reference) for reference in references])
 
     def result(self) -> dict[str, float]:
-        """Gives `exact_match`."""
+        """Returns `exact_match`."""
         return {"exact_match": sum(self.hits) / max(len(self.hits), 1)}
 
 
-def _plain(text: str) -> list[str]:
+def _normalised(text: str) -> list[str]:
     return words(regex.sub(r"([^\pL\pM\pN\s])", r" \1 ", text))

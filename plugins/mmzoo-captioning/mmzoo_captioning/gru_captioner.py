@@ -1,4 +1,4 @@
-"""GRU decoder with additive attention over the tokens of a picture: trains by teacher forcing, answers by beam search."""
+"""GRU captioner with additive attention: trained with teacher forcing, decoded with beam search."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,33 +26,33 @@ from mmzoo import (
 
 
 class GRUCaptioner(Head):
-    """Says what streams show, word by word, with attention over their tokens.
+    """Writes a caption word by word: a GRU decoder with additive attention and beam search.
 
     At step t, with state h_t-1 and the embedding x of the previous word:
     `a = softmax_i(v . tanh(W_k token_i + W_q h_t-1))` over the real tokens, `z = sigmoid(W_g h_t-1) * sum_i a_i token_i`,
-    `h_t = GRU([x; z], h_t-1)`, `logits = W_o tanh(x + W_h h_t + W_z z)`. The first state is `tanh(W_s mean of the tokens)`.
+    `h_t = GRU([x; z], h_t-1)`, `logits = W_o tanh(x + W_h h_t + W_z z)`. The initial state is `tanh(W_s mean of the tokens)`.
 
-    The tokens are a stream's, projected to `units` numbers and normalised; those of several streams, each projected by its own
-    weights, stand one after the other, in the streams' order. An absent stream, or one that is not given, changes nothing.
+    The tokens of a stream are projected to `units` dimensions and layer-normalised. Several streams are projected with
+    separate weights and concatenated along the token axis, in order. A stream that is absent or not given has no influence.
 
-    Outputs in training: `logits` `(batch, length, vocabulary)`, `tokens` `(batch, length)` (the target's ids, so END is
-    learned and START is not) and `attention` `(batch, length, tokens)`.
+    Outputs in training: `logits` `(batch, length, vocabulary)`, `tokens` `(batch, length)`, the ids of the target (END is
+    predicted, START is not), and `attention` `(batch, length, tokens)`.
 
-    Answers: `caption` gives the caption and its `score`, the natural logarithm of its probability; `explain` gives the caption,
-    its `words` `(batch, length)`, and `attention` `(batch, length, tokens)`, how much each word looked at each token, which the
-    report draws where there is one stream. The best hypothesis has the largest `log p / ((5 + words) / 6) ** length_penalty`; a
-    finished one is frozen. UNKNOWN is never said.
+    Answers: `caption` returns the caption and its `score`, the natural logarithm of its probability. `explain` returns these,
+    the caption's `words` `(batch, length)` and `attention` `(batch, length, tokens)`, the attention weight of each token at
+    each word; the report draws it for a single stream. The beam search returns the hypothesis with the largest
+    `log p / ((5 + words) / 6) ** length_penalty`. A finished hypothesis stays in the beam unchanged. UNKNOWN is never chosen.
 
-    Source: Xu et al. 2015, arXiv 1502.03044, sections 3.1.2 and 4.2, with a GRU (Cho et al. 2014) for the LSTM and one gate
-    per dimension for the scalar one; length penalty of Wu et al. 2016, arXiv 1609.08144, equation 14, without coverage.
+    Source: Xu et al. 2015, arXiv 1502.03044, sections 3.1.2 and 4.2, with a GRU (Cho et al. 2014) in place of the LSTM and one
+    gate per dimension in place of a scalar; length penalty of Wu et al. 2016, arXiv 1609.08144, equation 14, without coverage.
 
     Args:
-        inputs: What is known of each input.
-        target: The input that holds the caption.
-        units: Size of the state, of the attention's space and of the word embeddings.
-        dropout: Share of the embeddings, states and last hidden layer that is zeroed in training.
-        beam: Hypotheses kept in the search; 1 is greedy.
-        length_penalty: 0 prefers as the model does, 1 makes up for long captions.
+        inputs: The specification of each input's features.
+        target: The input with the captions.
+        units: Size of the GRU state, of the attention and of the word embeddings.
+        dropout: Dropout rate of the embeddings, the states and the last hidden layer.
+        beam: Beam size, the number of hypotheses; 1 is greedy search.
+        length_penalty: Exponent of the length penalty. With 0, the most probable caption wins; larger values favour long ones.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class GRUCaptioner(Head):
         self.length, self.vocabulary = inputs[target]["shape"][0], vocabulary
         dense = keras.layers.Dense
         self.project, self.norm = dense(units, name="project"), keras.layers.LayerNormalization(name="norm")
-        self.projections: dict[str, keras.layers.Dense] = {}  # of several streams, which `project` has no part in
+        self.projections: dict[str, keras.layers.Dense] = {}  # for several streams, instead of `project`
         self.first = dense(units, activation="tanh", name="first")
         self.key, self.query = dense(units, name="key"), dense(units, use_bias=False, name="query")
         self.energy = dense(1, use_bias=False, name="energy")
@@ -98,7 +98,7 @@ class GRUCaptioner(Head):
         return (self.target,)
 
     def call(self, streams: dict[str, Stream], targets: dict[str, Any] | None = None, training: bool = False) -> dict[str, Any]:
-        stream, keys, state = self._look(streams)
+        stream, keys, state = self._prepare(streams)
         tokens = ops.cast((targets or {})[self.target], "int32")  # (batch, length)
         starts = ops.full_like(tokens[:, :1], START)
         words = self.embedding(ops.concatenate([starts, tokens[:, :-1]], axis=1))  # (batch, length, units)
@@ -112,37 +112,39 @@ class GRUCaptioner(Head):
         return {"logits": logits, "tokens": tokens, "attention": attentions}
 
     def signatures(self) -> dict[str, Signature]:
-        text = {self.target: self.target}
-        drawn = "" if self.projections else "attention"  # over the tokens of one picture
-        caption = Signature(self._caption, decode=text, answers=text)
-        explain = Signature(self._explain, decode=text, answers=text, tokens={"words": self.target}, attention=drawn)
-        return {"caption": caption, "explain": explain}
+        caption = {self.target: self.target}
+        words = {"words": self.target}
+        drawn = "" if self.projections else "attention"  # the report draws it over the tokens of one picture
+        return {
+            "caption": Signature(self._caption, decode=caption, answers=caption),
+            "explain": Signature(self._explain, decode=caption, answers=caption, tokens=words, attention=drawn),
+        }
 
-    # One step, for several hypotheses of each example at once: n is 1 in training and the beam in the search.
+    # One step, for n hypotheses of each example: n is 1 in training and the beam size in the search.
 
-    def _look(self, streams: dict[str, Stream]) -> tuple[Stream, Any, Any]:
-        """Prepares what stays the same over all steps: the tokens in the head's own dim, their keys, the first state."""
-        projected = self._projected(streams)
-        tokens, mask = (ops.concatenate([one[part] for one in projected], axis=1) for part in ("tokens", "mask"))
+    def _prepare(self, streams: dict[str, Stream]) -> tuple[Stream, Any, Any]:
+        """Returns what all steps share: the projected tokens, their attention keys, and the initial state."""
+        projected = self._project_streams(streams)
+        tokens, mask = (ops.concatenate([stream[part] for stream in projected], axis=1) for part in ("tokens", "mask"))
         stream = Stream(tokens=self.norm(tokens), mask=mask)
         return stream, self.key(stream["tokens"]), self.first(pool(stream))[:, None]
 
-    def _projected(self, streams: dict[str, Stream]) -> list[Stream]:
+    def _project_streams(self, streams: dict[str, Stream]) -> list[Stream]:
         if not self.projections:
             stream = only_stream(streams, "the head 'gru_captioner'")
             return [Stream(tokens=self.project(stream["tokens"]), mask=stream["mask"])]
         known = {name: layer for name, layer in self.projections.items() if name in streams}
         if len(known) < max(len(streams), 1):
             names = f"{', '.join(self.projections)}; received {', '.join(streams) or 'none'}"
-            raise StreamError(f"the head 'gru_captioner' looks at the streams that it was made with, {names}.")
+            raise StreamError(f"the head 'gru_captioner' takes the streams that it was built with, {names}.")
         return [Stream(tokens=layer(streams[name]["tokens"]), mask=streams[name]["mask"]) for name, layer in known.items()]
 
     def _step(self, words: Any, state: Any, stream: Stream, keys: Any) -> tuple[Any, Any, Any]:
         attention = self._attention(state, keys, stream["mask"])  # (batch, n, tokens)
         context = ops.matmul(ops.cast(attention, keys.dtype), stream["tokens"]) * self.gate(state)  # (batch, n, units)
-        taken = ops.concatenate([words, context], axis=-1)
-        flat = ops.reshape(taken, (-1, taken.shape[-1])), ops.reshape(state, (-1, state.shape[-1]))
-        state = ops.reshape(self.cell(flat[0], flat[1])[0], ops.shape(state))
+        inputs = ops.concatenate([words, context], axis=-1)
+        flat_inputs, flat_state = (ops.reshape(value, (-1, value.shape[-1])) for value in (inputs, state))
+        state = ops.reshape(self.cell(flat_inputs, flat_state)[0], ops.shape(state))
         return state, context, attention
 
     def _attention(self, state: Any, keys: Any, mask: Any) -> Any:
@@ -150,7 +152,7 @@ class GRUCaptioner(Head):
         energy = ops.cast(ops.squeeze(self.energy(mixed), -1), "float32")
         real = ops.cast(mask, "float32")[:, None]
         energy = energy + (1 - real) * MASKED_LOGIT
-        # Nothing at all for an absent stream; Keras' softmax warns of one token.
+        # All zeros for an absent stream; `keras.ops.softmax` warns about a single token.
         return ops.exp(energy - ops.logsumexp(energy, axis=-1, keepdims=True)) * real
 
     def _logits(self, words: Any, states: Any, contexts: Any, training: bool = False) -> Any:
@@ -161,72 +163,74 @@ class GRUCaptioner(Head):
     # Answers
 
     def _caption(self, streams: dict[str, Stream]) -> dict[str, Any]:
-        found = self._search(streams, trace=False)
-        return {self.target: found["ids"], "score": found["score"]}
+        best = self._search(streams, trace=False)
+        return {self.target: best["ids"], "score": best["score"]}
 
     def _explain(self, streams: dict[str, Stream]) -> dict[str, Any]:
-        found = self._search(streams, trace=True)
-        return {self.target: found["ids"], "score": found["score"], "words": found["ids"], "attention": found["attention"]}
+        best = self._search(streams, trace=True)
+        return {self.target: best["ids"], "score": best["score"], "words": best["ids"], "attention": best["attention"]}
 
     def _search(self, streams: dict[str, Stream], trace: bool) -> dict[str, Any]:
-        """Searches the best caption: `ids` `(batch, length)`, `score` `(batch,)`, and `attention` if it is traced."""
-        stream, keys, state = self._look(streams)
-        found = self._start(state, stream, trace)
+        """Beam search: `ids` `(batch, length)` and `score` `(batch,)` of the best caption; with `trace`, its `attention`."""
+        stream, keys, state = self._prepare(streams)
+        beam = self._start(state, stream, trace)
 
-        def going(step: Any, found: dict[str, Any]) -> Any:
-            return ops.logical_and(step < self.length, ops.logical_not(ops.all(found["finished"])))
+        def unfinished(step: Any, beam: dict[str, Any]) -> Any:
+            return ops.logical_and(step < self.length, ops.logical_not(ops.all(beam["finished"])))
 
-        def advance(step: Any, found: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-            return step + 1, self._advance(step, found, stream, keys)
+        def advance(step: Any, beam: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+            return step + 1, self._advance(step, beam, stream, keys)
 
-        _, found = ops.while_loop(going, advance, (ops.convert_to_tensor(0), found))
-        words = ops.sum(ops.cast(found["ids"] != PAD, "float32"), axis=-1)
-        best = ops.argmax(found["score"] / ((5 + words) / 6) ** self.length_penalty, axis=1)[:, None]  # (batch, 1)
-        return {name: _take(value, best)[:, 0] for name, value in found.items()}
+        _, beam = ops.while_loop(unfinished, advance, (ops.convert_to_tensor(0), beam))
+        words = ops.sum(ops.cast(beam["ids"] != PAD, "float32"), axis=-1)
+        best = ops.argmax(beam["score"] / ((5 + words) / 6) ** self.length_penalty, axis=1)[:, None]  # (batch, 1)
+        return {name: _take(value, best)[:, 0] for name, value in beam.items()}
 
     def _start(self, state: Any, stream: Stream, trace: bool) -> dict[str, Any]:
-        beams = ops.zeros_like(ops.repeat(state[..., 0], self.beam, axis=1), dtype="float32")  # (batch, beam)
-        ids = ops.repeat(ops.cast(beams, "int32")[..., None], self.length, axis=-1)
-        found = {
+        """Returns the state of the search before the first step: one tensor per name, with axes `(batch, beam, ...)`."""
+        zeros = ops.zeros_like(ops.repeat(state[..., 0], self.beam, axis=1), dtype="float32")  # (batch, beam)
+        ids = ops.repeat(ops.cast(zeros, "int32")[..., None], self.length, axis=-1)
+        beam = {
             "ids": ids,  # PAD everywhere
             "last": ops.full_like(ids[..., 0], START),
-            # All hypotheses are one in the beginning; all but the first start hopeless, so that they become different.
-            "score": beams + ops.convert_to_tensor([0.0] + [MASKED_LOGIT] * (self.beam - 1)),
-            "finished": ops.cast(beams, "bool"),
+            # All hypotheses are equal at first. All but one get a very low score, so the first step picks different words.
+            "score": zeros + ops.convert_to_tensor([0.0] + [MASKED_LOGIT] * (self.beam - 1)),
+            "finished": ops.cast(zeros, "bool"),
             "state": ops.repeat(state, self.beam, axis=1),
         }
         if trace:
-            nothing = ops.zeros_like(ops.cast(stream["mask"], "float32"))[:, None, None]  # (batch, 1, 1, tokens)
-            found["attention"] = ops.cast(ids, "float32")[..., None] + nothing
-        return found
+            unseen = ops.zeros_like(ops.cast(stream["mask"], "float32"))[:, None, None]  # (batch, 1, 1, tokens)
+            beam["attention"] = ops.cast(ids, "float32")[..., None] + unseen
+        return beam
 
-    def _advance(self, step: Any, found: dict[str, Any], stream: Stream, keys: Any) -> dict[str, Any]:
-        words = self.embedding(found["last"])
-        state, context, attention = self._step(words, found["state"], stream, keys)
+    def _advance(self, step: Any, beam: dict[str, Any], stream: Stream, keys: Any) -> dict[str, Any]:
+        """Extends each hypothesis by one word, and returns the state of the search with the best ones."""
+        words = self.embedding(beam["last"])
+        state, context, attention = self._step(words, beam["state"], stream, keys)
         logs = ops.log_softmax(self._logits(words, state, context))  # (batch, beam, vocabulary)
         ids = ops.arange(self.vocabulary)
-        unsayable = ops.cast((ids == PAD) | (ids == UNKNOWN) | (ids == START), "float32") * MASKED_LOGIT
-        frozen = ops.cast(ids != PAD, "float32") * MASKED_LOGIT  # a finished hypothesis goes on with PAD at no cost
-        logs = ops.where(found["finished"][..., None], frozen, logs + unsayable)
-        totals = ops.reshape(found["score"][..., None] + logs, (-1, self.beam * self.vocabulary))
+        excluded = ops.cast((ids == PAD) | (ids == UNKNOWN) | (ids == START), "float32") * MASKED_LOGIT
+        finished = ops.cast(ids != PAD, "float32") * MASKED_LOGIT  # a finished hypothesis continues with PAD, at log p = 0
+        logs = ops.where(beam["finished"][..., None], finished, logs + excluded)
+        totals = ops.reshape(beam["score"][..., None] + logs, (-1, self.beam * self.vocabulary))
         score, chosen = ops.top_k(totals, self.beam)
         parent, word = ops.cast(chosen // self.vocabulary, "int32"), ops.cast(chosen % self.vocabulary, "int32")
         at = ops.cast(ops.arange(self.length) == step, "int32")  # (length,), 1 at this step
-        grown = {name: _take(found[name], parent) for name in ("ids", "finished")}
+        parents = {name: _take(beam[name], parent) for name in ("ids", "finished")}
         new = {
-            "ids": grown["ids"] + word[..., None] * at,
+            "ids": parents["ids"] + word[..., None] * at,
             "last": word,
             "score": score,
-            "finished": grown["finished"] | (word == END),
+            "finished": parents["finished"] | (word == END),
             "state": _take(state, parent),
         }
-        if "attention" in found:
-            looked = _take(attention, parent)[:, :, None] * ops.cast(word != PAD, "float32")[..., None, None]
-            new["attention"] = _take(found["attention"], parent) + looked * ops.cast(at, "float32")[:, None]
+        if "attention" in beam:
+            added = _take(attention, parent)[:, :, None] * ops.cast(word != PAD, "float32")[..., None, None]
+            new["attention"] = _take(beam["attention"], parent) + added * ops.cast(at, "float32")[:, None]
         return new
 
 
 def _take(values: Any, indices: Any) -> Any:
-    """Takes hypotheses `(batch, n)` out of values `(batch, beam, ...)`."""
+    """Selects hypotheses by their indices `(batch, n)` from values `(batch, beam, ...)`."""
     shape = (*indices.shape, *[1] * (len(values.shape) - 2))
     return ops.take_along_axis(values, ops.reshape(indices, (-1, *shape[1:])), axis=1)

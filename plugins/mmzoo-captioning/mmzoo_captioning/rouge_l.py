@@ -1,20 +1,20 @@
-"""ROUGE-L of a whole split."""
+"""ROUGE-L of the answers of a split."""
 
 from mmzoo_captioning.ptb import words
 
 BETA = 1.2
-"""How much more recall counts than precision."""
+"""Weight of recall relative to precision."""
 
 
 class RougeL:
-    """Measures the longest subsequence of words that an answer shares with its references: ROUGE-L.
+    """ROUGE-L: the longest common subsequence of words of an answer and its references.
 
-    With s the words of the longest common subsequence, `P = max over references of s / words of the answer` and
-    `R = max over references of s / words of the reference`, an answer scores `(1 + b^2) P R / (R + b^2 P)`, b = 1.2; `rouge_l`
-    is the mean over the examples. From 0 to 1; papers often write it times 100.
+    Let s be the number of words in the longest common subsequence, `P = max over references of s / words of the answer` and
+    `R = max over references of s / words of the reference`. The score of an answer is `(1 + b^2) P R / (R + b^2 P)`, with
+    b = 1.2. `rouge_l` is the mean over the examples, from 0 to 1; papers often write it times 100.
 
     Words are those of `mmzoo_captioning.ptb`. Equal to pycocoevalcap's `Rouge`. An answer without words scores 1 if a reference
-    has none either, else 0. Nothing answered gives 0.
+    has none either, else 0. Without answers, the score is 0.
 
     Source: Lin 2004, "ROUGE: a package for automatic evaluation of summaries", section 3, with the maxima as in pycocoevalcap.
     """
@@ -23,20 +23,20 @@ class RougeL:
         self.scores: list[float] = []
 
     def update(self, answer: str, references: list[str]) -> None:
-        """Takes in an answer and its references, at least one."""
-        said = words(answer) or [""]  # no words are one empty word, as in pycocoevalcap
-        known = [words(reference) or [""] for reference in references]
-        shared = [_common(said, reference) for reference in known]
-        precision = max(shared) / len(said)
-        recall = max(common / len(reference) for common, reference in zip(shared, known, strict=True))
+        """Adds an answer and its references, at least one."""
+        answer_words = words(answer) or [""]  # a text without words counts as one empty word, as in pycocoevalcap
+        reference_words = [words(reference) or [""] for reference in references]
+        shared = [_longest_common(answer_words, reference) for reference in reference_words]
+        precision = max(shared) / len(answer_words)
+        recall = max(common / len(reference) for common, reference in zip(shared, reference_words, strict=True))
         self.scores.append((1 + BETA**2) * precision * recall / (recall + BETA**2 * precision) if precision else 0.0)
 
     def result(self) -> dict[str, float]:
-        """Gives `rouge_l`."""
+        """Returns `rouge_l`."""
         return {"rouge_l": sum(self.scores) / max(len(self.scores), 1)}
 
 
-def _common(first: list[str], second: list[str]) -> int:
+def _longest_common(first: list[str], second: list[str]) -> int:
     """Counts the words of the longest common subsequence."""
     lengths = [0] * (len(second) + 1)
     for word in first:

@@ -384,5 +384,5 @@ def test_streams_that_it_was_not_made_with(names):
     with pytest.raises(StreamError) as caught:
         answer(head, {name: streams[name] for name in names})
     made, given = ", ".join(head.projections), ", ".join(names) or "none"
-    text = f"the head 'gru_captioner' looks at the streams that it was made with, {made}; received {given}."
+    text = f"the head 'gru_captioner' takes the streams that it was built with, {made}; received {given}."
     assert str(caught.value) == text

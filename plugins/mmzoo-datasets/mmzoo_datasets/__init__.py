@@ -1,1 +1,1 @@
-"""Data sets for mmzoo: OpenMoji drawings, a folder of your own, any TFDS builder."""
+"""Data sets for mmzoo: OpenMoji drawings, clips of moving emoji, files of your own, any TFDS builder."""

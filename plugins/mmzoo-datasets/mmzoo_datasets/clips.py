@@ -1,4 +1,4 @@
-"""A clip -> some of its frames as encoded pictures: of a video, an animation, a folder. Light: no TensorFlow."""
+"""A clip (video, animation or folder of pictures) -> evenly spread frames as encoded pictures. Imports no TensorFlow."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -11,43 +11,44 @@ from PIL import Image, UnidentifiedImageError
 from mmzoo import DataError, natural_key
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-"""Suffixes of the files that are frames, in a folder."""
+"""Suffixes of the files in a folder that are frames."""
 LIMIT = 64_000_000
-"""The most pixels of a frame."""
-SERVED = {"JPEG": ("L", "RGB"), "PNG": ("L", "RGB", "RGBA")}
-"""Formats and modes of pictures that are given as they are."""
+"""Largest number of pixels of a frame."""
+UNCHANGED = {"JPEG": ("L", "RGB"), "PNG": ("L", "RGB", "RGBA")}
+"""Formats and modes of pictures whose bytes are returned unchanged if they are small enough."""
 QUALITY = 90
-OPENED = {
+"""JPEG quality of encoded frames."""
+AV_OPTIONS = {
     "format_whitelist": "mov,mp4,avi,matroska,webm,mpeg,mpegts,mpegvideo,asf,flv,ogg",
     "protocol_whitelist": "file",
 }
-"""What FFmpeg may read: no lists of other files, and nothing from a network."""
-WHOLE = 0.9
-"""The least share of the promised frames that a whole video has; some writers count frames that are left out or not shown."""
+"""What FFmpeg may read: no playlists, which name other files, and nothing from a network."""
+COMPLETE = 0.9
+"""Smallest share of the announced frames in a complete video; some encoders also announce frames that are dropped or hidden."""
 
 
 class ClipError(Exception):
-    """A clip that cannot be read; says why."""
+    """A clip cannot be read; the message is the reason."""
 
 
 class PassingError(ClipError):
-    """A clip that cannot be read now, for a reason outside it, such as permissions or too little memory; says why."""
+    """A clip cannot be read now, for a reason outside the clip, such as permissions or too little memory."""
 
 
 def find_frames(paths: Sequence[Path], frames: int) -> list[Path]:
-    """Finds the files of a clip: those of pictures are spread evenly over it, in the natural order of a folder's names.
+    """Finds the files of a clip; pictures are evenly spread over it, in the natural order of the names in a folder.
 
     Args:
         paths: A folder, or files.
-        frames: The most pictures that are taken.
+        frames: Largest number of files to return.
 
     Raises:
-        ClipError: There is no such file, or a folder holds no picture.
+        ClipError: A folder has no pictures.
     """
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            names = [one.name for one in path.iterdir() if one.suffix.lower() in PICTURES and not one.name.startswith(".")]
+            names = [file.name for file in path.iterdir() if file.suffix.lower() in PICTURES and not file.name.startswith(".")]
             if not names:
                 raise ClipError(f"the folder {path} holds no picture ({', '.join(PICTURES)})")
             found += [path / name for name in sorted(names, key=natural_key)]
@@ -57,12 +58,13 @@ def find_frames(paths: Sequence[Path], frames: int) -> list[Path]:
 
 
 def read_frames(files: Sequence[Path], frames: int, side: int) -> list[bytes]:
-    """Reads frames of a clip, evenly spread over it, as JPEG, or PNG where something is transparent.
+    """Reads evenly spread frames of a clip, as JPEG, or as PNG if a frame has transparency.
 
     Args:
         files: One video, animation or picture, or the pictures that are its frames.
-        frames: The most that are read.
-        side: Pixels to which a longer shorter side is reduced; a JPEG or PNG file that is small enough is given as it is.
+        frames: Largest number of frames.
+        side: Largest length of a frame's shorter side in pixels; larger frames are resized. The bytes of a smaller JPEG or PNG
+            file are returned unchanged.
 
     Raises:
         ClipError: A file is damaged, or neither a picture nor a video.
@@ -75,23 +77,23 @@ def read_frames(files: Sequence[Path], frames: int, side: int) -> list[bytes]:
             kind, count = picture.format, getattr(picture, "n_frames", 1)
     except UnidentifiedImageError:
         kind, count = None, 0
-    except Exception as error:  # decoders raise what they like
+    except Exception as error:  # decoders raise any exception
         raise _fault(f"the file {files[0]} cannot be read", error) from error
-    if kind in (None, "MPEG"):  # Pillow knows a stream of MPEG, but does not decode it
+    if kind in (None, "MPEG"):  # Pillow identifies an MPEG stream, but cannot decode it
         return list(_read_video(files[0], frames, side))
-    still = count == 1 or kind == "MPO"  # a camera's further pictures are previews, or what the other eye sees
+    still = count == 1 or kind == "MPO"  # the other pictures of an MPO file are previews, or the view of the other eye
     return [_read_picture(files[0], side)] if still else list(_read_animation(files[0], frames, side))
 
 
 def spread(count: int, most: int) -> list[int]:
-    """Chooses places, of each of `most` equal segments the middle: `floor((2 i + 1) count / (2 most))`; all of fewer."""
-    return [(2 * number + 1) * count // (2 * most) for number in range(most)] if count > most else list(range(count))
+    """Returns at most `most` evenly spread places: the middles of equal segments, `floor((2 i + 1) count / (2 most))`."""
+    return [(2 * i + 1) * count // (2 * most) for i in range(most)] if count > most else list(range(count))
 
 
 def _read_picture(file: Path, side: int) -> bytes:
     try:
         with Image.open(file) as picture:
-            if min(picture.size) <= side and picture.mode in SERVED.get(picture.format or "", ()):
+            if min(picture.size) <= side and picture.mode in UNCHANGED.get(picture.format or "", ()):
                 return file.read_bytes()
             _check_size(file, *picture.size)
             picture.draft("RGB", (side, side))
@@ -99,16 +101,16 @@ def _read_picture(file: Path, side: int) -> bytes:
     except ClipError:
         raise
     except UnidentifiedImageError as error:
-        raise ClipError(f"the file {file} is no picture") from error
-    except Exception as error:  # decoders raise what they like
+        raise ClipError(f"the file {file} is not a picture") from error
+    except Exception as error:  # decoders raise any exception
         raise _fault(f"the file {file} cannot be read", error) from error
 
 
 def _read_animation(file: Path, frames: int, side: int) -> Iterator[bytes]:
-    """Reads an animated picture, its frames one by one as Pillow composes them.
+    """Reads the frames of an animated picture as Pillow composes them.
 
-    What a GIF clears is transparent, as a browser shows it, if the GIF names a transparent colour; if not, Pillow fills it with
-    the GIF's background colour.
+    Areas that a GIF clears are transparent, as in a browser, if the GIF declares a transparent colour. Otherwise Pillow fills
+    them with the background colour of the GIF.
     """
     place = 0
     try:
@@ -119,36 +121,36 @@ def _read_animation(file: Path, frames: int, side: int) -> Iterator[bytes]:
                 yield _encode(picture, side)
     except ClipError:
         raise
-    except Exception as error:  # decoders raise what they like
+    except Exception as error:  # decoders raise any exception
         raise _fault(f"frame {place + 1} of the file {file} cannot be decoded", error) from error
 
 
 def _read_video(file: Path, frames: int, side: int) -> Iterator[bytes]:
-    """Reads a video; each frame up to the last that is wanted is decoded, as most are stored as changes."""
+    """Reads frames of a video; decodes all frames up to the last one needed, because most depend on earlier ones."""
     av, done = _import_av(file), 0
     try:
         count = _count_frames(av, file)
         wanted = spread(count, frames)
-        with av.open(str(file), options=OPENED) as container:
+        with av.open(str(file), options=AV_OPTIONS) as container:
             for frame in container.decode(video=0):
                 if done in wanted:
-                    shown = frame.to_image(**_reduced(frame.width, frame.height, side))
-                    yield _encode(shown.rotate(frame.rotation, expand=True), side)
+                    picture = frame.to_image(**_resized(frame.width, frame.height, side))
+                    yield _encode(picture.rotate(frame.rotation, expand=True), side)
                 done += 1
                 if done > wanted[-1]:
                     return
     except ClipError:
         raise
-    except Exception as error:  # decoders raise what they like
+    except Exception as error:  # decoders raise any exception
         raise _fault(f"frame {done + 1} of the file {file} cannot be decoded", error) from error
-    if done < WHOLE * count:
+    if done < COMPLETE * count:
         raise ClipError(f"only {done} of the {count} frames of the file {file} can be decoded")
 
 
 def _count_frames(av: Any, file: Path) -> int:
-    """Counts the frames that are shown without decoding them."""
+    """Counts the visible frames, without decoding them."""
     try:
-        container = av.open(str(file), options=OPENED)
+        container = av.open(str(file), options=AV_OPTIONS)
     except av.FFmpegError as error:
         raise _fault(f"the file {file} is neither a picture nor a video", error) from error
     with container:
@@ -157,7 +159,7 @@ def _count_frames(av: Any, file: Path) -> int:
         stream = container.streams.video[0]
         _check_size(file, stream.width, stream.height)
         hidden = [packet.is_discard for packet in container.demux(stream) if packet.size > 0]
-        if len(hidden) < max(WHOLE * stream.frames, 1):
+        if len(hidden) < max(COMPLETE * stream.frames, 1):
             raise ClipError(f"the file {file} breaks off after {len(hidden)} of {stream.frames or 'its'} frames")
     return hidden.count(False)
 
@@ -166,7 +168,7 @@ def _import_av(file: Path) -> Any:
     try:
         import av
     except ImportError as error:
-        what = f"the file {file} is no picture, and decoding videos needs PyAV: {error}"
+        what = f"the file {file} is not a picture, and decoding videos needs PyAV: {error}"
         raise DataError(f"{what}.\nRun pip install 'mmzoo-datasets[video]'.") from error
     return av
 
@@ -174,18 +176,18 @@ def _import_av(file: Path) -> Any:
 def _encode(picture: Image.Image, side: int) -> bytes:
     if picture.mode in ("I", "F"):
         raise ValueError(f"its mode is {picture.mode}, expected 8 or 16 bits a sample")
-    if picture.mode.startswith("I;16"):  # Pillow would cut off what is above 255
+    if picture.mode.startswith("I;16"):  # Pillow would clip values above 255
         picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-    size = _reduced(*picture.size, side)
+    size = _resized(*picture.size, side)
     target = io.BytesIO()
     picture = picture.resize((size["width"], size["height"]), Image.Resampling.BILINEAR, reducing_gap=2.0)
     picture.save(target, "PNG") if picture.mode == "RGBA" else picture.save(target, "JPEG", quality=QUALITY)
     return target.getvalue()
 
 
-def _reduced(width: int, height: int, side: int) -> dict[str, int]:
-    """Gives the size at which the shorter side is `side`; what is smaller stays as it is."""
+def _resized(width: int, height: int, side: int) -> dict[str, int]:
+    """Returns the size with a shorter side of at most `side`."""
     scale = min(1.0, side / min(width, height))
     return {"width": max(1, round(width * scale)), "height": max(1, round(height * scale))}
 
@@ -196,7 +198,7 @@ def _check_size(file: Path, width: int, height: int) -> None:
 
 
 def _fault(what: str, error: Exception) -> ClipError:
-    """Says what failed and why; only an error that comes from the system has a number."""
+    """Makes the error for what failed, with the reason. An error with an `errno` comes from the system, not from the clip."""
     passing = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return (PassingError if passing else ClipError)(f"{what}: {reason}")

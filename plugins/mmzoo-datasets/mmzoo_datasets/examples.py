@@ -1,4 +1,4 @@
-"""Rows of a user's table -> examples, and their division into splits. Light: no TensorFlow."""
+"""Rows of a table -> examples, divided into splits. Imports no TensorFlow."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,14 +21,14 @@ SYNONYMS = {
     "test": "test",
     "testing": "test",
 }
-"""What a split column may hold, in upper or lower case."""
+"""Values of a split column, in upper or lower case -> split."""
 KINDS: dict[type, str] = {str: "text", bool: "true or false", int: "a whole number", float: "a number"}
-"""The types that a value may have."""
+"""Types of values, with their names in messages."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a table is read: see the options of `Files`."""
+    """How to read a table; see the options of `Files`."""
 
     table: Path
     root: Path
@@ -42,16 +42,16 @@ class Layout:
 
     @property
     def paths(self) -> Sequence[str]:
-        """The fields whose cells are paths."""
+        """Fields whose cells are paths."""
         return (*self.files, *self.videos)
 
     @property
     def single(self) -> set[str]:
-        """The columns in which the rows of a group agree."""
+        """Columns that have the same value in all rows of a group."""
         return {*self.paths, *filter(None, [self.group_by, self.split_column])} - set(self.lists)
 
     def path(self, cell: str) -> str:
-        """Gives the path of the file that a cell names."""
+        """Returns the path of the file that a cell names."""
         return normpath(self.root / cell)
 
 
@@ -60,10 +60,10 @@ class Example:
     """One example.
 
     Args:
-        line: Of the table, where its first row begins.
-        values: Those of each field, as a list.
-        split: What the split column says.
-        fault: Why it cannot be used; empty for a good one.
+        line: Line number of its first row in the table.
+        values: Field -> values, always a list.
+        split: The value of the split column.
+        fault: Why the example cannot be used; empty if it can.
     """
 
     line: int
@@ -78,8 +78,8 @@ class Examples:
 
     Args:
         all: The examples.
-        listed: The fields that hold a list for each example.
-        kinds: The type of each field's values.
+        listed: Fields with a list of values per example.
+        kinds: Field -> type of its values.
     """
 
     all: list[Example]
@@ -91,7 +91,7 @@ def read_examples(layout: Layout) -> Examples:
     """Reads the whole table.
 
     Raises:
-        DataError: The table is at fault; the message names the line.
+        DataError: The table is not valid; the message has the line number.
     """
     rows = list(read_rows(layout.table))
     if not rows:
@@ -107,10 +107,10 @@ def read_examples(layout: Layout) -> Examples:
 
 
 def split_by_column(layout: Layout, examples: Iterable[Example]) -> dict[str, list[Example]]:
-    """Divides examples as the split column says.
+    """Divides examples by the split column.
 
     Raises:
-        DataError: The column holds no split's name; or one file is in two splits.
+        DataError: A value is not the name of a split, or a file is in two splits.
     """
     splits: dict[str, list[Example]] = {}
     seen: dict[str, tuple[str, int]] = {}
@@ -131,14 +131,14 @@ def split_by_column(layout: Layout, examples: Iterable[Example]) -> dict[str, li
 def split_by_share(
     layout: Layout, examples: Sequence[Example], shares: Mapping[str, float], seed: int
 ) -> dict[str, list[Example]]:
-    """Holds out a share of the examples for each of some splits, and trains on the rest; those that share a file stay together.
+    """Draws a share of the examples for each given split; the rest is `train`. Examples that share a file stay together.
 
     Raises:
-        DataError: There are too few of them.
+        DataError: There are too few examples.
     """
     keyed = [*zip(_keys(layout, examples), examples, strict=True)]
-    # In the order of a hash the choice depends neither on the rows' order nor, but for a few, on rows added later; and a
-    # file counts by its path in the folder, so that it does not depend on where the folder is.
+    # Sorting by a hash makes the splits independent of the order of the rows. When rows are added, few examples change their
+    # split. Hashing the path relative to the root makes the splits independent of the location of the folder.
     root = normpath(layout.root) + sep
     order = sorted({key for key, _ in keyed}, key=lambda key: blake2b(f"{seed} {key.removeprefix(root)}".encode()).digest())
     counts = {split: max(1, round(share * len(order))) for split, share in shares.items() if share > 0}
@@ -154,22 +154,22 @@ def split_by_share(
 
 
 def _kind(layout: Layout, name: str, rows: Iterable[Row]) -> type:
-    """Finds the one type of a field's values; whole numbers beside others are numbers."""
+    """Returns the type of a field's values; int and float together are float."""
     kind: type = str
     first = 0
     for line, cell in _filled(layout, name, rows):
-        found = type(cell)
-        if found not in KINDS or (found is int and abs(cell) >= 2**63):
+        cell_kind = type(cell)
+        if cell_kind not in KINDS or (cell_kind is int and abs(cell) >= 2**63):
             what = f"the column '{name}' holds {json.dumps(cell)[:40]}; expected text, a number of 64 bits or a list of them."
             raise DataError(f"{layout.table}:{line}: {what}\nLeave it out by naming the `columns` to read.")
-        if name in layout.paths and found is not str:
+        if name in layout.paths and cell_kind is not str:
             raise DataError(f"{layout.table}:{line}: the column '{name}' holds {cell!r}; expected the path of a file.")
         if first == 0:
-            kind, first = found, line
-        elif {kind, found} == {int, float}:
+            kind, first = cell_kind, line
+        elif {kind, cell_kind} == {int, float}:
             kind = float
-        elif kind is not found:
-            what = f"the column '{name}' holds {KINDS[found]}, but {KINDS[kind]} in line {first}."
+        elif kind is not cell_kind:
+            what = f"the column '{name}' holds {KINDS[cell_kind]}, but {KINDS[kind]} in line {first}."
             raise DataError(f"{layout.table}:{line}: {what}\nA column holds one type.")
     return kind
 
@@ -186,7 +186,7 @@ def _cells(layout: Layout, name: str, row: Row) -> list[Any]:
 
 
 def blank(cell: Any) -> bool:
-    """Whether a cell is empty."""
+    """Returns whether a cell is empty."""
     return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
@@ -224,30 +224,31 @@ def _check_same(layout: Layout, name: str, rows: list[Row]) -> None:
 
 
 def _paths(layout: Layout, example: Example) -> list[str]:
-    """Gives the paths of all files of an example."""
+    """Returns the paths of all files of an example."""
     return [layout.path(cell) for name in layout.paths for cell in example.values[name] if not blank(cell)]
 
 
 def _keys(layout: Layout, examples: Iterable[Example]) -> list[str]:
-    """Names for each example what may not be in two splits; examples that files join, if only through others, have one name.
+    """Returns a key for each example; examples with the same key must be in the same split.
 
-    It is the least of their first files; of an example without files the group, or else the whole example.
+    Examples that are connected by shared files, also through other examples, have the same key: the smallest of their first
+    paths (union-find). The key of an example without files is its group, or else all its values.
     """
     parts = [_paths(layout, example) or [_whole(layout, example)] for example in examples]
-    ahead: dict[str, str] = {}
+    parent: dict[str, str] = {}
 
-    def head(part: str) -> str:
-        while ahead.setdefault(part, part) != part:
-            ahead[part] = part = ahead[ahead[part]]  # shortens the way of those who come later
+    def root_of(part: str) -> str:
+        while parent.setdefault(part, part) != part:
+            parent[part] = part = parent[parent[part]]  # path compression
         return part
 
     for first, *others in parts:
         for other in others:
-            ahead[head(other)] = head(first)
+            parent[root_of(other)] = root_of(first)
     least: dict[str, str] = {}
     for first, *_ in parts:
-        least[head(first)] = min(first, least.get(head(first), first))
-    return [least[head(first)] for first, *_ in parts]
+        least[root_of(first)] = min(first, least.get(root_of(first), first))
+    return [least[root_of(first)] for first, *_ in parts]
 
 
 def _whole(layout: Layout, example: Example) -> str:

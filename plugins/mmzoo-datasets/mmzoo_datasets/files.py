@@ -1,4 +1,4 @@
-"""A user's own files, named in a table, as an mmzoo data set."""
+"""The data set `files`: a table of your own, and the files that it names."""
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -14,46 +14,46 @@ from mmzoo_datasets.examples import Example, Layout, blank, read_examples, split
 from mmzoo_datasets.table import read_columns
 
 SHARE = 0.1
-"""The part of the examples that each held-out split takes, unless the user says otherwise."""
+"""Default share of the examples in each held-out split."""
 TYPES: dict[type, tf.DType] = {str: tf.string, bool: tf.bool, int: tf.int64, float: tf.float32}
 
 
 class Files:
     """Reads a table of your own, CSV or JSON lines, and the pictures and videos that it names.
 
-    A CSV table (`.csv`, `.tsv`, `.txt`) has a header; its cells are separated by commas, semicolons or tabs, whichever the
-    header has most of. In JSON lines (`.jsonl`, `.ndjson`) each line is an object whose values are text, numbers or lists of
-    them, such as the captions of a picture. Tables are UTF-8. Each row is an example and each column a field; a column
-    without a name is not read.
+    A CSV table (`.csv`, `.tsv`, `.txt`) has a header. Its separator is the comma, semicolon or tab, whichever is most frequent
+    in the header. In JSON lines (`.jsonl`, `.ndjson`) each line is an object; its values are text, numbers or lists of them,
+    such as the captions of a picture. Tables are UTF-8. Each row is an example and each column a field; a column without a name
+    is not read.
 
-    A row with an empty cell, or whose file is missing, empty or unreadable, is a faulty example: the recipe's `on_error`
-    decides about it. A table that is no table stops the build, with its line.
+    A row is faulty if a cell is empty, or if a file is missing, empty or unreadable; the option `on_error` decides what
+    happens then. A table that is not valid stops the build; the message has the line number.
 
     Args:
-        table: Path of the table, from the current folder.
-        files: Fields whose values are paths of files; such a field holds the contents of the file. A path may be absolute
-            or lead out of `root`. `[image]` if there are no `videos`.
-        videos: Fields whose values are paths of clips: a video (MP4, AVI, MOV, WebM, MKV and others; `mmzoo-datasets[video]`),
-            an animated GIF, a folder whose pictures are the frames in the natural order of their names, or, in JSON lines, a
-            list of pictures. Such a field holds a list of encoded pictures, the frames. Clips are decoded once, when the data
-            is prepared, and their frames kept; a clip is known again by the paths, sizes and times of its files.
-        frames: The most frames of a clip that are kept, evenly spread over it.
-        side: The most pixels of a frame's shorter side; larger frames are made smaller.
-        frames_dir: Folder in which the frames are kept; `mmzoo_clips` among TFDS' own data if not given.
-        optional: Fields of text or files that a row may lack, of which an empty cell is no fault; their inputs are `optional`
-            too. An empty cell of `videos` is always a clip without frames.
-        root: Folder in which relative paths start; the table's own folder if not given.
-        columns: Columns to read; all if not given. What is not read may be empty or hold anything.
-        lists: Field -> columns that together are its list, such as `{caption: [caption_1, caption_2]}`; empty cells are left
-            out of it.
-        group_by: Column by which rows are grouped: rows with the same cell there are one example, in which `files` count
-            once and every other column becomes a list. So a picture in five rows with a caption each has five captions.
-        split_column: Column that says the split of each row: train (or training), validation (valid, val, dev), test
-            (testing). A file is in one split only.
-        validation: Share of the examples that is held out for validation, if there is no `split_column`; 0.1 if not given.
-        test: Share of the examples that is held out for the test, if there is no `split_column`; 0.1 if not given.
-        seed: What the choice of the held-out examples follows from, whatever the order of the rows. Rows that name the same
-            file stay together.
+        table: Path of the table, relative to the current folder.
+        files: Fields with paths of files; the value of such a field is the contents of the file. A path may be absolute or
+            lead out of `root`. `[image]` if there are no `videos`.
+        videos: Fields with paths of clips. A clip is a video (MP4, AVI, MOV, WebM, MKV and others; `mmzoo-datasets[video]`), an
+            animated GIF, a folder with the frames as pictures in the natural order of their names, or, in JSON lines, a list of
+            pictures. The value of such a field is the list of frames, encoded pictures. Clips are decoded once, when the data
+            is prepared, and their frames are kept. A clip is decoded again if the paths, sizes or modification times of its
+            files change.
+        frames: Largest number of frames to keep of a clip, evenly spread over it.
+        side: Largest length of a frame's shorter side in pixels; larger frames are resized.
+        frames_dir: Folder for the frames of clips; `mmzoo_clips` in the data folder of TFDS if not given.
+        optional: Fields of text or files that may have empty cells; set `optional` at their inputs too. An empty cell of
+            `videos` is always a clip without frames.
+        root: Folder that relative paths start from; the folder of the table if not given.
+        columns: Columns to read; all if not given. Other columns are ignored.
+        lists: Field -> columns that together are its list of values, such as `{caption: [caption_1, caption_2]}`; empty cells
+            are left out.
+        group_by: Column to group rows by. Rows with the same value are one example: `files` must be the same in all of them,
+            and every other column becomes a list. So a picture in five rows with one caption each has five captions.
+        split_column: Column with the split of each row: train (or training), validation (valid, val, dev) or test (testing).
+            A file must not be in two splits.
+        validation: Share of the examples for validation if there is no `split_column`; 0.1 if not given.
+        test: Share of the examples for the test if there is no `split_column`; 0.1 if not given.
+        seed: Seed of the random split. The order of the rows does not matter, and rows with the same file stay together.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Files:
         *,
         table: str,
         files: list[str] | None = None,
-        videos: list[str] = [],  # noqa: B006  # never changed; an option's default shows in the help
+        videos: list[str] = [],  # noqa: B006  # never modified; the default is shown in the help
         frames: PositiveInt = 32,
         side: PositiveInt = 256,
         frames_dir: str | None = None,
@@ -107,8 +107,8 @@ class Files:
 
     def prepare(self) -> None:
         _ = self._members  # reading the table checks it
-        if lacking := self.store.lacking(self._clips):
-            self._clips.update(self.store.keep(lacking))
+        if missing := self.store.missing(self._clips):
+            self._clips.update(self.store.keep(missing))
         self.__dict__["_needs"] = ""
 
     def splits(self) -> Mapping[str, tf.data.Dataset]:
@@ -120,29 +120,29 @@ class Files:
 
     @cached_property
     def _clips(self) -> Clips:
-        """The clips that the table names."""
-        named = (self._named(example, field) for example in self._examples.all for field in self.layout.videos)
-        return {paths: self.store.find(paths) for paths in dict.fromkeys(named) if paths}
+        """All clips of the table."""
+        paths = (self._clip_paths(example, field) for example in self._examples.all for field in self.layout.videos)
+        return {clip_paths: self.store.find(clip_paths) for clip_paths in dict.fromkeys(paths) if clip_paths}
 
     @cached_property
     def _needs(self) -> str:
         try:
-            lacking = self.store.lacking(self._clips)
-        except DataError:  # `prepare` says it
+            missing = self.store.missing(self._clips)
+        except DataError:  # `prepare` raises it again
             return ""
-        return f"decodes {len(lacking):,} clips and keeps their frames in {self.store.folder}" if lacking else ""
+        return f"decodes {len(missing):,} clips and keeps their frames in {self.store.folder}" if missing else ""
 
-    def _named(self, example: Example, field: str) -> tuple[str, ...]:
+    def _clip_paths(self, example: Example, field: str) -> tuple[str, ...]:
         return tuple(self.layout.path(cell) for cell in example.values[field] if not blank(cell))
 
     @cached_property
     def _members(self) -> dict[str, list[Example]]:
         examples = self._examples.all
         if self.layout.split_column is not None:
-            found = split_by_column(self.layout, examples)
+            splits = split_by_column(self.layout, examples)
         else:
-            found = split_by_share(self.layout, examples, self.shares, self.seed)
-        return {name: found[name] for name in SPLITS if name in found}
+            splits = split_by_share(self.layout, examples, self.shares, self.seed)
+        return {name: splits[name] for name in SPLITS if name in splits}
 
     def _check_known(self, option: str, used: Iterable[str], known: Iterable[str]) -> None:
         for name in used:
@@ -161,19 +161,19 @@ class Files:
     def _dataset(self, examples: list[Example]) -> tf.data.Dataset:
         columns = {field: self._column(field, examples) for field in self.layout.fields}
         columns[ROW] = tf.constant([f"{self.layout.table.name}:{example.line}" for example in examples])
-        columns[FAULT] = tf.constant([example.fault or self._lost(example) for example in examples])
+        columns[FAULT] = tf.constant([example.fault or self._clip_fault(example) for example in examples])
         rows = tf.data.Dataset.from_tensor_slices(columns)
         return rows.map(self._read, num_parallel_calls=tf.data.AUTOTUNE)
 
-    def _lost(self, example: Example) -> str:
-        """Says which clip of an example cannot be found, and why."""
-        clips = {field: self._clips.get(self._named(example, field)) for field in self.layout.videos}
+    def _clip_fault(self, example: Example) -> str:
+        """Returns which clip of an example cannot be read, and why; empty if there is none."""
+        clips = {field: self._clips.get(self._clip_paths(example, field)) for field in self.layout.videos}
         return next((f"{field}: {clip.fault}" for field, clip in clips.items() if clip and clip.fault), "")
 
     def _column(self, field: str, examples: list[Example]) -> tf.Tensor | tf.RaggedTensor:
-        """Gives a field's values, `(examples,)` or, of lists, `(examples, values)`; what is empty is blank."""
+        """Returns the values of a field, `(examples,)`, or `(examples, values)` for lists; an empty cell is "" or 0."""
         if field in self.layout.videos:
-            clips = [self._clips.get(self._named(example, field)) for example in examples]
+            clips = [self._clips.get(self._clip_paths(example, field)) for example in examples]
             return tf.constant([clip.kept if clip else "" for clip in clips], tf.string)
         kind = self._examples.kinds[field]
         cells = [[kind() if blank(cell) else cell for cell in example.values[field]] for example in examples]
@@ -184,7 +184,7 @@ class Files:
         return tf.RaggedTensor.from_row_lengths(values, list(map(len, cells))) if field in self._examples.listed else values
 
     def _read(self, row: dict[str, Any]) -> dict[str, Any]:
-        # Rows of a ragged tensor come as tensors, but are not declared so.
+        # Rows of a ragged tensor are dense, but have the type RaggedTensor.
         example = {field: tf.convert_to_tensor(value) for field, value in row.items()}
         for field in self.layout.paths:
             read = read_kept if field in self.layout.videos else _read_files
@@ -208,14 +208,13 @@ def _path(option: str, given: str) -> Path:
     try:
         return Path(given).expanduser()
     except RuntimeError as error:
-        what = f"option {option}: there is no user whose folder {given} could start in"
-        raise DataError(f"{what}. Write the path without ~.") from error
+        raise DataError(f"option {option}: the home folder in {given} is not known. Write the path without ~.") from error
 
 
 def _frames_folder(given: str | None) -> Path:
     if given is not None:
         return Path.cwd() / _path("frames_dir", given)
-    from tensorflow_datasets.core.constants import DATA_DIR  # takes its time, and only videos ask for it
+    from tensorflow_datasets.core.constants import DATA_DIR  # slow to import, and only needed for videos
 
     return Path(DATA_DIR).expanduser() / "mmzoo_clips"
 
@@ -231,7 +230,7 @@ def _shares(split_column: str | None, **shares: float | None) -> dict[str, float
 
 
 def _read_files(path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Reads one file, or a list of them: contents, and why one cannot be read."""
+    """Reads one file or a list of files: the contents, and the reason if one cannot be read."""
     if not path.shape.rank:
         return _read_file(path)
     kinds = (tf.TensorSpec((), tf.string), tf.TensorSpec((), tf.string))
@@ -240,20 +239,21 @@ def _read_files(path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _read_file(path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    # An op's error cannot be caught in a graph, but a pipeline in the graph can leave its element out.
-    found = tf.data.Dataset.from_tensors(path).map(tf.io.read_file).ignore_errors()
-    data = found.concatenate(tf.data.Dataset.from_tensors("")).take(1).get_single_element()
-    why = tf.cond((data != "") | (path == ""), lambda: tf.constant(""), lambda: tf.numpy_function(_why, [path], tf.string))
-    return data, tf.ensure_shape(why, ())
+    # In a graph, the error of an op cannot be caught. A tf.data pipeline inside the graph can skip the element instead.
+    contents = tf.data.Dataset.from_tensors(path).map(tf.io.read_file).ignore_errors()
+    data = contents.concatenate(tf.data.Dataset.from_tensors("")).take(1).get_single_element()
+    fine = (data != "") | (path == "")
+    reason = tf.cond(fine, lambda: tf.constant(""), lambda: tf.numpy_function(_reason, [path], tf.string))
+    return data, tf.ensure_shape(reason, ())
 
 
-def _why(path: bytes) -> str:
-    """Says why a file has no contents."""
+def _reason(path: bytes) -> str:
+    """Returns why a file has no contents."""
     name = path.decode()
     try:
         with Path(name).open("rb") as file:
             return f"the file {name} cannot be read" if file.read(1) else f"the file {name} is empty"
     except FileNotFoundError:
         return f"there is no file {name}"
-    except (OSError, ValueError) as error:  # of a path that no file can have, ValueError
+    except (OSError, ValueError) as error:  # ValueError: a path that no file can have
         return f"the file {name} cannot be read: {getattr(error, 'strerror', None) or error}"

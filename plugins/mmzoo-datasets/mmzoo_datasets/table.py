@@ -1,4 +1,4 @@
-"""A user's table -> rows, each with its line: CSV or JSON lines, UTF-8. Light: no TensorFlow."""
+"""A table (CSV or JSON lines, UTF-8) -> rows with their line numbers. Imports no TensorFlow."""
 
 import csv
 import json
@@ -9,24 +9,24 @@ from typing import Any, NamedTuple
 from mmzoo import DataError
 
 CELLS = (".csv", ".tsv", ".txt")
-"""Suffixes of tables with a header and cells."""
+"""Suffixes of CSV tables, with a header."""
 LINES = (".jsonl", ".ndjson")
-"""Suffixes of tables with a JSON object in each line."""
+"""Suffixes of tables with one JSON object per line."""
 SEPARATORS = ",;\t"
 
 
 class Row(NamedTuple):
-    """One row: the line of the table in which it begins, and its cells by column."""
+    """One row: the line number where it begins, and its cells by column."""
 
     line: int
     cells: dict[str, Any]
 
 
 def read_columns(table: Path) -> list[str]:
-    """Reads the names of the columns: a CSV table's header, or the keys of the first JSON object.
+    """Reads the names of the columns: the header of a CSV table, or the keys of the first JSON object.
 
     Raises:
-        DataError: There is no such table, or it does not begin as one.
+        DataError: The table cannot be read, or its first line is not valid.
     """
     first = next(_read(table, header=True), None)
     if first is None:
@@ -36,10 +36,10 @@ def read_columns(table: Path) -> list[str]:
 
 
 def read_rows(table: Path) -> Iterator[Row]:
-    """Reads the rows one by one; empty lines are passed over.
+    """Reads the rows one by one; skips empty lines.
 
     Raises:
-        DataError: A line is not UTF-8, no row of the header's width, or no JSON object.
+        DataError: A line is not UTF-8, has another number of cells than the header, or is not a JSON object.
     """
     return _read(table, header=False)
 
@@ -48,7 +48,7 @@ def _read(table: Path, header: bool) -> Iterator[Row]:
     suffix = table.suffix.lower()
     if suffix not in CELLS + LINES:
         known = ", ".join(CELLS + LINES)
-        raise DataError(f"{table}: the suffix '{table.suffix}' is no table's; expected one of {known}.")
+        raise DataError(f"{table}: the suffix '{table.suffix}' is not supported; expected one of {known}.")
     try:
         with table.open("rb") as file:
             lines = _decode(table, file)
@@ -79,7 +79,7 @@ def _read_cells(table: Path, lines: Iterator[str], header: bool) -> Iterator[Row
                 yield Row(line, dict.fromkeys(filter(None, names)))
         elif len(cells) != len(names):
             what = f"{table}:{line}: found {len(cells)} cells, expected {len(names)} ({', '.join(names)})."
-            raise DataError(f"{what}\nA cell that holds a '{separator}' must stand in double quotes.")
+            raise DataError(f"{what}\nA cell that contains a '{separator}' must be in double quotes.")
         else:
             yield Row(line, {name: cell.strip() for name, cell in zip(names, cells, strict=True) if name})
 
@@ -91,12 +91,12 @@ def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
 
 def _numbered(table: Path, rows: Any) -> Iterator[tuple[int, list[str]]]:
     while True:
-        line = rows.line_num + 1  # a quoted cell may run over several lines
+        line = rows.line_num + 1  # a quoted cell may span several lines
         try:
             cells = next(rows, None)
         except csv.Error as error:
-            advice = "A double quote in a cell is written twice, and the cell stands in double quotes."
-            raise DataError(f"{table}:{line}: no CSV: {error}.\n{advice}") from error
+            advice = "Put a cell that contains a double quote in double quotes, and write that quote twice."
+            raise DataError(f"{table}:{line}: not valid CSV: {error}.\n{advice}") from error
         if cells is None:
             return
         if cells:
@@ -116,10 +116,10 @@ def _read_objects(table: Path, lines: Iterator[str]) -> Iterator[Row]:
         if text.strip():
             try:
                 found = json.loads(text, object_pairs_hook=_unique)
-                if "\\u" in text:  # half of a pair of escapes is no character
+                if "\\u" in text:  # half of a surrogate pair is not a character
                     json.dumps(found, ensure_ascii=False).encode()
             except (ValueError, RecursionError) as error:
-                raise DataError(f"{table}:{line}: no JSON: {error}.\nEach line holds one JSON object.") from error
+                raise DataError(f"{table}:{line}: not valid JSON: {error}.\nEach line must be one JSON object.") from error
             if not isinstance(found, dict):
                 raise DataError(f"{table}:{line}: found {text.strip()[:40]}, expected a JSON object such as {{...}}.")
             yield Row(line, found)
@@ -129,5 +129,5 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"'{next(name for name in names if names.count(name) > 1)}' stands twice in one object")
+        raise ValueError(f"'{next(name for name in names if names.count(name) > 1)}' occurs twice in one object")
     return found

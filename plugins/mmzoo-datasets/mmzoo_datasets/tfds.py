@@ -1,4 +1,4 @@
-"""Any TFDS builder by its name, as an mmzoo data set."""
+"""The data set `tfds`: any data set of TensorFlow Datasets, by its name."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -10,21 +10,21 @@ from mmzoo import SPLITS, Card, DataError, suggest
 
 
 class TFDS:
-    """Reads a TFDS data set by its name, pictures as they are encoded.
+    """Reads a data set of TensorFlow Datasets by its name, without decoding pictures.
 
-    Its features are fields; a nested one's name is its path, such as `captions/text`. A sequence is a list, so the five
-    captions of a COCO picture are the five values of one example. A class label is its name, text. FeatureSpec that are
-    neither a value nor a list of values are left out; the card names them.
+    Each feature is a field. The name of a nested feature is its path, such as `captions/text`. A sequence is a list, so the
+    five captions of a COCO picture are the five values of one example. A class label is text, its name. Features that are
+    neither a value nor a list of values are left out; the description of the data set lists them.
 
-    What is not on this machine is downloaded and prepared by TFDS.
+    If the data is not on this machine, TFDS downloads and prepares it.
 
     Args:
-        name: As TFDS names it: `coco_captions`, `flic/small`, `namespace:name`.
-        config: Of the builder; also the part of `name` after the slash.
-        version: Of the data, such as `1.1.0`; the newest if not given.
-        data_dir: Where TFDS keeps its data; its own folder if not given.
-        splits: Split of mmzoo (train, validation, test) -> what TFDS reads for it, slices included: `{train: 'train[:90%]',
-            validation: 'train[90%:]', test: test}`. Those of the three that TFDS has by that name, if not given.
+        name: Name in TFDS: `coco_captions`, `flic/small`, `namespace:name`.
+        config: Configuration of the builder; may also be the part of `name` after the slash.
+        version: Version of the data, such as `1.1.0`; the newest if not given.
+        data_dir: Data folder of TFDS; its default folder if not given.
+        splits: Split of mmzoo (train, validation, test) -> split of TFDS, with slices: `{train: 'train[:90%]', validation:
+            'train[90%:]', test: test}`. If not given, the splits of TFDS with these three names.
     """
 
     def __init__(
@@ -45,10 +45,10 @@ class TFDS:
 
     @property
     def card(self) -> Card:
-        info, found = self.builder.info, list(_fields(self.builder.info.features))
-        left_out = ", ".join(f"{field.name} ({field.about})" for field in found if not field.fits)
+        info, features = self.builder.info, list(_fields(self.builder.info.features))
+        left_out = ", ".join(f"{field.name} ({field.about})" for field in features if not field.fits)
         return Card(
-            fields={field.name: field.about for field in found if field.fits},
+            fields={field.name: field.about for field in features if field.fits},
             sizes={split: info.splits[spec].num_examples for split, spec in self._splits.items()} if info.splits else {},
             about=f"TFDS {info.full_name}." + (f" Left out: {left_out}." if left_out else ""),
             source=info.homepage,
@@ -61,12 +61,10 @@ class TFDS:
             return
         try:
             self.builder.download_and_prepare()
-        except Exception as error:  # a builder is anybody's code, and raises what it likes
+        except Exception as error:  # a builder is third-party code and may raise any exception
             reason = " ".join(str(error).split())[:300]
-            what = f"TFDS cannot make '{self.name}' in {self.builder.data_dir}: {type(error).__name__}: {reason}"
-            advice = (
-                f"Make it where it can be had (`tfds build {self.name}`), and name the folder that holds it with `data_dir`."
-            )
+            what = f"TFDS cannot prepare '{self.name}' in {self.builder.data_dir}: {type(error).__name__}: {reason}"
+            advice = f"Prepare it where that works (`tfds build {self.name}`), and pass that folder as `data_dir`."
             raise DataError(f"{what}\n{advice}") from error
         self._check_splits()
 
@@ -113,12 +111,12 @@ class TFDS:
 
 
 class _Field(NamedTuple):
-    """A feature without parts.
+    """A leaf of the tree of features.
 
     Args:
-        path: Where it is among the features.
-        leaf: What it is, or what it is a sequence of.
-        info: Shape and type of its value.
+        path: Its keys, from the root of the features.
+        leaf: The feature, or the element of a sequence.
+        info: Shape and dtype of its value.
     """
 
     path: tuple[str, ...]
@@ -131,12 +129,12 @@ class _Field(NamedTuple):
 
     @property
     def fits(self) -> bool:
-        """Whether it is a value or a list of values."""
+        """Whether its value is a scalar or a list."""
         return isinstance(self.info, tfds.features.TensorInfo) and self.rank <= 1
 
     @property
     def rank(self) -> int:
-        # A picture is one value: its bytes.
+        # An encoded picture is a scalar: its bytes.
         return len(self.info.shape) - (3 if isinstance(self.leaf, tfds.features.Image) else 0)
 
     @property
@@ -145,8 +143,8 @@ class _Field(NamedTuple):
             return "nested"
         if not self.fits:
             return f"{self.kind} of shape {self.info.shape}"
-        one = "encoded picture, bytes" if isinstance(self.leaf, tfds.features.Image) else self.kind
-        return f"{one}; several" if self.rank else one
+        value = "encoded picture, bytes" if isinstance(self.leaf, tfds.features.Image) else self.kind
+        return f"{value}; several" if self.rank else value
 
     @property
     def kind(self) -> str:
@@ -157,15 +155,15 @@ class _Field(NamedTuple):
         return (self.leaf.names or []) if isinstance(self.leaf, tfds.features.ClassLabel) else []
 
     def value(self, example: Mapping[str, Any]) -> tf.Tensor:
-        """Takes its value from an example; a class is named, an unknown one (-1) by an empty text."""
-        found: Any = example
+        """Returns its value in an example; a class label as its name, an unknown label (-1) as an empty text."""
+        value: Any = example
         for key in self.path:
-            found = found[key]
-        return tf.gather(tf.constant(["", *self.labels]), found + 1) if self.labels else found
+            value = value[key]
+        return tf.gather(tf.constant(["", *self.labels]), value + 1) if self.labels else value
 
 
 def _fields(feature: Any, path: tuple[str, ...] = (), many: bool = False) -> Iterator[_Field]:
-    """Iterates over the features that have no parts; `many` if they are parts of a sequence."""
+    """Iterates over the leaves of a tree of features; `many` if the tree is in a sequence."""
     sequence = isinstance(feature, tfds.features.Sequence) and not isinstance(feature, tfds.features.Dataset) and not many
     inner = feature.feature if sequence else feature
     if isinstance(inner, tfds.features.FeaturesDict):
@@ -189,5 +187,5 @@ def _builder(name: str, **options: str | None) -> Any:
     except tfds.core.DatasetNotFoundError as error:
         known = tfds.list_builders(with_community_datasets=False)
         raise DataError(f"TFDS has no data set '{name}'.\n{suggest(name.partition('/')[0], known)}") from error
-    except Exception as error:  # a builder is anybody's code, and raises what it likes
+    except Exception as error:  # a builder is third-party code and may raise any exception
         raise DataError(f"TFDS cannot open '{name}': {' '.join(str(error).split())[:300]}") from error

@@ -238,7 +238,7 @@ def test_frames_that_decode_to_no_picture(tmp_path, monkeypatch, error, reason):
 def test_a_folder_with_something_that_is_no_picture(tmp_path):
     grey(0).save(tmp_path / "1.png")
     (tmp_path / "2.png").write_text("no picture")
-    with pytest.raises(ClipError, match=f"^the file {tmp_path / '2.png'} is no picture$"):
+    with pytest.raises(ClipError, match=f"^the file {tmp_path / '2.png'} is not a picture$"):
         read_frames(find_frames([tmp_path], 8), 8, 256)
 
 
@@ -272,6 +272,6 @@ def test_without_pyav_the_build_stops(tmp_path, monkeypatch):
     with pytest.raises(DataError) as caught:
         read_frames([tmp_path / "a.mp4"], 8, 256)
     assert str(caught.value) == (
-        f"the file {tmp_path / 'a.mp4'} is no picture, and decoding videos needs PyAV: "
+        f"the file {tmp_path / 'a.mp4'} is not a picture, and decoding videos needs PyAV: "
         "import of av halted; None in sys.modules.\nRun pip install 'mmzoo-datasets[video]'."
     )

@@ -205,19 +205,19 @@ def test_a_file_that_vanishes_after_the_check_is_a_fault(tmp_path):
         (
             "t.csv",
             b"a,b\n1,2\n1,2,3\n",
-            "{t}:3: found 3 cells, expected 2 (a, b).\nA cell that holds a ',' must stand in double quotes.",
+            "{t}:3: found 3 cells, expected 2 (a, b).\nA cell that contains a ',' must be in double quotes.",
         ),
         (
             "t.csv",
             b"a,b\n1\n",
-            "{t}:2: found 1 cells, expected 2 (a, b).\nA cell that holds a ',' must stand in double quotes.",
+            "{t}:2: found 1 cells, expected 2 (a, b).\nA cell that contains a ',' must be in double quotes.",
         ),
         ("t.csv", b"a,b,a\n", "{t}:1: the header names 'a' twice."),
         (
             "t.csv",
             b'a,b\n1,2\n3,"x\n4,y\n',
-            "{t}:3: no CSV: unexpected end of data.\n"
-            "A double quote in a cell is written twice, and the cell stands in double quotes.",
+            "{t}:3: not valid CSV: unexpected end of data.\n"
+            "Put a cell that contains a double quote in double quotes, and write that quote twice.",
         ),
         ("t.csv", b"a,b\n1,gr\xfcn\n", "{t}:2: byte 0xfc at position 5 is not UTF-8.\nSave the table as UTF-8."),
         ("t.csv", "a,b\n".encode("utf-16"), "{t}:1: byte 0xff at position 1 is not UTF-8.\nSave the table as UTF-8."),
@@ -225,15 +225,15 @@ def test_a_file_that_vanishes_after_the_check_is_a_fault(tmp_path):
         ("t.csv", codecs.BOM_UTF8 + b"\n\n", "{t} is empty; expected a first line such as `image,caption`."),
         ("t.csv", b"a,b\n\n", "the table {t} has no rows."),
         ("t.jsonl", b"", '{t} is empty; expected a first line such as `{{"image": "a.jpg", "caption": "A dog."}}`.'),
-        ("t.jsonl", b'{"a": 1}\n{"a": 1,}\n', "{t}:2: no JSON: *\nEach line holds one JSON object."),
+        ("t.jsonl", b'{"a": 1}\n{"a": 1,}\n', "{t}:2: not valid JSON: *\nEach line must be one JSON object."),
         ("t.jsonl", b'{"a": 1}\n\n[1]\n', "{t}:3: found [1], expected a JSON object such as {{...}}."),
         (
             "t.jsonl",
             b'{"a": 1, "b": 2, "a": 3}\n',
-            "{t}:1: no JSON: 'a' stands twice in one object.\nEach line holds one JSON object.",
+            "{t}:1: not valid JSON: 'a' occurs twice in one object.\nEach line must be one JSON object.",
         ),
-        ("t.jsonl", b'{"a": "\\ud83d"}', "{t}:1: no JSON: *surrogates not allowed.\nEach line holds one JSON object."),
-        ("t.jsonl", b"[" * 100_000, "{t}:1: no JSON: *\nEach line holds one JSON object."),
+        ("t.jsonl", b'{"a": "\\ud83d"}', "{t}:1: not valid JSON: *surrogates not allowed.\nEach line must be one JSON object."),
+        ("t.jsonl", b"[" * 100_000, "{t}:1: not valid JSON: *\nEach line must be one JSON object."),
         (
             "t.jsonl",
             b'{"a": "x"}\n{"a": 1}\n',
@@ -251,7 +251,7 @@ def test_a_file_that_vanishes_after_the_check_is_a_fault(tmp_path):
             "{t}:1: the column 'a' holds 98765432109876543210; expected text, a number of 64 bits or a list of them.\n"
             "Leave it out by naming the `columns` to read.",
         ),
-        ("t.xlsx", b"PK", "{t}: the suffix '.xlsx' is no table's; expected one of .csv, .tsv, .txt, .jsonl, .ndjson."),
+        ("t.xlsx", b"PK", "{t}: the suffix '.xlsx' is not supported; expected one of .csv, .tsv, .txt, .jsonl, .ndjson."),
     ],
 )
 def test_wrong_table(tmp_path, name, text, message):
@@ -272,7 +272,7 @@ def test_table_that_cannot_be_opened(tmp_path, name, reason):
 
 
 def test_the_folder_of_a_user_that_there_is_not():
-    what = "option table: there is no user whose folder ~nobody-of-that-name/t.csv could start in. Write the path without ~."
+    what = "option table: the home folder in ~nobody-of-that-name/t.csv is not known. Write the path without ~."
     with pytest.raises(DataError, match=f"^{what}$"):
         Files(table="~nobody-of-that-name/t.csv")
 

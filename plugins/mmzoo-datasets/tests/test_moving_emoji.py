@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from mmzoo_datasets.moving_emoji import MovingEmoji
 from mmzoo_datasets.moving_emoji_builder import (
-    PAPER,
+    BACKGROUNDS,
     caption_of,
     description_of,
-    drawn,
     frames_of,
     moving_emoji,
     questions_about,
+    render_things,
 )
-from mmzoo_datasets.moving_emoji_scenes import BLOCK, GRID, STEPS, THINGS, WIDE, _meet, scenes
+from mmzoo_datasets.moving_emoji_scenes import BLOCK, GRID, STEPS, THINGS, WIDE, _overlap, scenes
 from mmzoo_datasets.moving_emoji_words import LANGUAGES, Speaker
 from PIL import Image
 
@@ -38,7 +38,7 @@ def test_to_each_question_every_answer_is_right_equally_often(asked):
     for question in asked:
         answers[question.text][question.answer] += 1
     for text, counts in answers.items():
-        assert len(counts) in (len(STEPS), len(THINGS), len(PAPER), 3), text
+        assert len(counts) in (len(STEPS), len(THINGS), len(BACKGROUNDS), 3), text
         assert len(set(counts.values())) == 1, text
 
 
@@ -73,18 +73,18 @@ def test_things_never_cover_each_other():
         for frame in zip(*scene.paths, strict=True):
             cells = [{((x + i) % GRID, (y + j) % GRID) for i in range(WIDE) for j in range(WIDE)} for x, y in frame]
             assert len(set.union(*cells)) == WIDE * WIDE * len(cells)
-    assert _meet((0, 0), (GRID - 1, 0))  # around the border too
+    assert _overlap((0, 0), (GRID - 1, 0))  # around the border too
 
 
 def test_what_is_painted_stands_where_the_scene_says():
     side = SIZE * WIDE // GRID
-    drawings = drawn(side)
+    drawings = render_things(side)
     for scene in random.Random(1).sample(SCENES, 6):
         for number, data in enumerate(frames_of(scene, SIZE, drawings)):
             picture = Image.open(io.BytesIO(data))
             assert (picture.format, picture.size) == ("JPEG", (SIZE, SIZE))
             expected = np.empty((SIZE, SIZE, 3))
-            expected[:] = PAPER[scene.colour]
+            expected[:] = BACKGROUNDS[scene.colour]
             for thing, path in zip(scene.things, scene.paths, strict=True):
                 drawing = np.asarray(drawings[thing], "float64")
                 alpha, (x, y) = drawing[..., 3:] / 255, path[number]

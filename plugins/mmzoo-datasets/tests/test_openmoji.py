@@ -55,7 +55,7 @@ def test_folder_that_cannot_be_written(tmp_path):
 
 def test_a_split_that_would_be_empty(tmp_path):
     data = OpenMoji(limit=20, split="groups", held_out=["Component"], data_dir=str(tmp_path))
-    with pytest.raises(DataError, match=r"^of these \d+ drawings none is left for the split 'test'. Hold out other groups"):
+    with pytest.raises(DataError, match=r"^none of the \d+ drawings is left for the split 'test'. Hold out other groups"):
         data.prepare()
 
 

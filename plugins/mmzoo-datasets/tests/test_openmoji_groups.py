@@ -51,7 +51,7 @@ def test_a_group_stands_for_its_subgroups():
 
 
 def test_an_unknown_group():
-    what = "received 'animal-birds', which is no group or subgroup of Unicode's emoji. Nearest: animal-bird, "
+    what = "received 'animal-birds', which is not a group or subgroup of Unicode's emoji. Nearest: animal-bird, "
     with pytest.raises(ValueError, match="^" + what) as caught:
         subgroups_of(["Flags", "animal-birds"])
     _, *tree = str(caught.value).split("\n")

@@ -174,8 +174,8 @@ def test_data_that_cannot_be_had(tmp_path, monkeypatch):
     data = TFDS(name="mmzoo_shapes", data_dir=str(tmp_path))
     with pytest.raises(DataError) as caught:
         data.prepare()
-    what = f"TFDS cannot make 'mmzoo_shapes' in {tmp_path}/mmzoo_shapes/1.0.0: ConnectionError: no route to host"
-    advice = "Make it where it can be had (`tfds build mmzoo_shapes`), and name the folder that holds it with `data_dir`."
+    what = f"TFDS cannot prepare 'mmzoo_shapes' in {tmp_path}/mmzoo_shapes/1.0.0: ConnectionError: no route to host"
+    advice = "Prepare it where that works (`tfds build mmzoo_shapes`), and pass that folder as `data_dir`."
     assert str(caught.value) == f"{what}\n{advice}"
 
 

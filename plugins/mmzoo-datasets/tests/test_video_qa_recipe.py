@@ -69,5 +69,5 @@ def test_recipe_builds_with_clips_that_are_lacking_or_broken(tmp_path, monkeypat
     said = " ".join(capsys.readouterr().out.split())
     assert "decodes 13 clips and keeps their frames in" in said
     assert f"left out 1 of the 12 examples of 'train': qa.csv:19: video: the file {tmp_path / 'broken.mp4'} is neither" in said
-    assert "data video is lacking in 1 of the 11 examples of 'train'" in said
-    assert "data question is lacking in 1 of the 11 examples of 'train'" in said
+    assert "data video is missing in 1 of the 11 examples of 'train'" in said
+    assert "data question is missing in 1 of the 11 examples of 'train'" in said

@@ -1,4 +1,4 @@
-"""What fusions are made of: projections to one dim, transformer blocks that heed masks, and streams put together."""
+"""Building blocks of fusions: projections, masked transformer blocks, operations on streams."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -10,32 +10,32 @@ from keras import ops
 from mmzoo import Stream, StreamError, make_stream, pool
 
 Tokens = Literal["all", "mean", "class"]
-"""What is given of a sequence: every token, the mean of the real ones, or a learned token that attends to them."""
+"""The tokens of a sequence that a fusion returns: all, the mean of the real ones, or a learned class token."""
 
 EPSILON = 1e-5
-"""In every layer normalisation."""
+"""Epsilon of every layer normalisation."""
 
 
-def spread() -> keras.initializers.Initializer:
-    """Makes the first values of learned tokens and of what tells streams apart, as BERT has them."""
+def token_initializer() -> keras.initializers.Initializer:
+    """Makes the initializer of learned tokens and modality embeddings, the one of BERT."""
     return keras.initializers.RandomNormal(stddev=0.02)
 
 
 def check_heads(dim: int, heads: int) -> None:
-    """Holds that heads can share a dim.
+    """Checks that the number of heads divides the dim.
 
     Raises:
-        StreamError: They cannot.
+        StreamError: It does not.
     """
     if dim % heads:
         raise StreamError(f"the dim {dim} cannot be divided among {heads} heads. Choose a multiple of {heads}.")
 
 
 def check_several(streams: Mapping[str, Any], user: str) -> None:
-    """Holds that there is more than one stream.
+    """Checks that there are several streams.
 
     Raises:
-        StreamError: There is one; `user` is who wants more.
+        StreamError: There is only one. The message names `user` as the one that needs more.
     """
     if len(streams) == 1:
         found = f"received one ({next(iter(streams))})"
@@ -43,13 +43,13 @@ def check_several(streams: Mapping[str, Any], user: str) -> None:
 
 
 class Projections(keras.layers.Layer):
-    """Projects each stream's tokens to one dim by weights of its own: `W x + b`.
+    """Projects the tokens of all streams to one dim: `W x + b`, with a separate W and b for each stream.
 
-    A stream's own bias is what tells its tokens from those of others: the learned modality embedding. Masked tokens are 0
-    before they are projected, so nothing that they hold goes on.
+    The bias is the learned modality embedding of its stream. Masked tokens are set to 0 first, so their contents have no
+    influence.
 
     Args:
-        dim: Of the tokens that are given.
+        dim: Dim of the returned tokens.
     """
 
     def __init__(self, dim: int, **kwargs: Any):
@@ -58,7 +58,7 @@ class Projections(keras.layers.Layer):
 
     def build(self, streams: Any) -> None:
         self.by_name = {
-            name: keras.layers.Dense(self.dim, bias_initializer=spread(), dtype=self.dtype_policy, name=name)
+            name: keras.layers.Dense(self.dim, bias_initializer=token_initializer(), dtype=self.dtype_policy, name=name)
             for name in streams
         }
         for name, projection in self.by_name.items():
@@ -73,7 +73,7 @@ class Projections(keras.layers.Layer):
 
 
 def self_block(dim: int, heads: int, mlp: int | None, dropout: float, policy: Any, name: str) -> keras.layers.Layer:
-    """Makes a transformer block in which tokens attend to each other, normalised before attention and dense layers."""
+    """Makes a self-attention block, pre-norm: layer normalisation before attention and before the dense layers."""
     block = keras_hub.layers.TransformerEncoder(
         intermediate_dim=mlp or 4 * dim,
         num_heads=heads,
@@ -89,15 +89,15 @@ def self_block(dim: int, heads: int, mlp: int | None, dropout: float, policy: An
 
 
 class CrossBlock(keras.layers.Layer):
-    """Lets tokens attend to others: a transformer block, normalised before attention and dense layers.
+    """Cross-attention block, pre-norm: tokens attend to the tokens of another stream.
 
-    Where an example has no real token to attend to, attention adds nothing.
+    Where an example has no real token to attend to, attention adds 0.
 
     Args:
-        dim: Of the tokens and of the others; `heads` must divide it.
-        heads: Attention heads.
-        mlp: Numbers between the two dense layers; `4 * dim` if None.
-        dropout: Share of the attention weights, and of what attention and dense layers add, that is zeroed in training.
+        dim: Dim of both streams' tokens; a multiple of `heads`.
+        heads: Number of attention heads.
+        mlp: Units of the hidden dense layer; `4 * dim` if None.
+        dropout: Dropout rate of the attention weights, and of the outputs of attention and dense layers.
     """
 
     def __init__(self, dim: int, heads: int, mlp: int | None, dropout: float, **kwargs: Any):
@@ -125,48 +125,46 @@ class CrossBlock(keras.layers.Layer):
 
     def _attend(self, tokens: Any, others: Stream, training: bool) -> Any:
         mask = others["mask"][:, None, :]  # (batch, 1, tokens)
-        own, values = self.attention_norm(tokens), self.others_norm(others["tokens"])
-        seen = self.dropout(self.attention(own, values, attention_mask=mask, training=training), training=training)
-        return ops.where(ops.any(mask, axis=2, keepdims=True), seen, 0)
+        query, value = self.attention_norm(tokens), self.others_norm(others["tokens"])
+        attended = self.attention(query, value, attention_mask=mask, training=training)
+        return ops.where(ops.any(mask, axis=2, keepdims=True), self.dropout(attended, training=training), 0)
 
 
-def join(streams: Iterable[Stream]) -> Stream:
-    """Puts the tokens of streams of one dim one after another; a token that is alone gets a masked one beside it."""
+def concatenate(streams: Iterable[Stream]) -> Stream:
+    """Concatenates streams of one dim along the token axis; pads a single token with a masked one."""
     streams = list(streams)
     tokens = ops.concatenate([stream["tokens"] for stream in streams], axis=1)
     mask = ops.concatenate([stream["mask"] for stream in streams], axis=1)
-    if tokens.shape[1] == 1:  # Keras warns of attention to one token
+    if tokens.shape[1] == 1:  # Keras warns about attention to one token
         tokens, mask = ops.pad(tokens, ((0, 0), (0, 1), (0, 0))), ops.pad(mask, ((0, 0), (0, 1)))
     return make_stream(tokens, mask)
 
 
-def repeated(tokens: Any, stream: Stream) -> Stream:
-    """Gives learned tokens `(tokens, dim)` to every example of a stream; they are real in each."""
+def broadcast_tokens(tokens: Any, stream: Stream) -> Stream:
+    """Repeats learned tokens `(tokens, dim)` for each example of a stream's batch; none is masked."""
     shape = (ops.shape(stream["tokens"])[0], *tokens.shape)
     return make_stream(ops.broadcast_to(ops.cast(tokens, stream["tokens"].dtype), shape))
 
 
-def end(stream: Stream, tokens: Tokens) -> Stream:
-    """Gives what is wanted of a sequence; with `class` its first token is the learned one."""
+def select_tokens(stream: Stream, tokens: Tokens) -> Stream:
+    """Returns the requested tokens of a sequence; with `class`, its first token must be the class token."""
     if tokens == "class":
         return make_stream(stream["tokens"][:, 0], ops.any(stream["mask"][:, 1:], axis=1, keepdims=True))
-    return mean(stream) if tokens == "mean" else stream
+    return mean_token(stream) if tokens == "mean" else stream
 
 
-def mean(stream: Stream) -> Stream:
-    """Gives the mean of a stream's real tokens as its one token."""
-    return make_stream(pool(stream), there(stream))
+def mean_token(stream: Stream) -> Stream:
+    """Returns a stream of one token: the mean of the real tokens."""
+    return make_stream(pool(stream), is_present(stream))
 
 
-def there(*streams: Stream) -> Any:
-    """Says of which examples any of the streams is there, `(batch, 1)`."""
+def is_present(*streams: Stream) -> Any:
+    """Returns for which examples at least one of the streams is present, `(batch, 1)`."""
     return ops.any(ops.concatenate([stream["mask"] for stream in streams], axis=1), axis=1, keepdims=True)
 
 
-def side_by_side(streams: Mapping[str, Stream], dims: Mapping[str, int]) -> Any:
-    """Concatenates the streams' mean tokens, `(batch, sum of dims)`; zeros stand for a stream that is absent or not given."""
+def concat_means(streams: Mapping[str, Stream], dims: Mapping[str, int]) -> Any:
+    """Concatenates the streams' mean tokens, `(batch, sum of dims)`, with zeros for a stream that is absent or not given."""
     pooled = {name: pool(stream) for name, stream in streams.items()}
-    blank = ops.zeros_like(next(iter(pooled.values()))[:, :1])
-    return ops.concatenate(
-        [pooled[name] if name in pooled else ops.tile(blank, (1, dim)) for name, dim in dims.items()], axis=1
-    )
+    zero = ops.zeros_like(next(iter(pooled.values()))[:, :1])
+    return ops.concatenate([pooled[name] if name in pooled else ops.tile(zero, (1, dim)) for name, dim in dims.items()], axis=1)

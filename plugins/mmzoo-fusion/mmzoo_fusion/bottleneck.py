@@ -1,4 +1,4 @@
-"""Streams that exchange through a few shared tokens: the multimodal bottleneck transformer."""
+"""The multimodal bottleneck transformer: streams exchange information through a few shared tokens."""
 
 from typing import Annotated, Any
 
@@ -11,35 +11,35 @@ from mmzoo_fusion.blocks import (
     EPSILON,
     Projections,
     Tokens,
+    broadcast_tokens,
     check_heads,
     check_several,
-    end,
-    join,
-    repeated,
+    concatenate,
+    is_present,
+    select_tokens,
     self_block,
-    spread,
-    there,
+    token_initializer,
 )
 
 
 class Bottleneck(keras.layers.Layer):
-    """Lets streams exchange through a few tokens that all of them see.
+    """Lets streams exchange information through a few shared bottleneck tokens.
 
-    Every stream is projected to `dim` and passes `depth` blocks of its own, in which its real tokens attend to each other and
-    to the bottleneck tokens z: `[x_i', z_i] = block_i([x_i, z])`, then z is the mean of z_i over the streams that are there. So
-    what one stream knows reaches another one block later. Gives every stream under its name.
+    Every stream is projected to `dim` and passes through its own `depth` blocks. There its real tokens attend to each other
+    and to the bottleneck tokens z: `[x_i', z_i] = block_i([x_i, z])`. After each block, z is the mean of z_i over the streams
+    that are present. So information from one stream reaches the others one block later. Returns every stream under its name.
 
-    Source: Nagrani et al. 2021 (MBT), arXiv 2107.00135, equations 8 and 9; the blocks are KerasHub's `TransformerEncoder`,
-    normalised first. MBT has a class token in each stream (`tokens: class`) and one classifier for all streams.
+    Source: Nagrani et al. 2021 (MBT), arXiv 2107.00135, equations 8 and 9. The blocks are KerasHub's `TransformerEncoder`,
+    pre-norm. MBT has a class token in each stream (`tokens: class`) and one classifier for all streams.
 
     Args:
-        dim: Of the tokens; `heads` must divide it.
-        depth: Blocks of each stream.
-        heads: Attention heads in each block.
-        bottlenecks: Tokens that all streams see.
-        mlp: Numbers between a block's two dense layers; `4 * dim` if not given.
-        dropout: Share of the attention weights, and of what attention and dense layers add, that is zeroed in training.
-        tokens: Of each stream: `all`, their `mean`, or a learned `class` token, put first and given alone.
+        dim: Dim of the tokens; a multiple of `heads`.
+        depth: Number of blocks of each stream.
+        heads: Number of attention heads in each block.
+        bottlenecks: Number of bottleneck tokens.
+        mlp: Units of the hidden dense layer in each block; `4 * dim` if not given.
+        dropout: Dropout rate of the attention weights, and of the outputs of attention and dense layers.
+        tokens: What is returned of each stream: `all` tokens, their `mean`, or a learned `class` token alone.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Bottleneck(keras.layers.Layer):
         check_heads(dim, heads)
         self.dim, self.depth, self.heads, self.mlp, self.rate, self.tokens = dim, depth, heads, mlp, dropout, tokens
         self.projections = Projections(dim, dtype=self.dtype_policy, name="projections")
-        self.bottlenecks = self.add_weight((bottlenecks, dim), spread(), name="bottlenecks")
+        self.bottlenecks = self.add_weight((bottlenecks, dim), token_initializer(), name="bottlenecks")
 
     def build(self, streams: Any) -> None:
         check_several(streams, "the fusion 'bottleneck'")
@@ -67,7 +67,7 @@ class Bottleneck(keras.layers.Layer):
         self.norms = {name: self._norm(name) for name in streams}
         for norm in self.norms.values():
             norm.build((None, None, self.dim))
-        self.starts = {name: self._start(name) for name in streams} if self.tokens == "class" else None
+        self.class_tokens = {name: self._class_token(name) for name in streams} if self.tokens == "class" else None
 
     def _block(self, name: str) -> keras.layers.Layer:
         return self_block(self.dim, self.heads, self.mlp, self.rate, self.dtype_policy, name)
@@ -75,30 +75,31 @@ class Bottleneck(keras.layers.Layer):
     def _norm(self, name: str) -> keras.layers.Layer:
         return keras.layers.LayerNormalization(epsilon=EPSILON, dtype=self.dtype_policy, name=f"{name}_norm")
 
-    def _start(self, name: str) -> Any:
-        return self.add_weight((1, self.dim), spread(), name=f"{name}_class_token")
+    def _class_token(self, name: str) -> Any:
+        return self.add_weight((1, self.dim), token_initializer(), name=f"{name}_class_token")
 
     def call(self, streams: dict[str, Stream], training: bool = False) -> dict[str, Stream]:
-        given = self.projections(streams)
-        weights = {name: ops.cast(there(stream), self.compute_dtype)[..., None] for name, stream in given.items()}
-        shared = repeated(self.bottlenecks, next(iter(given.values())))
-        if self.starts is not None:
-            given = {name: join([repeated(self.starts[name], stream), stream]) for name, stream in given.items()}
+        states = self.projections(streams)
+        weights = {name: ops.cast(is_present(stream), self.compute_dtype)[..., None] for name, stream in states.items()}
+        shared = broadcast_tokens(self.bottlenecks, next(iter(states.values())))
+        if self.class_tokens is not None:
+            starts = {name: broadcast_tokens(self.class_tokens[name], stream) for name, stream in states.items()}
+            states = {name: concatenate([starts[name], stream]) for name, stream in states.items()}
         for i in range(self.depth):
-            passed = {name: self._pass(i, name, shared, stream, training) for name, stream in given.items()}
-            given = {name: own for name, (_, own) in passed.items()}
-            shared = make_stream(_mean({name: seen for name, (seen, _) in passed.items()}, weights))
-        normed = {name: make_stream(self.norms[name](stream["tokens"]), stream["mask"]) for name, stream in given.items()}
-        return {name: end(stream, self.tokens) for name, stream in normed.items()}
+            blocks = {name: self._call_block(i, name, shared, stream, training) for name, stream in states.items()}
+            states = {name: stream for name, (_, stream) in blocks.items()}
+            shared = make_stream(_mean({name: bottlenecks for name, (bottlenecks, _) in blocks.items()}, weights))
+        normed = {name: make_stream(self.norms[name](stream["tokens"]), stream["mask"]) for name, stream in states.items()}
+        return {name: select_tokens(stream, self.tokens) for name, stream in normed.items()}
 
-    def _pass(self, i: int, name: str, shared: Stream, stream: Stream, training: bool) -> tuple[Any, Stream]:
-        """Passes a stream with the bottleneck tokens through a block; gives those and the stream."""
-        both, bottlenecks = join([shared, stream]), self.bottlenecks.shape[0]
+    def _call_block(self, i: int, name: str, shared: Stream, stream: Stream, training: bool) -> tuple[Any, Stream]:
+        """Calls a block on the bottleneck tokens and a stream; returns both."""
+        both, bottlenecks = concatenate([shared, stream]), self.bottlenecks.shape[0]
         states = self.blocks[name][i](both["tokens"], padding_mask=both["mask"], training=training)
         return states[:, :bottlenecks], make_stream(states[:, bottlenecks:], stream["mask"])
 
 
-def _mean(seen: dict[str, Any], weights: dict[str, Any]) -> Any:
-    """Averages the bottleneck tokens over the streams that are there, `(batch, bottlenecks, dim)`."""
-    total = sum(weights[name] * tokens for name, tokens in seen.items())
+def _mean(bottlenecks: dict[str, Any], weights: dict[str, Any]) -> Any:
+    """Averages the bottleneck tokens over the streams that are present, `(batch, bottlenecks, dim)`."""
+    total = sum(weights[name] * tokens for name, tokens in bottlenecks.items())
     return total / ops.maximum(sum(weights.values()), 1)

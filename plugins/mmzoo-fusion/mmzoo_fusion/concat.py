@@ -5,21 +5,21 @@ from typing import Any
 import keras
 
 from mmzoo import PositiveInt, Rate, Stream, make_stream
-from mmzoo_fusion.blocks import side_by_side, there
+from mmzoo_fusion.blocks import concat_means, is_present
 
 
 class Concat(keras.layers.Layer):
-    """Joins the streams' mean tokens, side by side, in two dense layers.
+    """Concatenates the streams' mean tokens and applies two dense layers.
 
-    `W2 gelu(W1 [mean(x_1), ..., mean(x_n)] + b1) + b2`, in the recipe's order; zeros stand for a stream that is absent. Gives
-    one stream, `joint`, of one token. One stream, too, is taken.
+    `W2 gelu(W1 [mean(x_1), ..., mean(x_n)] + b1) + b2`, in the recipe's order, with zeros for an absent stream. Returns one
+    stream, `joint`, of one token. Also takes a single stream.
 
     Source: the joint representation of Baltrusaitis et al. 2019, arXiv 1705.09406, section 3.1.
 
     Args:
-        dim: Of the token that is given.
-        mlp: Numbers between the two dense layers; `4 * dim` if not given.
-        dropout: Share of those numbers that is zeroed in training.
+        dim: Dim of the returned token.
+        mlp: Units of the hidden dense layer; `4 * dim` if not given.
+        dropout: Dropout rate of the hidden layer's outputs.
     """
 
     def __init__(self, *, dim: PositiveInt = 256, mlp: PositiveInt | None = None, dropout: Rate = 0.0, **kwargs: Any):
@@ -34,5 +34,5 @@ class Concat(keras.layers.Layer):
         self.outer.build((None, self.inner.units))
 
     def call(self, streams: dict[str, Stream], training: bool = False) -> dict[str, Stream]:
-        hidden = self.dropout(self.inner(side_by_side(streams, self.dims)), training=training)
-        return {"joint": make_stream(self.outer(hidden), there(*streams.values()))}
+        hidden = self.dropout(self.inner(concat_means(streams, self.dims)), training=training)
+        return {"joint": make_stream(self.outer(hidden), is_present(*streams.values()))}

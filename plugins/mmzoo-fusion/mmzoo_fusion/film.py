@@ -1,4 +1,4 @@
-"""Feature-wise linear modulation: one stream scales and shifts the numbers of the others."""
+"""FiLM, feature-wise linear modulation: one stream scales and shifts the features of the others."""
 
 from typing import Any
 
@@ -6,24 +6,24 @@ import keras
 from keras import ops
 
 from mmzoo import InputName, PositiveInt, Stream, make_stream, pick_stream, pool
-from mmzoo_fusion.blocks import EPSILON, Projections, check_several, there
+from mmzoo_fusion.blocks import EPSILON, Projections, check_several, is_present
 
 
 class Film(keras.layers.Layer):
-    """Scales and shifts the other streams' tokens by what one stream says.
+    """Lets one stream scale and shift the tokens of the others.
 
-    Every stream is projected to `dim`. The others' tokens pass `depth` blocks: `u = relu(V x)`, then
-    `x' = u + relu((1 + gamma) * norm(W u) + beta)`, gamma and beta linear in the mean token of `condition`. Every block has
-    weights of its own. Gives every stream under its name, `condition` as it was projected. Where that is absent, gamma and
+    Every stream is projected to `dim`. The tokens of the others pass through `depth` blocks: `u = relu(V x)`, then
+    `x' = u + relu((1 + gamma) * norm(W u) + beta)`, where gamma and beta are linear in the mean token of `condition`. Blocks
+    share no weights. Returns every stream under its name, `condition` as projected. Where `condition` is absent, gamma and
     beta are 0.
 
-    Source: Perez et al. 2018, arXiv 1709.07871, equation 2 and figure 3: dense layers stand for the convolutions, layer
-    normalisation without weights of its own for their batch normalisation.
+    Source: Perez et al. 2018, arXiv 1709.07871, equation 2 and figure 3, with dense layers in place of convolutions and layer
+    normalisation without weights in place of batch normalisation.
 
     Args:
-        condition: The stream that modulates.
-        dim: Of the tokens.
-        depth: Blocks of each stream that is modulated.
+        condition: The stream that modulates the others.
+        dim: Dim of the tokens.
+        depth: Number of blocks for each modulated stream.
     """
 
     def __init__(self, *, condition: InputName, dim: PositiveInt = 256, depth: PositiveInt = 2, **kwargs: Any):
@@ -46,9 +46,9 @@ class Film(keras.layers.Layer):
                 block.build((None, None, self.dim))
 
     def call(self, streams: dict[str, Stream]) -> dict[str, Stream]:
-        given = self.projections(streams)
-        condition = given.get(self.condition)
-        return {name: self._modulate(name, stream, condition) for name, stream in given.items()}
+        projected = self.projections(streams)
+        condition = projected.get(self.condition)
+        return {name: self._modulate(name, stream, condition) for name, stream in projected.items()}
 
     def _modulate(self, name: str, stream: Stream, condition: Stream | None) -> Stream:
         tokens = stream["tokens"]
@@ -58,10 +58,10 @@ class Film(keras.layers.Layer):
 
 
 class FilmBlock(keras.layers.Layer):
-    """Passes tokens through a dense layer and adds what a second one, modulated, makes of them.
+    """Residual block: a dense layer, then a second one whose normalised outputs are modulated.
 
     Args:
-        dim: Of the tokens and of the condition.
+        dim: Dim of the tokens and of the condition.
     """
 
     def __init__(self, dim: int, **kwargs: Any):
@@ -80,7 +80,7 @@ class FilmBlock(keras.layers.Layer):
         first = self.first(tokens)
         normed = self.norm(self.second(first))
         if condition is not None:
-            said = ops.where(there(condition), self.modulation(pool(condition)), 0)[:, None]  # (batch, 1, 2 * dim)
-            gamma, beta = ops.split(said, 2, axis=-1)
+            modulation = ops.where(is_present(condition), self.modulation(pool(condition)), 0)[:, None]  # (batch, 1, 2 * dim)
+            gamma, beta = ops.split(modulation, 2, axis=-1)
             normed = (1 + gamma) * normed + beta
         return first + ops.relu(normed)

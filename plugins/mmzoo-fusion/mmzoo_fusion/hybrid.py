@@ -1,31 +1,31 @@
-"""Hybrid fusion: streams that attend to each other, each decided on, and all of them together."""
+"""Hybrid fusion: streams attend to each other; each one and their joint representation are returned."""
 
 from typing import Any
 
 import keras
 
 from mmzoo import PositiveInt, Rate, Stream, StreamError, make_stream
-from mmzoo_fusion.blocks import EPSILON, CrossBlock, Projections, check_heads, check_several, join, mean
+from mmzoo_fusion.blocks import EPSILON, CrossBlock, Projections, check_heads, check_several, concatenate, mean_token
 from mmzoo_fusion.concat import Concat
 
 
 class Hybrid(keras.layers.Layer):
-    """Lets every stream attend to all others; gives each, and all as one.
+    """Lets every stream attend to all others; returns each stream and a joint one.
 
-    Every stream is projected to `dim` and marked by an embedding of its own, and passes `depth` blocks of its own: its tokens
-    attend to all real tokens of the other streams, as the block before left them, then two dense layers. Gives every stream
-    under its name, the mean of its normalised tokens, and `joint`, the fusion `concat` of these means; one token each, for a
-    head that decides on each. A stream whose others are absent goes on alone.
+    Every stream is projected to `dim`, gets a learned modality embedding, and passes through its own `depth` blocks: attention
+    to all real tokens of the other streams, as the previous block returned them, then two dense layers. Returns one token for
+    each: every stream under its name, as the mean of its normalised tokens, and `joint`, the fusion `concat` of these means.
+    A head such as `classify` then decides on each. Where all other streams are absent, attention adds 0.
 
     Source: hybrid fusion of Baltrusaitis et al. 2019, arXiv 1705.09406, section 6.1; the blocks are the co-attention of Lu et
-    al. 2019 (ViLBERT), arXiv 1908.02265, figure 2b, normalised first.
+    al. 2019 (ViLBERT), arXiv 1908.02265, figure 2b, pre-norm.
 
     Args:
-        dim: Of the tokens; `heads` must divide it.
-        depth: Blocks of each stream.
-        heads: Attention heads in each block.
-        mlp: Numbers between two dense layers, in blocks and in `joint`; `4 * dim` if not given.
-        dropout: Share of the attention weights, and of what attention and dense layers add, that is zeroed in training.
+        dim: Dim of the tokens; a multiple of `heads`.
+        depth: Number of blocks of each stream.
+        heads: Number of attention heads in each block.
+        mlp: Units of the hidden dense layer, in each block and in `joint`; `4 * dim` if not given.
+        dropout: Dropout rate of the attention weights, and of the outputs of attention and dense layers.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Hybrid(keras.layers.Layer):
     def build(self, streams: Any) -> None:
         check_several(streams, "the fusion 'hybrid'")
         if "joint" in streams:
-            text = "the fusion 'hybrid' gives a stream 'joint' of its own, so no input can be called that."
+            text = "the fusion 'hybrid' returns a stream named 'joint', so no input can have that name."
             raise StreamError(f"{text} Rename the input.")
         shape = (None, None, self.dim)
         self.projections.build(streams)
@@ -65,13 +65,15 @@ class Hybrid(keras.layers.Layer):
         return keras.layers.LayerNormalization(epsilon=EPSILON, dtype=self.dtype_policy, name=f"{name}_norm")
 
     def call(self, streams: dict[str, Stream], training: bool = False) -> dict[str, Stream]:
-        given = self.projections(streams)
+        states = self.projections(streams)
         for i in range(self.depth):
-            given = {name: self._exchange(i, name, given, training) for name in given}
-        ended = {name: mean(make_stream(self.norms[name](one["tokens"]), one["mask"])) for name, one in given.items()}
-        return ended | self.joint(ended, training=training)
+            states = {name: self._attend(i, name, states, training) for name in states}
+        normed = {name: make_stream(self.norms[name](stream["tokens"]), stream["mask"]) for name, stream in states.items()}
+        means = {name: mean_token(stream) for name, stream in normed.items()}
+        return means | self.joint(means, training=training)
 
-    def _exchange(self, i: int, name: str, given: dict[str, Stream], training: bool) -> Stream:
-        others = [stream for other, stream in given.items() if other != name]
-        tokens = self.blocks[name][i](given[name]["tokens"], join(others) if others else None, training=training)
-        return make_stream(tokens, given[name]["mask"])
+    def _attend(self, i: int, name: str, states: dict[str, Stream], training: bool) -> Stream:
+        others = [stream for other, stream in states.items() if other != name]
+        context = concatenate(others) if others else None
+        tokens = self.blocks[name][i](states[name]["tokens"], context, training=training)
+        return make_stream(tokens, states[name]["mask"])

@@ -1,24 +1,24 @@
-"""Late fusion: each stream one token, for a head that decides on each."""
+"""Late fusion: one token for each stream; the head decides on each and combines the decisions."""
 
 from typing import Any
 
 import keras
 
-from mmzoo import PositiveInt, Rate, Stream
-from mmzoo_fusion.blocks import Projections, mean
+from mmzoo import PositiveInt, Rate, Stream, make_stream
+from mmzoo_fusion.blocks import Projections, mean_token
 
 
 class Late(keras.layers.Layer):
-    """Keeps the streams apart, one token each, to be decided on one by one.
+    """Keeps the streams separate, one token each; the head decides on each.
 
-    `W mean(x) + b`, the mean over the real tokens, W and b each stream's own. No stream sees another; the
-    head combines its decisions. One stream, too, is taken; an absent one stays absent.
+    `W mean(x) + b`: the mean over the real tokens, with a separate W and b for each stream. Streams do not influence each
+    other; the head combines its decisions on them. An absent stream stays absent. Also takes a single stream.
 
     Source: late fusion of Baltrusaitis et al. 2019, arXiv 1705.09406, section 6.1.
 
     Args:
-        dim: Of the tokens that are given.
-        dropout: Share of their numbers that is zeroed in training.
+        dim: Dim of the returned tokens.
+        dropout: Dropout rate of the returned tokens.
     """
 
     def __init__(self, *, dim: PositiveInt = 256, dropout: Rate = 0.0, **kwargs: Any):
@@ -30,5 +30,6 @@ class Late(keras.layers.Layer):
         self.projections.build(streams)
 
     def call(self, streams: dict[str, Stream], training: bool = False) -> dict[str, Stream]:
-        means = self.projections({name: mean(stream) for name, stream in streams.items()})
-        return {name: one | {"tokens": self.dropout(one["tokens"], training=training)} for name, one in means.items()}
+        means = self.projections({name: mean_token(stream) for name, stream in streams.items()})
+        dropped = {name: self.dropout(stream["tokens"], training=training) for name, stream in means.items()}
+        return {name: make_stream(dropped[name], stream["mask"]) for name, stream in means.items()}

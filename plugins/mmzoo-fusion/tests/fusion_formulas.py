@@ -59,7 +59,7 @@ def ended(x, tokens):
 
 def early(fusion, example):
     given = projected(fusion, example)
-    start = [] if fusion.start is None else [f64(fusion.start)]
+    start = [] if fusion.class_token is None else [f64(fusion.class_token)]
     x = np.concatenate(start + list(given.values()))
     for block in fusion.blocks:
         x = self_block(block, x)
@@ -113,7 +113,7 @@ def bottleneck(fusion, example):
     given, shared = projected(fusion, example), f64(fusion.bottlenecks)
     count = len(shared)
     if fusion.tokens == "class":
-        given = {name: np.concatenate([f64(fusion.starts[name]), x]) for name, x in given.items()}
+        given = {name: np.concatenate([f64(fusion.class_tokens[name]), x]) for name, x in given.items()}
     for i in range(fusion.depth):
         passed = {name: self_block(fusion.blocks[name][i], np.concatenate([x, shared])) for name, x in given.items()}
         given = {name: x[:-count] for name, x in passed.items()}

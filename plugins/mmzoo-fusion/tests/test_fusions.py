@@ -249,7 +249,7 @@ def test_the_joint_stream_has_its_name_alone() -> None:
     fusion = make("hybrid", dim=8)
     with pytest.raises(StreamError) as raised:
         fusion({name: make_stream(keras.Input((3, 5))) for name in ("caption", "joint")})
-    text = "the fusion 'hybrid' gives a stream 'joint' of its own, so no input can be called that. Rename the input."
+    text = "the fusion 'hybrid' returns a stream named 'joint', so no input can have that name. Rename the input."
     assert str(raised.value) == text
 
 

@@ -1,1 +1,1 @@
-"""Pictures for mmzoo: the image processor and image encoders."""
+"""Images for mmzoo: the `image` processor and image encoders."""

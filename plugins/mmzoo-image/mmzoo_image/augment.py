@@ -1,4 +1,4 @@
-"""Keras' own augmentation layers, named in recipes by their Keras identifiers."""
+"""Keras augmentation layers, named in recipes by their Keras identifiers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,20 +8,20 @@ import keras
 from mmzoo import StreamError, suggest
 
 PREPROCESSING = keras.layers.RandomFlip.__base__
-"""The base of Keras' layers that change pictures, which Keras exports under no name."""
+"""The base class of Keras' image preprocessing layers. Keras does not export it under a name."""
 
 Augmentations = list[str | dict[str, Any]]
-"""What an option `augment` holds: `[random_hue, {type: random_translation, height_factor: 0.1, width_factor: 0.1}]`."""
+"""Type of the option `augment`, e.g. `[random_hue, {type: random_translation, height_factor: 0.1, width_factor: 0.1}]`."""
 
 
 def make_augmentation(layers: Sequence[str | dict[str, Any]]) -> keras.layers.Layer:
-    """Makes a layer that changes pixels `(batch, height, width, 3)`, 0 to 255, in training alone.
+    """Makes a layer that augments pixels `(batch, height, width, 3)`, 0 to 255, in training only.
 
     Args:
-        layers: Applied in order; each the identifier of a Keras layer, or a mapping of its `type` and its options.
+        layers: Applied in order. Each is the identifier of a Keras layer, or a mapping with `type` and the layer's options.
 
     Raises:
-        StreamError: Keras has no such layer, or it has no such option.
+        StreamError: Keras has no such layer, or the layer has no such option.
     """
     if not layers:
         return keras.layers.Identity(name="augment")  # Keras' pipeline cannot be empty

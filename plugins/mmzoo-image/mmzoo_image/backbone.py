@@ -1,4 +1,4 @@
-"""What encoders of pictures share: pixels made ready, and a backbone that may come with weights."""
+"""Base of the image encoders: augments and scales pixels, runs a backbone, loads presets."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,38 +14,38 @@ from mmzoo import Rate, Stream, StreamError, make_stream, reason_of, suggest
 from mmzoo_image.augment import Augmentations, make_augmentation
 
 HUBS = "(hf|kaggle|modelscope)://"
-"""How the name of a preset begins that is none of KerasHub's own."""
+"""Regular expression of the prefixes of presets on a hub."""
 
 
 class Scale(NamedTuple):
-    """What a backbone wants of pixels, 0 to 255: `pixels * factor + offset`, each one number or one per channel."""
+    """Scales pixels, 0 to 255, for a backbone: `pixels * factor + offset`. Each is one number, or one number per channel."""
 
     factor: Any
     offset: Any
 
 
 def standard_scale(mean: Sequence[float], std: Sequence[float]) -> Scale:
-    """Gives the scale that makes channels, 0 to 1, of that mean and standard deviation standard ones."""
-    return Scale(tuple(1 / (255 * one) for one in std), tuple(-m / s for m, s in zip(mean, std, strict=True)))
+    """Returns the scale that standardises channels. `mean` and `std` are those of channels in 0 to 1."""
+    return Scale(tuple(1 / (255 * s) for s in std), tuple(-m / s for m, s in zip(mean, std, strict=True)))
 
 
 IMAGENET = standard_scale((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 SIGNED = Scale(1 / 127.5, -1.0)
-"""To -1 to 1."""
-
+"""Scales to -1 to 1."""
 
 BackboneConfig = dict[str, Any]
-"""What an encoder keeps of a preset in the run, as JSON: the backbone's shape and the scale of pixels."""
+"""What a run stores of a preset, as JSON: the backbone's Keras config and the scale of pixels."""
 
 
-class PictureEncoder(keras.layers.Layer):
-    """Base of encoders of pictures: augments and scales pixels, and makes a stream of what the backbone sees in them.
+class ImageEncoder(keras.layers.Layer):
+    """Base of image encoders: augments and scales pixels, runs the backbone and returns its output as a stream.
 
-    A child sets `backbone` and `scale`, by `start_from` if they come from a preset, or overrides `see` or `tokens`.
+    A subclass sets `backbone` and `scale`; `load_or_restore` gets both from a preset. It may override `run_backbone` and
+    `to_tokens`.
 
     Args:
-        dropout: Share of the output's numbers that is zeroed in training.
-        augment: What changes the pixels in training.
+        dropout: Dropout rate of the output tokens.
+        augment: Keras augmentation layers, applied in order, in training only.
     """
 
     backbone: Any
@@ -61,39 +61,44 @@ class PictureEncoder(keras.layers.Layer):
         self.built = True  # the backbone is built when it is made
 
     def call(self, pixels: Any, training: bool = False) -> Stream:
-        changed = self.augment(ops.cast(pixels, self.compute_dtype), training=training)
-        factor, offset = (ops.convert_to_tensor(value, changed.dtype) for value in self.scale)
-        seen = self.see(changed * factor + offset, training)
-        return make_stream(self.dropout(self.tokens(seen), training=training))
+        pixels = self.augment(ops.cast(pixels, self.compute_dtype), training=training)
+        factor, offset = (ops.convert_to_tensor(value, pixels.dtype) for value in self.scale)
+        output = self.run_backbone(pixels * factor + offset, training)
+        return make_stream(self.dropout(self.to_tokens(output), training=training))
 
-    def start_from(self, preset: str, backbone_config: BackboneConfig | None, load: Callable[[], Any], scale: Scale) -> Any:
-        """Gives a preset's backbone and sets `scale`.
+    def load_or_restore(
+        self, preset: str, backbone_config: BackboneConfig | None, load: Callable[[], Any], default: Scale
+    ) -> Any:
+        """Returns a preset's backbone, and sets `scale` and `backbone_config`.
 
         Args:
-            preset: Its name or folder.
-            backbone_config: What the run has kept of it; then nothing is loaded, for the run has the weights.
-            load: Loads the backbone.
-            scale: Of a preset that has none of its own.
+            preset: The preset's name or folder.
+            backbone_config: The config that a run stored, or None. If given, the preset is not loaded: the run has the weights.
+            load: Loads the backbone with its weights.
+            default: The scale for a preset that has no image converter.
         """
         if backbone_config is None:
-            backbone, self.scale = load(), load_scale(preset, scale)
+            backbone, self.scale = load(), load_scale(preset, default)
             self.backbone_config = {"backbone": keras.saving.serialize_keras_object(backbone), "scale": list(self.scale)}
             return backbone
         self.backbone_config, self.scale = backbone_config, Scale(*backbone_config["scale"])
         return keras.saving.deserialize_keras_object(backbone_config["backbone"])
 
-    def see(self, pictures: Any, training: bool) -> Any:
-        """Gives what the backbone makes of scaled pixels."""
+    def run_backbone(self, pixels: Any, training: bool) -> Any:
+        """Returns the backbone's output for scaled pixels."""
         named = isinstance(self.backbone.input, Mapping)
-        return self.backbone(dict.fromkeys(self.backbone.input, pictures) if named else pictures, training=training)
+        return self.backbone(dict.fromkeys(self.backbone.input, pixels) if named else pixels, training=training)
 
-    def tokens(self, seen: Any) -> Any:
-        """Makes tokens `(batch, tokens, dim)` of what the backbone gives: of a map its places, row by row."""
-        if len(seen.shape) != 4:
-            return seen
-        rows, columns, dim = seen.shape[1:]
+    def to_tokens(self, output: Any) -> Any:
+        """Reshapes a feature map `(batch, rows, columns, dim)` to tokens `(batch, rows * columns, dim)`, row by row.
+
+        Any other output is returned unchanged.
+        """
+        if len(output.shape) != 4:
+            return output
+        rows, columns, dim = output.shape[1:]
         unknown = None in (rows, columns)
-        return ops.reshape(seen, (ops.shape(seen)[0], -1, dim) if unknown else (-1, rows * columns, dim))
+        return ops.reshape(output, (ops.shape(output)[0], -1, dim) if unknown else (-1, rows * columns, dim))
 
 
 def load_backbone(preset: str, kind: Any = keras_hub.models.Backbone, **options: Any) -> Any:
@@ -101,46 +106,46 @@ def load_backbone(preset: str, kind: Any = keras_hub.models.Backbone, **options:
 
     Args:
         preset: A preset's name, `hf://...`, `kaggle://...`, or a folder.
-        kind: What it must be: a KerasHub backbone's class.
-        options: Of the backbone, such as `image_shape`, instead of the preset's own.
+        kind: KerasHub backbone class that the preset must have.
+        options: Arguments of the backbone, such as `image_shape`, that replace the preset's.
 
     Raises:
-        StreamError: There is none, it cannot be fetched, it is of another kind, or its weights do not fit `options`.
+        StreamError: The preset does not exist, cannot be fetched, is of another class, or its weights do not fit `options`.
     """
     if not re.match(HUBS, preset) and preset not in kind.presets and not Path(preset).exists():
         advice = suggest(preset, kind.presets) or "Give a preset's name, 'hf://...', 'kaggle://...' or a folder."
         raise StreamError(f"KerasHub has no preset '{preset}' for this encoder, and there is no such folder. {advice}")
-    with _said(preset):
+    with _one_line_errors(preset):
         return kind.from_preset(preset, **options)
 
 
 def load_scale(preset: str, default: Scale) -> Scale:
-    """Gives the scale that a preset's own image converter has, or `default` if it comes with none.
+    """Returns the scale of a preset's image converter, or `default` if the preset has none.
 
     Raises:
-        StreamError: It cannot be fetched.
+        StreamError: The preset cannot be fetched.
     """
-    with _said(preset):
+    with _one_line_errors(preset):
         try:
             converter = keras_hub.layers.ImageConverter.from_preset(preset)
         except FileNotFoundError:
             return default
         except ValueError as error:
-            if not str(error).startswith("Unable to find a subclass"):  # KerasHub has converters for most of its backbones
+            if not str(error).startswith("Unable to find a subclass"):  # some backbones have no converter
                 raise
             return default
-    return Scale(_numbers(converter.scale, 1.0), _numbers(converter.offset, 0.0))
+    return Scale(_scale_value(converter.scale, 1.0), _scale_value(converter.offset, 0.0))
 
 
-def _numbers(value: Any, default: float) -> Any:
+def _scale_value(value: Any, default: float) -> Any:
     if value is None:
         return default
     return tuple(value) if isinstance(value, Sequence) else value
 
 
 @contextmanager
-def _said(preset: str) -> Iterator[None]:
-    """Says in one line why a preset does not load."""
+def _one_line_errors(preset: str) -> Iterator[None]:
+    """Raises any error of loading a preset as a `StreamError` of one line."""
     try:
         yield
     except OSError as error:
@@ -151,10 +156,10 @@ def _said(preset: str) -> Iterator[None]:
 
 
 def check_divides(features: Mapping[str, Any], patch: int) -> None:
-    """Holds that a picture is cut into whole patches.
+    """Checks that both sides of a picture are multiples of `patch`.
 
     Raises:
-        StreamError: It is not.
+        StreamError: One is not.
     """
     height, width = features["shape"][:2]
     if height % patch or width % patch:

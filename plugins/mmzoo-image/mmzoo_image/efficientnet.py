@@ -1,4 +1,4 @@
-"""EfficientNet encoder on KerasHub's backbone, cut before its last convolution."""
+"""EfficientNet encoder on KerasHub's backbone, without its last 1 x 1 convolution."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -9,7 +9,7 @@ import keras_hub
 
 from mmzoo import FeatureSpec, PositiveFloat, PositiveInt, Rate, StreamError
 from mmzoo_image.augment import Augmentations
-from mmzoo_image.backbone import SIGNED, BackboneConfig, PictureEncoder, load_backbone
+from mmzoo_image.backbone import SIGNED, BackboneConfig, ImageEncoder, load_backbone
 
 B0 = {
     "filters": (16, 24, 40, 80, 112, 192, 320),
@@ -17,37 +17,38 @@ B0 = {
     "kernels": (3, 3, 5, 3, 5, 5, 3),
     "expansions": (1, 6, 6, 6, 6, 6, 6),
 }
-"""The stages of B0, Tan and Le 2019, table 1."""
+"""The stages of B0 (Tan and Le 2019, table 1)."""
 
 
-class EfficientNet(PictureEncoder):
-    """Reads a picture with an EfficientNet and gives its last map as tokens.
+class EfficientNet(ImageEncoder):
+    """Encodes a picture with an EfficientNet; the tokens are its last feature map.
 
-    Pixels `(batch, height, width, 3)`, 0 to 255 -> tokens `(batch, rows * columns, dim)`, row by row, all real. Their mean is
-    the global average pool. The 1 x 1 convolution after the last stage is left out, as ALIGN does: B3 gives 384 numbers a
-    token, B7 640. The stem halves the picture; each stage divides it by its stride.
+    Pixels `(batch, height, width, 3)`, 0 to 255 -> tokens `(batch, rows * columns, dim)`, row by row, none masked. Their mean
+    is global average pooling. The 1 x 1 convolution after the last stage is left out, as in ALIGN: `dim` is 384 for B3 and
+    640 for B7. The stem halves the picture's sides; each stage divides them by its stride.
 
     Source: Tan and Le 2019, arXiv 1905.11946; Jia et al. 2021, arXiv 2102.05918 (ALIGN); the backbone is KerasHub's
     `EfficientNetBackbone`.
 
     Args:
-        features: What is known of the pixels.
-        backbone_config: What a run has kept of the preset.
-        width: Multiplies the filters of each stage, rounded to multiples of 8; B3 has 1.2, B7 2.0.
-        depth: Multiplies the blocks of each stage, rounded up; B3 has 1.4, B7 3.1.
-        blocks: Blocks of each stage before `depth`; B0's if not given. Fewer stages make a smaller network.
-        filters: Filters that each stage gives, before `width`; B0's first ones if not given.
-        strides: Stride of each stage; B0's first ones if not given.
-        kernels: Side of the depthwise kernel of each stage; B0's first ones if not given.
-        expansions: By how much each stage's blocks widen their input inside; B0's first ones if not given.
+        features: The `FeatureSpec` of the pixels.
+        backbone_config: The preset's config as stored in a run; None when a model is first built.
+        width: Width coefficient: multiplies the filters of each stage, rounded to multiples of 8. B3 has 1.2, B7 2.0.
+        depth: Depth coefficient: multiplies the blocks of each stage, rounded up. B3 has 1.4, B7 3.1.
+        blocks: Blocks of each stage, before `depth`. Fewer stages make a smaller network.
+        filters: Output filters of each stage, before `width`. By default those of B0's first stages.
+        strides: Stride of each stage. By default those of B0's first stages.
+        kernels: Side of each stage's depthwise kernel. By default those of B0's first stages.
+        expansions: Expansion ratio of each stage's blocks. By default those of B0's first stages.
         stem: Filters of the stem, before `width`.
-        drop_path: Share of examples for which the last block is skipped in training; earlier blocks less often, in proportion.
-        weights: KerasHub preset whose weights to start from, such as `efficientnet_b3_ra2_imagenet`; a name, `hf://...` or a
-            folder. Its shape replaces the options above, and its scale of pixels, -1 to 1 otherwise. None starts from random
-            weights.
-        dropout: Share of the output's numbers that is zeroed in training.
-        augment: Keras augmentation layers that change the pixels in training, in order: the Keras identifier of each, or a
-            mapping of its `type` and its options.
+        drop_path: Stochastic depth: the rate at which the last block is skipped in training. Earlier blocks have smaller
+            rates, in proportion to their depth.
+        weights: KerasHub preset to load pretrained weights from, such as `efficientnet_b3_ra2_imagenet`: a name, `hf://...`
+            or a folder. The preset's architecture replaces the options above, and pixels are scaled by the preset's image
+            converter, else to -1 to 1. None starts from random weights.
+        dropout: Dropout rate of the output tokens.
+        augment: Keras augmentation layers, applied in order, in training only. Each is a Keras identifier, or a mapping with
+            `type` and the layer's options.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class EfficientNet(PictureEncoder):
         features: FeatureSpec,
         width: PositiveFloat = 1.0,
         depth: PositiveFloat = 1.0,
-        blocks: list[PositiveInt] = [1, 2, 2, 3, 3, 4, 1],  # noqa: B006  # never changed; an option's default shows in the help
+        blocks: list[PositiveInt] = [1, 2, 2, 3, 3, 4, 1],  # noqa: B006  # never mutated; the help shows an option's default
         filters: list[PositiveInt] | None = None,
         strides: list[PositiveInt] | None = None,
         kernels: list[PositiveInt] | None = None,
@@ -74,13 +75,13 @@ class EfficientNet(PictureEncoder):
         if weights is not None:
             kind = keras_hub.models.EfficientNetBackbone
             load = partial(load_backbone, weights, kind, input_shape=shape)
-            whole = self.start_from(weights, backbone_config, load, SIGNED)
+            full = self.load_or_restore(weights, backbone_config, load, SIGNED)
         else:
             self.scale = SIGNED
             filters, strides, kernels, expansions = _stages(
                 blocks, filters=filters, strides=strides, kernels=kernels, expansions=expansions
             )
-            whole = keras_hub.models.EfficientNetBackbone(
+            full = keras_hub.models.EfficientNetBackbone(
                 stackwise_num_repeats=blocks,
                 stackwise_input_filters=[stem, *filters[:-1]],
                 stackwise_output_filters=filters,
@@ -91,24 +92,24 @@ class EfficientNet(PictureEncoder):
                 depth_coefficient=depth,
                 dropout=drop_path,
                 input_shape=shape,
-                **_published(len(blocks)),
+                **_paper_options(len(blocks)),
             )
-        # The cut; what follows has weights that nothing would use.
-        self.backbone = keras.Model(whole.input, whole.get_layer("top_conv").input)
+        # Cut here: the weights after this layer would be unused.
+        self.backbone = keras.Model(full.input, full.get_layer("top_conv").input)
 
 
 def _stages(blocks: Sequence[int], **given: Sequence[int] | None) -> Iterator[list[int]]:
-    """Completes the options that have one value for each stage."""
+    """Fills in the options that have one value for each stage, and checks their lengths."""
     for option, values in given.items():
-        first_values = list(B0[option][: len(blocks)] if values is None else values)
-        if len(first_values) != len(blocks):
-            what = f"blocks has {len(blocks)} stages and {option} {len(first_values)}"
+        per_stage = list(B0[option][: len(blocks)] if values is None else values)
+        if len(per_stage) != len(blocks):
+            what = f"blocks has {len(blocks)} stages and {option} {len(per_stage)}"
             raise StreamError(f"{what}. Give {option} one value for each stage.")
-        yield first_values
+        yield per_stage
 
 
-def _published(stages: int) -> dict[str, Any]:
-    """Gives what every EfficientNet of the paper has, and KerasHub's backbone leaves open."""
+def _paper_options(stages: int) -> dict[str, Any]:
+    """Returns the options of KerasHub's backbone that are the same for every EfficientNet of the paper."""
     return {
         "stackwise_squeeze_and_excite_ratios": [0.25] * stages,
         "stackwise_block_types": ["v1"] * stages,

@@ -1,4 +1,4 @@
-"""Encoded pictures -> pixels, row by row: a picture that cannot be read fails its own row alone."""
+"""Encoded pictures -> pixels. A picture that cannot be decoded is a fault of its own row only."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -8,29 +8,30 @@ import tensorflow as tf
 from mmzoo import FeatureSpec, PositiveInt, Processed, Processor
 
 LIMIT = 64_000_000
-"""The most pixels that a picture may claim; an RGBA picture of that size takes 256 MB."""
+"""The most pixels that a header may claim. An RGBA picture of that size takes 256 MB."""
 TOO_LARGE = f"the picture claims more than {LIMIT // 10**6} million pixels"
 DAMAGED = "the picture's data is damaged"
 JPEG = b"\xff\xd8"
 TOGETHER, PARTS = 32, 64
-"""The most pictures that are decoded one after the other, if there are at least so many parts to decode beside each other."""
+"""Pictures are decoded in parallel parts of up to `TOGETHER`. Parts are smaller where there would be fewer than `PARTS`."""
 HEADER = 32
-"""Bytes in which every format says how large a picture is."""
+"""Number of leading bytes in which every format has the picture's size."""
 
 
 class Image(Processor):
     """Decodes JPEG, PNG, GIF and BMP pictures into square RGB pixels.
 
-    Gives `(batch, size, size, 3)`, uint8, 0 to 255. What is transparent becomes white, but black in a GIF. Of an animation the
-    first frame counts. The orientation that a camera notes in EXIF is not applied, in training nor in serving. JPEG is decoded
-    with the exact integer transform and resizing is bilinear with antialiasing, both as Pillow does.
+    Returns `(batch, size, size, 3)`, uint8, 0 to 255. Transparent pixels become white; in a GIF they become black. Only the
+    first frame of an animation is read. EXIF orientation is not applied, neither in training nor in serving. JPEG is decoded
+    with the exact integer DCT, and resizing is bilinear with antialiasing, both as in Pillow.
 
-    A picture whose header claims more than 64 million pixels is not decoded; neither it nor damaged data fails the batch:
-    the row is white and has a fault.
+    A picture whose header claims more than 64 million pixels is not decoded. Such a picture, or damaged data, does not fail the
+    batch: its row is white and has a fault.
 
     Args:
         size: Height and width of the result in pixels.
-        fit: `pad` keeps the whole picture and fills up with white, `crop` keeps the middle square, `stretch` bends it.
+        fit: How a picture becomes square. `pad` keeps the aspect ratio and pads with white, `crop` keeps the central square,
+            `stretch` changes the aspect ratio.
     """
 
     modality = "image"
@@ -59,9 +60,9 @@ class Image(Processor):
         return tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=tf.string)
 
     def _decodable(self, raw: tf.Tensor, fault: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Gives the row numbers `(rows,)` of the pictures that decode, their pixels, and what is wrong with them all the same.
+        """Returns the row numbers `(rows,)` of the pictures that decode, their pixels, and their faults.
 
-        Of many pictures some are decoded at a time, which is faster; where that fails, each is tried alone.
+        Decodes several pictures at a time, which is faster. Where a part fails, decodes each of its pictures alone.
         """
         sound, count = fault == "", tf.size(raw, out_type=tf.int64)
         together = tf.clip_by_value(count // PARTS, 1, TOGETHER)
@@ -74,25 +75,25 @@ class Image(Processor):
     def _decoded(
         self, read: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]], raw: tf.Tensor, rows: tf.Tensor, together: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Decodes the pictures of these rows, so many together; leaves out all of those among which one fails.
+        """Decodes the pictures of some rows in parts of `together`; drops each part in which one fails.
 
-        A decoder's error cannot be caught in a graph, but a tf.data pipeline inside the graph can leave its element out.
+        A graph cannot catch a decoder's error, but a tf.data pipeline inside the graph can drop the element that failed.
         """
         parts = tf.data.Dataset.from_tensor_slices((rows, tf.gather(raw, rows))).batch(together)
         pictures = parts.map(lambda rows, data: (rows, *read(data)), num_parallel_calls=tf.data.AUTOTUNE)
-        # A batch is never empty, so one row that stands for none is added and taken away again.
-        none = (tf.constant(-1, tf.int64), tf.zeros([self.size, self.size, 3], tf.uint8), "")
-        pictures = pictures.ignore_errors().unbatch().concatenate(tf.data.Dataset.from_tensors(none))
+        # tf.data makes no empty batch, so a dummy row is added and removed again.
+        dummy = (tf.constant(-1, tf.int64), tf.zeros([self.size, self.size, 3], tf.uint8), "")
+        pictures = pictures.ignore_errors().unbatch().concatenate(tf.data.Dataset.from_tensors(dummy))
         rows, pixels, faults = pictures.batch(tf.size(rows, out_type=tf.int64) + 1).get_single_element()
         return rows[:-1], pixels[:-1], faults[:-1]
 
     def _read_all(self, data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        read = (tf.TensorSpec([self.size, self.size, 3], tf.uint8), tf.TensorSpec([], tf.string))
+        signature = (tf.TensorSpec([self.size, self.size, 3], tf.uint8), tf.TensorSpec([], tf.string))
 
-        def each(one: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]) -> Callable[[], tuple[tf.Tensor, tf.Tensor]]:
-            return lambda: tf.map_fn(one, data, fn_output_signature=read)
+        def each(decode: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]) -> Callable[[], tuple[tf.Tensor, tf.Tensor]]:
+            return lambda: tf.map_fn(decode, data, fn_output_signature=signature)
 
-        # The branches that a picture does not take cost it as much time as a small one takes to decode.
+        # Checked once for the whole part: the branches not taken cost as much time as decoding a small picture.
         jpegs = tf.reduce_all(_starts(data, JPEG))
         ready = tf.cond(jpegs, lambda: self._is_ready(data[0]), lambda: tf.constant(False))
         return tf.case([(ready, each(self._read_ready)), (jpegs, each(self._read_jpeg))], default=each(self._read))
@@ -101,7 +102,7 @@ class Image(Processor):
         return tf.reduce_all(tf.io.extract_jpeg_shape(jpeg)[:2] == self.size)
 
     def _read_ready(self, data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Decodes a JPEG that has the size already; fails if it has not."""
+        """Decodes a JPEG that already has the right size; fails for any other."""
         picture = _jpeg(tf.where(self._is_ready(data), data, ""))
         return tf.ensure_shape(picture, [self.size, self.size, 3]), tf.constant("")
 
@@ -122,7 +123,7 @@ class Image(Processor):
         return self._square(picture), fault
 
     def _square(self, picture: tf.Tensor) -> tf.Tensor:
-        """Fits a picture `(height, width, 3)`, 0 to 255, into the square, and rounds."""
+        """Resizes a picture `(height, width, 3)`, 0 to 255, to the square as `fit` says, and rounds."""
         picture = tf.ensure_shape(picture, [None, None, 3])
         ready = tf.reduce_all(tf.shape(picture)[:2] == self.size)
         square = tf.cond(ready, lambda: _rounded(picture), lambda: self._fitted(picture))
@@ -137,7 +138,7 @@ class Image(Processor):
             return tf.ensure_shape(self._resize(picture, self.size, self.size), [self.size, self.size, 3])
         scale = self.size / tf.maximum(height, width)
         sides = [tf.maximum(1, tf.cast(tf.round(tf.cast(s, scale.dtype) * scale), tf.int32)) for s in (height, width)]
-        # Padding is black, so the picture is padded as its negative.
+        # TensorFlow pads with 0, so the negative is padded.
         padded = tf.image.resize_with_crop_or_pad(255 - self._resize(picture, *sides), self.size, self.size)
         return tf.ensure_shape(255 - padded, [self.size, self.size, 3])
 
@@ -148,7 +149,7 @@ class Image(Processor):
 def _png(data: tf.Tensor) -> tf.Tensor:
     picture = tf.cast(tf.io.decode_png(data, channels=4), tf.float32)
     alpha = picture[..., 3:]
-    # Without transparency the decoder fills alpha with 255, cut to as many bits as a sample has: to 15, say, for 4.
+    # For a PNG without alpha the decoder sets alpha to the largest sample value: 15 for 4 bits, say.
     bits = tf.cast(_numbers(data, 24, 1), tf.int32)
     opaque = (bits < 8) & tf.reduce_all(alpha == tf.cast(tf.bitwise.left_shift(1, bits) - 1, tf.float32))
     alpha = tf.where(opaque, 1.0, alpha / 255)
@@ -160,7 +161,7 @@ def _jpeg(data: tf.Tensor) -> tf.Tensor:
 
 
 def _jpeg_in_limits(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes a JPEG, or gives a white pixel and what is wrong with it."""
+    """Decodes a JPEG; returns a white pixel and a fault if it is too large."""
     large = tf.reduce_prod(tf.cast(tf.io.extract_jpeg_shape(data)[:2], tf.int64)) > LIMIT
     picture = tf.cond(large, lambda: tf.fill([1, 1, 3], tf.constant(255, tf.uint8)), lambda: _jpeg(data))
     return picture, tf.where(large, TOO_LARGE, "")
@@ -172,14 +173,16 @@ def _gif(data: tf.Tensor) -> tf.Tensor:
 
 def _bmp(data: tf.Tensor) -> tf.Tensor:
     decoded = tf.io.decode_bmp(data)
-    # Of 8 bits, the decoder gives numbers in the palette: blue, green, red and a spare byte each, after both headers.
-    return tf.cast(tf.cond(_numbers(data, 28, 2) == 8, lambda: _colours(data, decoded), lambda: decoded[..., :3]), tf.float32)
+    # For 8 bits the decoder returns palette indices. The palette follows both headers: blue, green, red and a spare byte each.
+    has_palette = _numbers(data, 28, 2) == 8
+    pixels = tf.cond(has_palette, lambda: _palette_colours(data, decoded), lambda: decoded[..., :3])
+    return tf.cast(pixels, tf.float32)
 
 
-def _colours(data: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+def _palette_colours(data: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
     start, end = 14 + _numbers(data, 14, 4), _numbers(data, 10, 4)
     palette = tf.reshape(tf.io.decode_raw(tf.strings.substr(data, start, end - start), tf.uint8), [-1, 4])
-    return tf.gather(palette[:, 2::-1], tf.cast(numbers[..., 0], tf.int32))
+    return tf.gather(palette[:, 2::-1], tf.cast(indices[..., 0], tf.int32))
 
 
 def _rounded(picture: tf.Tensor) -> tf.Tensor:
@@ -193,19 +196,19 @@ def _starts(data: tf.Tensor, magic: bytes) -> tf.Tensor:
 
 
 def _header_faults(raw: tf.Tensor) -> tf.Tensor:
-    """Reads the first bytes of pictures `(batch,)`: what keeps each from being decoded, empty if nothing does."""
+    """Checks the headers of pictures `(batch,)`; returns each one's fault, empty if it may be decoded."""
     png, gif, bmp = _starts(raw, b"\x89PNG\r\n\x1a\n"), _starts(raw, b"GIF8"), _starts(raw, b"BM")
     area = tf.where(bmp, _area(raw, 18, 4, signed=True), 0)
     area = tf.where(png, _area(raw, 16, 4, big=True), tf.where(gif, _area(raw, 6, 2), area))
     bits = _numbers(raw, 28, 2)
-    fault = tf.where(bmp & (bits != 8) & (bits != 24) & (bits != 32), "a BMP picture must have 8, 24 or 32 bits a pixel", "")
+    fault = tf.where(bmp & (bits != 8) & (bits != 24) & (bits != 32), "a BMP picture must have 8, 24 or 32 bits per pixel", "")
     fault = tf.where(area > LIMIT, TOO_LARGE, fault)
-    fault = tf.where(png | gif | bmp | _starts(raw, b"\xff\xd8\xff"), fault, "this is no JPEG, PNG, GIF or BMP picture")
+    fault = tf.where(png | gif | bmp | _starts(raw, b"\xff\xd8\xff"), fault, "this is not a JPEG, PNG, GIF or BMP picture")
     return tf.where(tf.strings.length(raw) == 0, "there is no data", fault)
 
 
 def _area(raw: tf.Tensor, start: int, size: int, *, big: bool = False, signed: bool = False) -> tf.Tensor:
-    """Multiplies the two numbers of `size` bytes each that stand side by side at `start`; a height may be signed."""
+    """Returns width times height: two adjacent numbers of `size` bytes each, from `start` on; a height may be signed."""
     width, height = _numbers(raw, start, size, big), _numbers(raw, start + size, size, big)
     if signed:
         height = tf.where(height >= 2**31, 2**32 - height, height)
@@ -213,9 +216,9 @@ def _area(raw: tf.Tensor, start: int, size: int, *, big: bool = False, signed: b
 
 
 def _numbers(raw: tf.Tensor, start: int, size: int, big: bool = False) -> tf.Tensor:
-    """Reads the unsigned number of `size` bytes at `start` of each string; what is beyond its end counts as 0."""
+    """Reads an unsigned number of `size` bytes at `start` of each string; bytes beyond the string's end count as 0."""
     head = tf.strings.substr(tf.strings.join([tf.strings.substr(raw, 0, HEADER), b"\0" * HEADER]), start, size)
     places = [256**place for place in range(size)]
     digits = tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int64)
-    digits = tf.reshape(digits, tf.concat([tf.shape(raw), [size]], axis=0))  # of no strings the op makes no digits
+    digits = tf.reshape(digits, tf.concat([tf.shape(raw), [size]], axis=0))  # decode_raw drops the digits of an empty batch
     return tf.reduce_sum(digits * tf.constant(places[::-1] if big else places, tf.int64), axis=-1)

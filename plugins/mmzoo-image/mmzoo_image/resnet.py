@@ -7,40 +7,41 @@ import keras_hub
 
 from mmzoo import FeatureSpec, PositiveInt, Rate
 from mmzoo_image.augment import Augmentations
-from mmzoo_image.backbone import IMAGENET, BackboneConfig, PictureEncoder, load_backbone
+from mmzoo_image.backbone import IMAGENET, BackboneConfig, ImageEncoder, load_backbone
 
 CHANNELS = 64
-"""Of the first stage; KerasHub's backbone takes no other number."""
+"""Channels of the first stage. KerasHub's backbone accepts no other number."""
 
 
-class ResNet(PictureEncoder):
-    """Reads a picture with a residual network and gives its last map as tokens.
+class ResNet(ImageEncoder):
+    """Encodes a picture with a ResNet; the tokens are its last feature map.
 
-    Pixels `(batch, height, width, 3)`, 0 to 255 -> tokens `(batch, rows * columns, dim)`, row by row, all real. The stem
-    halves the picture twice; each stage halves it again by its stride.
+    Pixels `(batch, height, width, 3)`, 0 to 255 -> tokens `(batch, rows * columns, dim)`, row by row, none masked. The
+    stem halves the picture's sides twice; each stage divides them by its stride.
 
     Source: He et al. 2016, arXiv 1512.03385; the backbone is KerasHub's `ResNetBackbone`.
 
     Args:
-        features: What is known of the pixels.
-        backbone_config: What a run has kept of the preset.
-        blocks: Residual blocks in each stage; `[3, 4, 6, 3]` is ResNet-50's. The first stage has 64 channels, each other twice
-            as many as the one before it; a bottleneck's output has four times as many.
-        strides: Stride of each stage; `[1, 2, 2, 2, ...]` if not given.
-        stem: Side of the stem's convolution kernel in pixels.
+        features: The `FeatureSpec` of the pixels.
+        backbone_config: The preset's config as stored in a run; None when a model is first built.
+        blocks: Residual blocks of each stage; ResNet-50 has `[3, 4, 6, 3]`. The first stage has 64 channels, each further one
+            twice as many as the one before it. Bottleneck blocks return four times as many.
+        strides: Stride of each stage; by default `[1, 2, 2, 2, ...]`.
+        stem: Kernel size of the stem's convolution, in pixels.
         block: `basic` (two convolutions of 3 x 3) or `bottleneck` (ResNet-50 and deeper).
-        weights: KerasHub preset whose weights to start from, such as `resnet_50_imagenet`; a name, `hf://...` or a folder. Its
-            shape replaces the options above, and its scale of pixels that of ImageNet. None starts from random weights.
-        dropout: Share of the output's numbers that is zeroed in training.
-        augment: Keras augmentation layers that change the pixels in training, in order: the Keras identifier of each, or a
-            mapping of its `type` and its options.
+        weights: KerasHub preset to load pretrained weights from, such as `resnet_50_imagenet`: a name, `hf://...` or a folder.
+            The preset's architecture replaces the options above, and pixels are scaled by the preset's image converter, else
+            by ImageNet's mean and standard deviation. None starts from random weights.
+        dropout: Dropout rate of the output tokens.
+        augment: Keras augmentation layers, applied in order, in training only. Each is a Keras identifier, or a mapping with
+            `type` and the layer's options.
     """
 
     def __init__(
         self,
         *,
         features: FeatureSpec,
-        blocks: list[PositiveInt] = [2, 2, 2, 2],  # noqa: B006  # never changed; an option's default shows in the help
+        blocks: list[PositiveInt] = [2, 2, 2, 2],  # noqa: B006  # never mutated; the help shows an option's default
         strides: list[PositiveInt] | None = None,
         stem: PositiveInt = 7,
         block: Literal["basic", "bottleneck"] = "basic",
@@ -55,7 +56,7 @@ class ResNet(PictureEncoder):
         if weights is not None:
             kind = keras_hub.models.ResNetBackbone
             load = partial(load_backbone, weights, kind, image_shape=shape)
-            self.backbone = self.start_from(weights, backbone_config, load, IMAGENET)
+            self.backbone = self.load_or_restore(weights, backbone_config, load, IMAGENET)
             return
         self.scale = IMAGENET
         self.backbone = keras_hub.models.ResNetBackbone(

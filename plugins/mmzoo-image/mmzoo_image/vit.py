@@ -1,4 +1,4 @@
-"""ViT encoder on KerasHub's backbones: the vision transformer, and CLIP's form of it."""
+"""ViT encoder on KerasHub's backbones: the vision transformer and CLIP's variant of it."""
 
 from functools import partial
 from typing import Any, Literal
@@ -8,37 +8,39 @@ from keras import ops
 
 from mmzoo import FeatureSpec, PositiveInt, Rate, StreamError, plain_products
 from mmzoo_image.augment import Augmentations
-from mmzoo_image.backbone import SIGNED, BackboneConfig, PictureEncoder, check_divides, load_backbone, standard_scale
+from mmzoo_image.backbone import SIGNED, BackboneConfig, ImageEncoder, check_divides, load_backbone, standard_scale
 
 CLIP = standard_scale((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
 
-class ViT(PictureEncoder):
-    """Reads a picture with a vision transformer.
+class ViT(ImageEncoder):
+    """Encodes a picture with a vision transformer (ViT, or CLIP's variant).
 
-    Pixels `(batch, height, width, 3)`, 0 to 255 -> tokens `(batch, 1, dim)`, the class token, or one for each patch, row by
-    row; all real. Both sides of a picture are multiples of `patch`.
+    Pixels `(batch, height, width, 3)`, 0 to 255 -> tokens `(batch, 1, dim)`, the class token, or one token per patch, row by
+    row. No token is masked. Both sides of a picture must be multiples of `patch`.
 
-    Source: Dosovitskiy et al. 2021, arXiv 2010.11929 (its MLP's GELU is exact here, a tanh approximation there), by KerasHub's
-    `ViTBackbone`; Radford et al. 2021, arXiv 2103.00020, without the projection, by KerasHub's `CLIPVisionEncoder`.
+    Source: Dosovitskiy et al. 2021, arXiv 2010.11929, on KerasHub's `ViTBackbone` (GELU is exact here, a tanh approximation in
+    the paper's code); Radford et al. 2021, arXiv 2103.00020, without the projection, on KerasHub's `CLIPVisionEncoder`.
 
     Args:
-        features: What is known of the pixels.
-        backbone_config: What a run has kept of the preset.
-        patch: Side of a patch in pixels.
-        dim: Numbers of a token; a multiple of `heads`.
-        depth: Transformer blocks.
-        heads: Attention heads of each block.
-        mlp: Hidden numbers of each block's MLP; four times `dim` if not given.
-        flavour: `vit`, or `clip`: normalised before the blocks as well, QuickGELU, patches without bias, and square pictures.
-        tokens: What the stream holds: `class`, the class token alone, as both papers pool; `patches`, whose mean is the other
-            way to pool; `all`, the class token first.
-        weights: KerasHub preset whose weights to start from, such as `vit_base_patch16_224_imagenet`, or
-            `clip_vit_base_patch32` with the flavour `clip`; a name, `hf://...` or a folder. Its shape replaces the options
-            above but the last two, and its scale of pixels the flavour's. None starts from random weights.
-        dropout: Share of numbers that is zeroed in training, in every block; 0 with the flavour `clip`.
-        augment: Keras augmentation layers that change the pixels in training, in order: the Keras identifier of each, or a
-            mapping of its `type` and its options.
+        features: The `FeatureSpec` of the pixels.
+        backbone_config: The preset's config as stored in a run; None when a model is first built.
+        patch: Patch size in pixels.
+        dim: Size of a token; a multiple of `heads`.
+        depth: Number of transformer blocks.
+        heads: Number of attention heads.
+        mlp: Hidden size of each block's MLP; by default `4 * dim`.
+        flavour: `vit`, or `clip`, which has a layer normalisation before the blocks too, QuickGELU, a patch embedding without
+            bias, and reads square pictures only.
+        tokens: Which tokens the stream has: `class`, the class token, by which both papers pool; `patches`, one per patch, for
+            average pooling; `all`, the class token and then the patches.
+        weights: KerasHub preset to load pretrained weights from, such as `vit_base_patch16_224_imagenet`, or
+            `clip_vit_base_patch32` with the flavour `clip`: a name, `hf://...` or a folder. The preset's architecture replaces
+            `patch`, `dim`, `depth`, `heads` and `mlp`. Pixels are scaled by the preset's image converter, else as the flavour
+            scales them. None starts from random weights.
+        dropout: Dropout rate of every block; must be 0 with the flavour `clip`.
+        augment: Keras augmentation layers, applied in order, in training only. Each is a Keras identifier, or a mapping with
+            `type` and the layer's options.
     """
 
     def __init__(
@@ -54,17 +56,17 @@ class ViT(PictureEncoder):
         tokens: Literal["class", "patches", "all"] = "class",
         weights: str | None = None,
         dropout: Rate = 0.0,
-        augment: Augmentations = [],  # noqa: B006  # never changed; an option's default shows in the help
+        augment: Augmentations = [],  # noqa: B006  # never mutated; the help shows an option's default
         backbone_config: BackboneConfig | None = None,
         **kwargs: Any,
     ):
         super().__init__(0.0, augment, **kwargs)
-        self.holds = tokens
+        self.tokens = tokens
         _check_flavour(flavour, features["shape"], dropout)
         default = CLIP if flavour == "clip" else SIGNED
         if weights is not None:
             load = partial(_load, weights, features, flavour, dropout)
-            self.backbone = self.start_from(weights, backbone_config, load, default)
+            self.backbone = self.load_or_restore(weights, backbone_config, load, default)
             plain_products(self.backbone)
             return
         self.scale = default
@@ -76,12 +78,12 @@ class ViT(PictureEncoder):
         self.backbone = _clip(common) if flavour == "clip" else _vit(common, tokens, dropout)
         plain_products(self.backbone)
 
-    def tokens(self, seen: Any) -> Any:
+    def to_tokens(self, output: Any) -> Any:
         height, width = self.backbone.image_shape[:2]
         patch = self.backbone.patch_size
         down, across = (patch, patch) if isinstance(patch, int) else patch
         patches = (height // down) * (width // across)
-        return {"class": seen[:, :1], "patches": seen[:, -patches:], "all": seen}[self.holds]
+        return {"class": output[:, :1], "patches": output[:, -patches:], "all": output}[self.tokens]
 
 
 def _check_flavour(flavour: str, shape: list[int], dropout: float) -> None:
@@ -97,9 +99,9 @@ def _vit(common: dict[str, Any], tokens: str, dropout: float) -> Any:
 
 def _clip(common: dict[str, Any]) -> Any:
     backbone = keras_hub.models.CLIPVisionEncoder(**common)
-    # KerasHub leaves the places of the tokens, which come with a preset, all at 0.
-    places = backbone.embedding.position_ids
-    places.assign(ops.arange(places.shape[1], dtype=places.dtype)[None])
+    # KerasHub fills in the position ids only when a preset is loaded; without one they are all 0.
+    positions = backbone.embedding.position_ids
+    positions.assign(ops.arange(positions.shape[1], dtype=positions.dtype)[None])
     return backbone
 
 

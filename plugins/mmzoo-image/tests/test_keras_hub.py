@@ -133,17 +133,17 @@ def test_it_holds_what_every_encoder_must(presets, name, reads):
         (
             "gpt2",
             {"tokens": "pooled"},
-            "the preset '{}' has no pooled_output for tokens: pooled; it gives sequence_output.",
+            "the preset '{}' has no pooled_output for tokens: pooled; it returns sequence_output.",
         ),
         (
             "densenet",
             {"tokens": "first"},
-            "the preset '{}' gives a map, of which tokens: first takes nothing. Choose all.",
+            "the preset '{}' returns a feature map; tokens: first does not apply. Choose all.",
         ),
         (
             "dinov2",
             {"tokens": "last"},
-            "the preset '{}' gives a picture's tokens, of which tokens: last takes nothing. Choose all.",
+            "the preset '{}' returns the tokens of a picture; tokens: last does not apply. Choose all.",
         ),
     ],
 )

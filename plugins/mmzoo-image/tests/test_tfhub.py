@@ -168,7 +168,7 @@ def test_fetching_without_tensorflow_hub_is_said(monkeypatch):
     with pytest.raises(StreamError) as raised:
         TFHub(features=PICTURES, module="https://modules.example/somebody/other/1")
     assert str(raised.value) == (
-        "the module 'https://modules.example/somebody/other/1' is no folder, and fetching it needs tensorflow-hub: "
+        "the module 'https://modules.example/somebody/other/1' is not a folder, and fetching it needs tensorflow-hub: "
         "import of tensorflow_hub halted; None in sys.modules. Run pip install 'mmzoo-image[tfhub]'."
     )
 
@@ -178,8 +178,7 @@ def test_another_backend_is_said(modules, monkeypatch):
     with pytest.raises(StreamError) as raised:
         TFHub(features=PICTURES, module=str(modules / "trained"))
     assert str(raised.value) == (
-        "tfhub runs on the TensorFlow backend alone, this one is 'jax'. "
-        "Set KERAS_BACKEND=tensorflow, or choose another encoder."
+        "tfhub runs on the TensorFlow backend only, this one is 'jax'. Set KERAS_BACKEND=tensorflow, or choose another encoder."
     )
 
 
@@ -199,11 +198,11 @@ def test_a_folder_without_a_module_is_said(tmp_path):
             {"features": known(9, 8, 3)},
             "takes (None, 8, 8, 3) float32, received (None, 9, 8, 3) float32.",
         ),
-        ("frozen", {}, "has several outputs. Set the option output to one of: flat, map, vector."),
-        ("frozen", {"output": "dense"}, "has no output 'dense'. Set the option output to one of: flat, map, vector."),
-        ("frozen", {"output": "flat"}, "gives (None,); expected (batch, dim), (batch, tokens, dim) or a map."),
+        ("frozen", {}, "has several outputs. Set `output` to one of: flat, map, vector."),
+        ("frozen", {"output": "dense"}, "has no output 'dense'. Set `output` to one of: flat, map, vector."),
+        ("frozen", {"output": "flat"}, "returns (None,); expected (batch, dim), (batch, tokens, dim) or a feature map."),
         ("frozen", {"endpoint": "one"}, "has no signature 'one'. Known: serving_default, two."),
-        ("looking", {}, "holds a table, which the exported model cannot take over. Choose another."),
+        ("looking", {}, "has a lookup table, which cannot be exported. Choose another."),
         ("empty", {}, "has no signature 'serving_default'. It has none."),
     ],
 )
@@ -217,5 +216,5 @@ def test_a_signature_of_several_inputs_is_said(modules):
     with pytest.raises(StreamError) as raised:
         TFHub(features=PICTURES, module=str(modules / "frozen"), endpoint="two")
     assert str(raised.value) == (
-        f"the signature 'two' of the module '{modules / 'frozen'}' takes one, other; expected pictures alone."
+        f"the signature 'two' of the module '{modules / 'frozen'}' takes one, other; expected pictures only."
     )

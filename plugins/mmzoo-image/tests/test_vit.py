@@ -61,9 +61,9 @@ def test_the_stream_holds_the_tokens_that_are_asked_for(tokens, number):
 def test_the_class_token_is_the_first():
     encoder = vit(SQUARE, flavour="clip", tokens="all")
     whole = np.asarray(encoder(SQUARE)["tokens"])
-    encoder.holds = "class"
+    encoder.tokens = "class"
     np.testing.assert_array_equal(np.asarray(encoder(SQUARE)["tokens"]), whole[:, :1])
-    encoder.holds = "patches"
+    encoder.tokens = "patches"
     np.testing.assert_array_equal(np.asarray(encoder(SQUARE)["tokens"]), whole[:, 1:])
 
 

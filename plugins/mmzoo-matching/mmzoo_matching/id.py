@@ -1,4 +1,4 @@
-"""Ids of things -> whole numbers of which equal ones mean the same thing."""
+"""Ids -> integers; equal integers mark examples that show the same thing."""
 
 from typing import Literal
 
@@ -7,18 +7,18 @@ import tensorflow as tf
 from mmzoo import FeatureSpec, Processed, Processor, no_faults
 
 NUMBERS = 2**31
-"""How many numbers there are: those of int32 from 0."""
+"""The number of integers from 0 to the largest int32."""
 
 
 class Id(Processor):
-    """Turns ids into whole numbers that say which examples show the same thing.
+    """Turns ids into integers; equal ones mark examples that show the same thing.
 
-    Gives `(batch,)`, int32, from 0 to 2^31 - 1: equal ids give equal numbers. Texts are hashed, so different ones may give the
-    same, one pair of them in 2^31; numbers from 0 to 2^31 - 1 stay as they are, others are taken modulo 2^31. An empty text is
-    a fault of its row: it would make all things without an id the same.
+    Returns `(batch,)`, int32, from 0 to 2^31 - 1; equal ids have equal integers. Texts are hashed: two different texts have the
+    same integer with probability 2^-31. Numbers from 0 to 2^31 - 1 stay as they are, others are taken modulo 2^31. An empty
+    text is a fault of its row, since all rows without an id would count as the same thing.
 
     Args:
-        of: What the field holds: `text`, or `number` (int64).
+        of: The type of the field: `text`, or `number` (int64).
     """
 
     modality = "id"

@@ -1,4 +1,4 @@
-"""Coordinated representation: each stream a vector of length 1 in one shared space."""
+"""Coordinated representation: one vector of length 1 for each stream, in one shared space."""
 
 from typing import Any
 
@@ -8,20 +8,20 @@ from keras import ops
 from mmzoo import PositiveInt, Stream, make_stream, pool
 
 SMALLEST = 1e-12
-"""The least squared length: a vector of zeros stays one, and its gradient is finite."""
+"""The lower bound of the squared length: zeros stay zeros, and their gradient is finite."""
 
 
 class Project(keras.layers.Layer):
-    """Projects each stream's mean token into one shared space, to length 1.
+    """Projects each stream's mean token into one shared space, scaled to length 1.
 
-    `W x / |W x|`, x the mean of the real tokens, W each stream's own; the length is taken in float32. Any number of streams; an
-    absent one stays absent.
+    `W x / |W x|`: x is the mean of the real tokens, and each stream has its own W. The length is computed in float32. Takes any
+    number of streams. An absent stream stays absent.
 
     Source: Radford et al. 2021, arXiv 2103.00020, figure 3.
 
     Args:
-        dim: Of the shared space.
-        use_bias: Whether a bias is added: `W x + b`, as Faghri et al. 2018, arXiv 1707.05612, have it.
+        dim: The size of the shared space.
+        use_bias: Whether to add a bias, `W x + b`, as in Faghri et al. 2018, arXiv 1707.05612.
     """
 
     def __init__(self, *, dim: PositiveInt = 256, use_bias: bool = False, **kwargs: Any):

@@ -1,4 +1,4 @@
-"""Where in a ranking stands what was looked for, and how sure a share of hits is."""
+"""Ranks entries for queries: places of the right entries, shares of hits and their intervals."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -8,22 +8,22 @@ import numpy as np
 from mmzoo import DataError, bootstrap_ci
 
 BLOCK = 64 << 20
-"""Bytes of the scores that are held at a time."""
+"""Bytes of scores that are computed at a time."""
 TIE = 1e-6
-"""Scores of vectors of length 1 that differ by no more are equal: float32 sums are no surer."""
+"""Scores of vectors of length 1 that differ by at most this are tied: float32 sums are no more precise."""
 PARTS = ("", "_low", "_high", "_chance")
-"""What is reported of a share, as the end of its name: itself, its bounds, and what any order gives."""
+"""Suffixes of a share's names: the share itself, the bounds of its interval, and the share of a random order."""
 
 
 def vectors(value: Any, who: str) -> np.ndarray:
-    """Gives one vector or several as float32 `(vectors, dim)`.
+    """Returns one vector or several as float32 `(vectors, dim)`.
 
     Args:
         value: `(dim,)` or `(vectors, dim)`.
-        who: What takes it, for the message.
+        who: The subject of the error message.
 
     Raises:
-        DataError: It is something else, or not finite.
+        DataError: The value has another shape or type, or is not finite.
     """
     found = np.array(value, ndmin=2)
     if found.ndim > 2 or found.dtype.kind not in "fiu" or not np.isfinite(found).all():
@@ -32,12 +32,12 @@ def vectors(value: Any, who: str) -> np.ndarray:
 
 
 class Places(NamedTuple):
-    """What stands before, and beside, the best entry that is right for a query.
+    """The place of the best right entry in the ranking of each query.
 
     Args:
-        better: How many entries score higher, `(queries,)`.
-        tied: How many score the same, itself included.
-        right: How many of those are right.
+        better: The number of entries that score higher, `(queries,)`.
+        tied: The number of entries that score the same, itself included.
+        right: The number of right entries among the tied ones.
     """
 
     better: np.ndarray
@@ -45,10 +45,9 @@ class Places(NamedTuple):
     right: np.ndarray
 
     def hits(self, top: int) -> np.ndarray:
-        """Gives how likely a right entry is among the first `top`, `(queries,)`: 0 or 1 unless it is tied with wrong ones.
+        """Returns the probability of a right entry among the first `top`, `(queries,)`: 0 or 1 unless tied with wrong entries.
 
-        Entries that score the same stand in any order, each as likely: 1 - C(tied - right, n) / C(tied, n) with n =
-        min(top - better, tied).
+        Every order of tied entries is equally likely: 1 - C(tied - right, n) / C(tied, n) with n = min(top - better, tied).
         """
         missed = np.ones(len(self.better))
         for drawn in np.arange(top)[:, None] - self.better:
@@ -58,7 +57,7 @@ class Places(NamedTuple):
         return 1 - missed
 
     def ranks(self) -> np.ndarray:
-        """Gives the rank that the best right entry has on average, `(queries,)`, 1 for the first."""
+        """Returns the expected rank of the best right entry, `(queries,)`; the first rank is 1."""
         return self.better + (self.tied + 1) / (self.right + 1)
 
 
@@ -68,8 +67,8 @@ def places(queries: np.ndarray, entries: np.ndarray, pairs: np.ndarray) -> Place
     Args:
         queries: `(queries, dim)`, float32.
         entries: `(entries, dim)`, float32.
-        pairs: The numbers of a query and of an entry that is right for it, `(pairs, 2)`, in the order of the queries. A query
-            without one is ranked after all entries.
+        pairs: The index of a query and the index of an entry that is right for it, `(pairs, 2)`, in the order of the queries.
+            For a query without a right entry all entries count as better.
     """
     rows = max(1, BLOCK // (4 * max(1, len(entries))))
     found = list(_blocks(queries, entries, pairs, rows))
@@ -92,7 +91,7 @@ def _blocks(queries: np.ndarray, entries: np.ndarray, pairs: np.ndarray, rows: i
 
 
 def any_order(pairs: np.ndarray, queries: int, entries: int) -> Places:
-    """Gives the places of a model that scores all entries alike, which is chance."""
+    """Returns the places of a model that scores all entries alike, which is chance."""
     right = np.bincount(pairs[:, 0], minlength=queries)
     return Places(np.zeros(queries, "int64"), np.full(queries, entries), right)
 
@@ -101,17 +100,17 @@ def _longest(vectors: np.ndarray) -> np.float32:
     return np.float32(np.sqrt(np.einsum("nd,nd->n", vectors, vectors).max(initial=0)))
 
 
-def shares(found: Places, chance: Places, asked: np.ndarray, tops: Sequence[int]) -> np.ndarray:
-    """Gives the share of queries whose first places hold a right entry, `(tops, PARTS)`.
+def shares(found: Places, chance: Places, query_counts: np.ndarray, tops: Sequence[int]) -> np.ndarray:
+    """Returns the share of queries with a right entry among the first places, `(tops, PARTS)`.
 
     Args:
-        found: Of at least one query, in the order of the examples.
-        chance: What `any_order` gives.
-        asked: How many queries each example has, `(examples,)`.
-        tops: How many places count, for each share.
+        found: The places of at least one query, in the order of the examples.
+        chance: The result of `any_order`.
+        query_counts: The number of queries of each example, `(examples,)`.
+        tops: The number of places that count, for each share.
     """
     hits = np.stack([found.hits(top) for top in tops], axis=1)
-    totals = np.zeros((len(asked), hits.shape[1]))
-    np.add.at(totals, np.repeat(np.arange(len(asked)), asked), hits)
-    low, high = bootstrap_ci(totals, np.asarray(asked))
+    totals = np.zeros((len(query_counts), hits.shape[1]))
+    np.add.at(totals, np.repeat(np.arange(len(query_counts)), query_counts), hits)
+    low, high = bootstrap_ci(totals, np.asarray(query_counts))
     return np.stack([hits.mean(axis=0), low, high, [chance.hits(top).mean() for top in tops]], axis=1)

@@ -15,9 +15,9 @@ from mmzoo.registry.discovery import discover
 def results(case):
     name, tensors, options, weights = case
     loss = partial(discover().get("loss", name).load(), **options)
-    moving = {key: value for key, value in tensors.items() if np.asarray(value).dtype.kind == "f"}
-    still = {key: value for key, value in tensors.items() if key not in moving}
-    gradients = jax.jit(jax.grad(lambda moving: (weights * loss(**moving, **still)).sum()))(moving)
+    floats = {key: value for key, value in tensors.items() if np.asarray(value).dtype.kind == "f"}
+    integers = {key: value for key, value in tensors.items() if key not in floats}
+    gradients = jax.jit(jax.grad(lambda floats: (weights * loss(**floats, **integers)).sum()))(floats)
     return np.asarray(jax.jit(loss)(**tensors)), {key: np.asarray(value) for key, value in gradients.items()}
 
 

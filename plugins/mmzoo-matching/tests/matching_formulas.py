@@ -4,7 +4,7 @@ import numpy as np
 
 
 def positives(batch, id):
-    """Says which pairs `(batch, batch)` show the same thing."""
+    """Returns which pairs `(batch, batch)` show the same thing."""
     return np.eye(batch, dtype=bool) if id is None else id[:, None] == id
 
 
@@ -13,34 +13,33 @@ def cross_entropy(logits, target):
     return -np.sum(target * (logs - np.log(np.sum(np.exp(logs)))))
 
 
-def info_nce(image_embedding, text_embedding, logit_scale, id=None, *, label_smoothing=0.0, **_):
-    logits, batch = logit_scale * image_embedding @ text_embedding.T, len(image_embedding)
+def info_nce(candidate_embedding, query_embedding, logit_scale, id=None, *, label_smoothing=0.0, **_):
+    logits, batch = logit_scale * candidate_embedding @ query_embedding.T, len(candidate_embedding)
     same = positives(batch, id)
     target = (1 - label_smoothing) * same / same.sum(axis=1, keepdims=True) + label_smoothing / batch
     ways = [[cross_entropy(table[i], target[i]) for i in range(batch)] for table in (logits, logits.T)]
     return np.mean(ways, axis=0)
 
 
-def sigmoid(image_embedding, text_embedding, logit_scale, logit_bias, id=None, **_):
-    sign = np.where(positives(len(image_embedding), id), 1, -1)
-    return np.sum(np.logaddexp(0, -sign * (logit_scale * image_embedding @ text_embedding.T + logit_bias)), axis=1)
+def sigmoid(candidate_embedding, query_embedding, logit_scale, logit_bias, id=None, **_):
+    sign = np.where(positives(len(candidate_embedding), id), 1, -1)
+    return np.sum(np.logaddexp(0, -sign * (logit_scale * candidate_embedding @ query_embedding.T + logit_bias)), axis=1)
 
 
-def triplet(image_embedding, text_embedding, id=None, *, negatives, margin=0.2, distance="cosine"):
-    batch, same = len(image_embedding), positives(len(image_embedding), id)
+def triplet(candidate_embedding, query_embedding, id=None, *, negatives, margin=0.2, distance="cosine"):
+    batch, same = len(candidate_embedding), positives(len(candidate_embedding), id)
 
-    def far(i, j):
-        x, y = image_embedding[i], text_embedding[j]
+    def distance_of(i, j):
+        x, y = candidate_embedding[i], query_embedding[j]
         return np.sqrt(np.sum((x - y) ** 2)) if distance == "euclidean" else -np.dot(x, y)
 
-    table = np.array([[far(i, j) for j in range(batch)] for i in range(batch)])
-    return np.array(
-        [one(table[i], same[i], i, negatives, margin) + one(table[:, i], same[i], i, negatives, margin) for i in range(batch)]
-    )
+    table = np.array([[distance_of(i, j) for j in range(batch)] for i in range(batch)])
+    ways = [[anchor_cost(way[i], same[i], i, negatives, margin) for i in range(batch)] for way in (table, table.T)]
+    return np.sum(ways, axis=0)
 
 
-def one(distances, same, own, negatives, margin):
-    """Gives the cost of one anchor by the distances from it."""
+def anchor_cost(distances, same, own, negatives, margin):
+    """Returns the cost of one anchor, given the distances from it."""
     others = distances[~same]
     if negatives == "semi_hard":
         farther = others[others > distances[own]]
@@ -49,8 +48,8 @@ def one(distances, same, own, negatives, margin):
     return hinges.max(initial=0) if negatives == "hardest" else hinges.sum()
 
 
-def slopes(function, tensors, weights):
-    """Gives the gradient of the weighted sum of a loss by each floating point tensor, by central differences."""
+def gradients(function, tensors, weights):
+    """Returns the gradient of the weighted sum of a loss by each floating point tensor, by central differences."""
     found = {}
     for name, tensor in tensors.items():
         if np.asarray(tensor).dtype.kind != "f":

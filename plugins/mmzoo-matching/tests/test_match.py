@@ -1,4 +1,4 @@
-"""The match head: what losses get, and its answers, against their formulas in float64."""
+"""The head `match`: training outputs and signatures against their formulas in float64."""
 
 import keras
 import numpy as np
@@ -19,7 +19,7 @@ def pair(batch: int = 4, dim: int = 3) -> dict:
 
 
 def embedded(given: dict) -> np.ndarray:
-    """Averages the real tokens and scales to length 1, in float64."""
+    """Averages the real tokens and scales the mean to length 1, in float64."""
     real = np.asarray(given["mask"], "float64")[..., None]
     mean = (np.asarray(given["tokens"], "float64") * real).sum(1) / np.maximum(real.sum(1), 1)
     return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-6)
@@ -33,7 +33,7 @@ def answer(head: Match, signature: str, streams: dict, *entries: np.ndarray) -> 
 def test_outputs_of_training() -> None:
     found = Match()(given := pair())
     np.testing.assert_allclose(found["image_embedding"], embedded(given["image"]), atol=1e-6)
-    np.testing.assert_allclose(found["text_embedding"], embedded(given["caption"]), atol=1e-6)
+    np.testing.assert_allclose(found["caption_embedding"], embedded(given["caption"]), atol=1e-6)
     np.testing.assert_allclose(found["logit_scale"], 1 / 0.07, rtol=1e-6)
     assert found["logit_bias"] == 0
 
@@ -42,7 +42,7 @@ def test_outputs_of_training() -> None:
     ("options", "names"),
     [
         ({}, ["log_scale"]),
-        ({"bias": -10.0}, ["log_scale", "logit_bias"]),
+        ({"bias": -10.0}, ["log_scale", "bias"]),
         ({"learned": False}, []),
         ({"max_logit_scale": 10.0}, None),
     ],
@@ -56,26 +56,26 @@ def test_what_is_learned(options: dict, names: list[str] | None) -> None:
 
 
 def test_the_gradient_of_the_scale_is_that_of_the_formula() -> None:
-    """Of `sum scale * cosine + bias` by the logarithm of the scale: `scale * sum cosine`."""
+    """The gradient of `sum scale * cosine + bias` by the logarithm of the scale is `scale * sum cosine`."""
     head, given = Match(temperature=0.5, bias=1.0), pair()
     head(given)
     with tf.GradientTape() as tape:
         found = head(given, training=True)
-        cosines = tf.reduce_sum(found["image_embedding"] * found["text_embedding"], axis=1)
+        cosines = tf.reduce_sum(found["image_embedding"] * found["caption_embedding"], axis=1)
         total = tf.reduce_sum(found["logit_scale"] * cosines + found["logit_bias"])
     by_scale, by_bias = tape.gradient(total, [weight.value for weight in head.trainable_variables])
     expected = 2 * (embedded(given["image"]) * embedded(given["caption"])).sum()
     np.testing.assert_allclose([by_scale, by_bias], [expected, 4], rtol=1e-5)
 
 
-def test_the_scale_is_held_after_each_update() -> None:
+def test_the_scale_is_clipped_after_each_update() -> None:
     head = Match()
     head(pair())
     optimizer = keras.optimizers.SGD(1.0)
     optimizer.apply([tf.constant(-3.0)], head.trainable_variables)
     np.testing.assert_allclose(head(pair())["logit_scale"], 100, rtol=1e-6)
     optimizer.apply([tf.constant(np.log(4).astype("float32"))], head.trainable_variables)
-    np.testing.assert_allclose(head(pair())["logit_scale"], 25, rtol=1e-6)  # it is free to fall again
+    np.testing.assert_allclose(head(pair())["logit_scale"], 25, rtol=1e-6)  # it can fall again
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
@@ -86,15 +86,15 @@ def test_half_precision_keeps_the_scale_and_the_lengths_in_float32(policy: str, 
     found = Match(bias=-10.0, dtype=policy)(given)
     assert {value.dtype for value in found.values()} == {tf.float32}
     np.testing.assert_allclose(found["logit_scale"], 1 / 0.07, rtol=1e-6)
-    for name in ("image_embedding", "text_embedding"):
+    for name in ("image_embedding", "caption_embedding"):
         np.testing.assert_allclose(np.linalg.norm(found[name], axis=1), 1, atol=1e-6)
 
 
 def test_embeddings_are_those_of_training() -> None:
     head, given = Match(), pair()
     trained = head(given)
-    one = answer(head, "embed_image", {"image": given["image"]}) | answer(head, "embed_text", {"caption": given["caption"]})
-    assert set(one) == {"image_embedding", "text_embedding"}
+    one = answer(head, "embed_image", {"image": given["image"]}) | answer(head, "embed_caption", {"caption": given["caption"]})
+    assert set(one) == {"image_embedding", "caption_embedding"}
     for name, value in one.items():
         np.testing.assert_array_equal(value, trained[name])
 
@@ -117,9 +117,9 @@ def test_zero_shot_with_one_label_and_with_none() -> None:
 
 
 @pytest.mark.parametrize("name", ["search", "search_by_image"])
-@pytest.mark.parametrize(("results", "found"), [(3, 3), (7, 7), (50, 7)])
-def test_search_gives_the_nearest_of_the_gallery(name: str, results: int, found: int) -> None:
-    head, given = Match(gallery="test", results=results), pair()
+@pytest.mark.parametrize(("top_k", "found"), [(3, 3), (7, 7), (50, 7)])
+def test_search_gives_the_nearest_of_the_gallery(name: str, top_k: int, found: int) -> None:
+    head, given = Match(gallery="test", top_k=top_k), pair()
     signature = head.signatures()[name]
     entries = embedded(stream(7, 3, seed=5))
     answered = answer(head, name, {one: given[one] for one in signature.inputs}, entries.astype("float32"))
@@ -130,20 +130,35 @@ def test_search_gives_the_nearest_of_the_gallery(name: str, results: int, found:
 
 
 def test_entries_that_are_the_same_stand_in_the_order_of_the_gallery() -> None:
-    head, entries = Match(gallery="test", results=4), np.eye(3, dtype="float32")[[1, 0, 0, 1, 0]]
+    head, entries = Match(gallery="test", top_k=4), np.eye(3, dtype="float32")[[1, 0, 0, 1, 0]]
     text = make_stream(np.array([[2.0, 0, 0], [0, 3, 0]], "float32"))
     np.testing.assert_array_equal(answer(head, "search", {"caption": text}, entries)["place"], [[1, 2, 4, 0], [0, 3, 1, 2]])
 
 
-def test_a_gallery_brings_the_searches() -> None:
-    plain, searching = Match(), Match(image="photo", text="words", gallery="test", key="code")
+def test_a_gallery_adds_the_searches() -> None:
+    plain, searching = Match(), Match(candidate="photo", query="words", gallery="test", key="code")
     assert plain.gallery is None
-    assert list(plain.signatures()) == ["embed_image", "embed_text", "zero_shot"]
-    assert list(searching.signatures()) == ["search", "search_by_image", "embed_image", "embed_text", "zero_shot"]
-    assert searching.gallery == Gallery("test", "embed_image", "image_embedding", ("words",), "code")
+    assert list(plain.signatures()) == ["embed_image", "embed_caption", "zero_shot"]
+    assert list(searching.signatures()) == ["search", "search_by_photo", "embed_photo", "embed_words", "zero_shot"]
+    assert searching.gallery == Gallery("test", "embed_photo", "photo_embedding", ("words",), "code")
     signatures = searching.signatures().values()
-    assert [one.inputs for one in signatures] == [("words",), ("photo",), ("photo",), ("words",), ("photo", "labels")]
+    assert [signature.inputs for signature in signatures] == [
+        ("words",),
+        ("photo",),
+        ("photo",),
+        ("words",),
+        ("photo", "labels"),
+    ]
     assert searching.signatures()["zero_shot"].reads == {"labels": "words"}
+
+
+def test_everything_is_named_after_the_inputs() -> None:
+    head = Match(candidate="sound", query="caption", gallery="test")
+    outputs = head({"sound": stream(4, 3), "caption": pair()["caption"]})
+    assert set(outputs) == {"sound_embedding", "caption_embedding", "logit_scale", "logit_bias"}
+    assert head.aliases == {"candidate_embedding": "sound_embedding", "query_embedding": "caption_embedding"}
+    assert list(head.signatures()) == ["search", "search_by_sound", "embed_sound", "embed_caption", "zero_shot"]
+    assert set(answer(head, "embed_sound", {"sound": stream(4, 3)})) == {"sound_embedding"}
 
 
 @pytest.mark.parametrize(
@@ -151,8 +166,8 @@ def test_a_gallery_brings_the_searches() -> None:
     [
         (
             {"image": (2, 4), "caption": (2, 3)},
-            "the head 'match' takes streams of one dim, received others: image has 4, caption has 3. "
-            "Give them one by their encoders or a fusion.",
+            "the head 'match' takes streams of the same dim, but image has 4, caption has 3. "
+            "Set it in their encoders, or add a fusion that projects them.",
         ),
         ({"image": (2, 4)}, "the head 'match' takes the stream 'caption', which is not there. Known: image."),
     ],
@@ -163,7 +178,7 @@ def test_streams_that_do_not_fit(streams: dict, text: str) -> None:
     assert str(caught.value) == text
 
 
-def test_a_temperature_below_what_is_held() -> None:
+def test_a_temperature_below_the_bound() -> None:
     with pytest.raises(StreamError) as caught:
         Match(temperature=0.001)
     assert str(caught.value) == "its temperature 0.001 is a scale of 1000, expected at most 100; raise `max_logit_scale`."

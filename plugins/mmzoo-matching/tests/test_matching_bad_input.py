@@ -1,4 +1,4 @@
-"""Bad input of dual encoders, the whole way: each ends with one clear message or a defined answer."""
+"""Bad input of dual encoders, from build to answers: each ends with one clear message or a defined answer."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ encoders:
   image: {type: vit, patch: 4, dim: 8, depth: 1, heads: 2}
   caption: {type: gru, dim: 4, units: 6}
 fusion: {type: project, dim: 4}
-head: {type: match, gallery: train, results: 50}
+head: {type: match, gallery: train, top_k: 50}
 loss: [info_nce, sigmoid, {type: triplet, negatives: hardest}]
 train: {epochs: 1, batch_size: 1, seed: 3}
 metrics: [recall]
@@ -47,7 +47,7 @@ def picture(name: str) -> bytes:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A folder to work in, with a table of pairs and its recipe."""
+    """A working folder with a table of pairs and its recipe."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("pairs")
         patch.chdir(folder)
@@ -59,8 +59,8 @@ def world(tmp_path_factory):
         yield folder
 
 
-def said(*arguments: str, code: int) -> str:
-    """Runs the command line and gives what it said."""
+def run(*arguments: str, code: int) -> str:
+    """Runs the command line and returns its output."""
     result = CliRunner().invoke(main, arguments)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     assert result.exit_code == code, result.output
@@ -69,8 +69,8 @@ def said(*arguments: str, code: int) -> str:
 
 @pytest.fixture(scope="module")
 def built(world):
-    """What a build in batches of one pair says, with a validation split and a test split of one pair."""
-    return said("build", "r.yaml", "--out", "run", code=0)
+    """The output of a build in batches of one pair, with one pair in the validation split and one in the test split."""
+    return run("build", "r.yaml", "--out", "run", code=0)
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +88,10 @@ def test_a_row_without_a_caption_is_left_out_and_counted(built):
 
 
 def test_a_row_without_a_caption_stops_a_build_that_leaves_nothing_out(world):
-    assert said("build", "r.yaml", "--out", "stopped", "--set", "data.on_error=stop", code=2).endswith(
+    assert run("build", "r.yaml", "--out", "stopped", "--set", "data.on_error=stop", code=2).endswith(
         "1 of the 5 examples of 'train' cannot be read.\n"
         "  pairs.csv:6: the column 'caption' is empty (`columns` names those to read)\n"
-        "Mend or remove them, or leave them out with `on_error: skip` under `data`.\n"
+        "Repair or remove them, or leave them out with `on_error: skip` under `data`.\n"
     )
     assert not Path("stopped").exists()
 
@@ -101,15 +101,15 @@ def test_a_row_without_a_caption_stops_a_build_that_leaves_nothing_out(world):
 
 def test_batches_of_one_train_validate_and_score(built):
     history = json.loads(Path("run/history.json").read_text("utf-8"))
-    for split in ("", "val_"):  # one pair has no negatives; the sigmoid counts it by itself
+    for split in ("", "val_"):  # one pair has no negatives; the sigmoid loss counts the pair itself
         np.testing.assert_allclose([history[f"{split}info_nce"], history[f"{split}triplet"]], 0, atol=1e-6)
         assert 0 < history[f"{split}sigmoid"][0] < np.inf
     scores = json.loads(Path("run/scores.json").read_text("utf-8"))
-    assert scores["rsum"] == 600  # of one pair each is the only answer
+    assert scores["rsum"] == 600  # with one pair the only answer is the right one
     assert scores["text_to_image_recall@1_chance"] == 1
 
 
-# Asked
+# Answers
 
 
 def test_a_text_without_words_is_answered_as_one(model):
@@ -117,7 +117,7 @@ def test_a_text_without_words_is_answered_as_one(model):
     assert found["ok"].all()
     assert found["id"][0].tolist() == found["id"][1].tolist()
     np.testing.assert_array_equal(found["score"][0], found["score"][1])
-    embedding = model.predict("embed_text", caption=[""])["text_embedding"]
+    embedding = model.predict("embed_caption", caption=[""])["caption_embedding"]
     np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1, rtol=1e-5)
 
 
@@ -127,7 +127,7 @@ def test_a_text_without_words_is_answered_as_one(model):
         ("search", {"caption": ["something blue", "a square"]}),
         ("search_by_image", {"image": [picture("blue"), picture("red")]}),
         ("embed_image", {"image": [picture("blue"), picture("red")]}),
-        ("embed_text", {"caption": ["something blue", "a square"]}),
+        ("embed_caption", {"caption": ["something blue", "a square"]}),
         ("zero_shot", {"image": [picture("blue"), picture("red")], "labels": [["blue", "a square"], ["blue", "red"]]}),
     ],
 )
@@ -142,16 +142,16 @@ def test_a_batch_of_one_is_answered_as_in_a_larger_one(model, signature, raw):
 @pytest.mark.parametrize(
     ("signature", "raw", "query"),
     [
-        ("search", {"caption": ["a square"]}, "text_embedding"),
+        ("search", {"caption": ["a square"]}, "caption_embedding"),
         ("search_by_image", {"image": [picture("green")]}, "image_embedding"),
     ],
 )
 def test_a_small_gallery_is_answered_as_a_whole_with_each_of_the_same_captions(model, signature, raw, query):
     names = {"red": b"pairs.csv:2", "green": b"pairs.csv:3", "copy": b"pairs.csv:4", "blue": b"pairs.csv:5"}
     entries = model.predict("embed_image", image=list(map(picture, names)))["image_embedding"].astype("float64")
-    asked = model.predict("embed_text" if "caption" in raw else "embed_image", **raw)[query].astype("float64")
+    asked = model.predict("embed_caption" if "caption" in raw else "embed_image", **raw)[query].astype("float64")
     cosines = (entries @ asked[0]).round(5)
-    order = np.argsort(-cosines, kind="stable")  # the copy stands behind what it is a copy of
+    order = np.argsort(-cosines, kind="stable")  # the copy follows its original
     found = model.predict(signature, **raw)
     assert found["id"][0].tolist() == [list(names.values())[place] for place in order]
     captions = dict.fromkeys(names.values(), b"a square") | {b"pairs.csv:5": b"something blue"}
@@ -165,7 +165,7 @@ def test_one_label_has_the_whole_score_and_no_label_none(model):
     assert found["ok"].all()
 
 
-BROKEN = {b"": b"image: there is no data", b"no picture": b"image: this is no JPEG, PNG, GIF or BMP picture"}
+BROKEN = {b"": b"image: there is no data", b"no picture": b"image: this is not a JPEG, PNG, GIF or BMP picture"}
 BROKEN |= {picture("red")[:-20]: b"image: the picture's data is damaged"}
 
 
@@ -185,18 +185,18 @@ def test_a_picture_that_cannot_be_read_is_a_fault_of_its_row(model, signature):
             np.testing.assert_array_equal(found[name][-2:], values)
 
 
-# What an encoder cannot have
+# Encoders that cannot be made
 
 ENCODERS = {
     "image": ("7:10", "{type: vit, patch: 4, dim: 8, depth: 1, heads: 2}"),
     "caption": ("8:12", "{type: gru, dim: 4, units: 6}"),
 }
-"""Place and text of each in the recipe."""
+"""Place and text of each encoder in the recipe."""
 
 
 @pytest.fixture(scope="module")
 def folders(world):
-    """Weights of pictures of 12 x 12, and a file that is none."""
+    """Weights for pictures of 12 x 12, and a file that holds no weights."""
     keras_hub.models.ViTBackbone((12, 12, 3), 4, 1, 1, 8, 8).save_to_preset("vit")
     config = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "image_size": 8}
     more = {"model_type": "vit", "patch_size": 4, "num_channels": 3, "layer_norm_eps": 1e-6, "qkv_bias": True}
@@ -249,12 +249,12 @@ def folders(world):
         ),
     ],
 )
-def test_what_an_encoder_cannot_have_is_a_fault_of_the_recipe(folders, monkeypatch, tmp_path, name, encoder, message):
+def test_an_encoder_that_cannot_be_made_is_a_fault_of_the_recipe(folders, monkeypatch, tmp_path, name, encoder, message):
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr("urllib.request.urlopen", unreachable)
     place, read = ENCODERS[name]
     Path("other.yaml").write_text(RECIPE.replace(read, encoder), "utf-8")
-    found = said("check", "other.yaml", code=2)
+    found = run("check", "other.yaml", code=2)
     assert found.startswith(f"other.yaml:{place}  encoders.{name}: {message}")
     assert found.count("\n") == 1
 

@@ -1,4 +1,4 @@
-"""Each loss learns on two devices, with clipping, accumulation and parts, what it learns on one from the whole batch."""
+"""Training on two devices, with clipping, accumulation and GradCache, equals training on one, for each loss."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ LOSSES = ["mmzoo_matching.info_nce:info_nce", "mmzoo_matching.sigmoid:sigmoid", 
 
 
 def test_two_devices_learn_what_one_learns():
-    script = Path(__file__).parents[3] / "tests" / "steps_on_devices.py"
+    script = Path(__file__).parents[3] / "tests" / "modeling" / "steps_on_devices.py"
     done = subprocess.run(
         [sys.executable, str(script), *LOSSES],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""The processor of ids."""
+"""The processor `id`."""
 
 import numpy as np
 import pytest
@@ -6,14 +6,14 @@ import tensorflow as tf
 from mmzoo_matching.id import Id
 
 
-def test_texts_are_told_apart_and_equal_ones_are_not():
+def test_equal_texts_have_equal_numbers_and_others_differ():
     ids = [f"COCO_train2014_{number:012d}" for number in range(20_000)]
     numbers, fault, _ = Id()(tf.constant(ids + ids))
     numbers = numbers.numpy()
     assert numbers.dtype == "int32"
     assert numbers.min() >= 0
     assert (numbers[:20_000] == numbers[20_000:]).all()
-    assert len(set(numbers.tolist())) > 20_000 - 3  # of 2 ** 31 numbers, 0.1 pairs of these are expected to be the same
+    assert len(set(numbers.tolist())) > 20_000 - 3  # 0.1 collisions are expected among 2 ** 31 numbers
     assert not any(fault.numpy())
 
 
@@ -28,10 +28,10 @@ def test_hashes_use_the_whole_range():
     ("number", "expected"),
     [(0, 0), (391895, 391895), (2**31 - 1, 2**31 - 1), (2**31, 0), (2**31 + 5, 5), (-1, 2**31 - 1), (2**63 - 1, 2**31 - 1)],
 )
-def test_numbers_stay_as_they_are_where_they_can(number, expected):
+def test_numbers_in_range_stay_as_they_are(number, expected):
     numbers, fault, _ = Id(of="number")(tf.constant([number], tf.int64))
     assert (numbers.dtype, numbers.numpy().tolist(), fault.numpy().tolist()) == (tf.int32, [expected], [b""])
 
 
-def test_an_example_without_an_id_is_its_own_fault():
+def test_an_empty_id_is_a_fault_of_its_row():
     assert Id()(tf.constant(["a", "", " "]))[1].numpy().tolist() == [b"", b"this id is empty", b""]

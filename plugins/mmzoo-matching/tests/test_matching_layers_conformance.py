@@ -1,4 +1,4 @@
-"""What the fusion and the head of matching must hold."""
+"""Conformance of the fusion and the head."""
 
 from mmzoo.testing import FusionCase, HeadCase, conformance, features
 
@@ -13,11 +13,11 @@ def head(label: str = "", losses: tuple[object, ...] = ("info_nce",), **options:
 test_conformance = conformance(
     FusionCase("project", {"image": (9, 7), "caption": (5, 6)}, options={"dim": 4}),
     FusionCase(
-        "project", {"image": (9, 7), "sound": (1, 3), "caption": (5, 6)}, options={"dim": 4, "bias": True}, label="three"
+        "project", {"image": (9, 7), "sound": (1, 3), "caption": (5, 6)}, options={"dim": 4, "use_bias": True}, label="three"
     ),
     head(losses=("info_nce", "sigmoid", "triplet")),
-    head("gallery", gallery="test", results=3),
-    head("large", gallery={"type": "tfds", "name": "coco_captions"}, key="id", results=100),
+    head("gallery", gallery="test", top_k=3),
+    head("large", gallery={"type": "tfds", "name": "coco_captions"}, key="id", top_k=100),
     head("siglip", losses=("sigmoid",), temperature=0.1, bias=-10.0),
     head("fixed", temperature=0.1, learned=False),
 )

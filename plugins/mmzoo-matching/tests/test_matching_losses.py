@@ -31,15 +31,15 @@ def unit(rng, batch, dim=3):
 
 
 def pairs_of(rng, batch, things=0, **scalars):
-    """Draws a batch; `things` is how many different ids there may be, 0 leaves them out."""
-    tensors = {"image_embedding": unit(rng, batch), "text_embedding": unit(rng, batch)}
+    """Draws a batch; `things` is the number of possible ids, and 0 leaves the ids out."""
+    tensors = {"candidate_embedding": unit(rng, batch), "query_embedding": unit(rng, batch)}
     tensors |= {name: np.float32(value) for name, value in scalars.items()}
     return tensors | ({"id": rng.integers(-2, things - 2, batch).astype("int32")} if things else {})
 
 
 @st.composite
 def pairs(draw, **scalars):
-    """A batch, from one pair up, with and without ids."""
+    """A batch of one pair or more, with or without ids."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     drawn = {name: draw(st.sampled_from(values)) for name, values in scalars.items()}
     return pairs_of(rng, draw(st.integers(1, 9)), draw(st.sampled_from([0, 1, 3, 9])), **drawn)
@@ -56,7 +56,7 @@ def values_and_gradients(loss, tensors, weights):
 
 
 def weights_of(batch):
-    """Unequal ones, so that a gradient that reaches the wrong row is seen."""
+    """Returns unequal weights, so that a gradient in the wrong row is noticed."""
     return np.linspace(0.5, 2, batch).astype("float32")
 
 
@@ -68,14 +68,14 @@ def check(found, formula, tensors, weights):
     values, gradients = found
     assert values.shape == weights.shape
     np.testing.assert_allclose(values, formula(**exact(tensors)), rtol=1e-5, atol=1e-5)
-    expected = formulas.slopes(formula, exact(tensors), weights)
+    expected = formulas.gradients(formula, exact(tensors), weights)
     assert set(gradients) == set(expected)
     for name, gradient in gradients.items():
         np.testing.assert_allclose(gradient, expected[name], rtol=1e-4, atol=1e-4, err_msg=name)
 
 
 def check_eagerly(name, tensors, **options):
-    weights = weights_of(len(tensors["image_embedding"]))
+    weights = weights_of(len(tensors["candidate_embedding"]))
     found = values_and_gradients(partial(LOSSES[name], **options), tensors, weights)
     check(found, partial(getattr(formulas, name), **options), tensors, weights)
 
@@ -108,7 +108,7 @@ CASES = [
 
 
 def numbered_cases():
-    """Gives every case with and without ids: its loss, tensors, options and weights."""
+    """Returns every case with and without ids: its loss, tensors, options and weights."""
     rng = np.random.default_rng(3)
     drawn = [(name, pairs_of(rng, 7, things, **scalars), options) for name, scalars, options in CASES for things in (0, 4)]
     return [(name, tensors, options, weights_of(7)) for name, tensors, options in drawn]
@@ -116,7 +116,7 @@ def numbered_cases():
 
 @pytest.fixture(scope="module")
 def on_jax(tmp_path_factory):
-    """Gives values and gradients of every case, computed in one process on JAX."""
+    """Returns values and gradients of every case, computed in one process on JAX."""
     folder = tmp_path_factory.mktemp("jax")
     (folder / "cases").write_bytes(pickle.dumps(numbered_cases()))
     done = subprocess.run(
@@ -165,17 +165,17 @@ def test_symbolic_tensors_give_one_number_per_example(name, tensors, options, we
 @pytest.mark.parametrize(
     "loss", [partial(info_nce, logit_scale=5.0, block=8), partial(sigmoid, logit_scale=5.0, logit_bias=0.0, block=8)]
 )
-def test_no_table_of_the_whole_batch_is_made(loss):
-    # 64 pairs of 4 numbers in blocks of 8 rows: nothing may be larger than a block of logits, nor a loop keep its blocks.
+def test_no_matrix_of_the_whole_batch_is_made(loss):
+    # 64 pairs of 4 numbers in blocks of 8 rows: nothing may be larger than a block of logits, and no loop may keep its blocks.
     tensors = {
-        "image_embedding": tf.TensorSpec((64, 4)),
-        "text_embedding": tf.TensorSpec((64, 4)),
+        "candidate_embedding": tf.TensorSpec((64, 4)),
+        "query_embedding": tf.TensorSpec((64, 4)),
         "id": tf.TensorSpec(64, tf.int32),
     }
     graph = tf.function(partial(values_and_gradients, loss), autograph=False)
     concrete = graph.get_concrete_function(tensors, tf.TensorSpec(64))
     inner = [concrete.graph, *(function.graph for function in concrete.graph._functions.values())]
-    made = [(op.type, output.shape) for one in inner for op in one.get_operations() for output in op.outputs]
+    made = [(op.type, output.shape) for graph in inner for op in graph.get_operations() for output in op.outputs]
     assert any(kind == "MatMul" and shape == (8, 64) for kind, shape in made)
     assert max(shape.num_elements() or 0 for _, shape in made if shape.rank is not None) <= 8 * 64
     assert not [kind for kind, _ in made if kind.startswith("TensorList")]
@@ -209,7 +209,7 @@ def test_info_nce_is_least_where_all_captions_of_a_picture_are_equally_near():
 def test_one_pair_has_no_negatives(name, scalars, options, expected, things):
     tensors = pairs_of(np.random.default_rng(1), 1, things, **scalars)
     values, gradients = values_and_gradients(partial(LOSSES[name], **options), tensors, np.ones(1, "float32"))
-    own = np.sum(tensors["image_embedding"] * tensors["text_embedding"])
+    own = np.sum(tensors["candidate_embedding"] * tensors["query_embedding"])
     np.testing.assert_allclose(values, [expected(own)], atol=1e-5)
     assert all(np.isfinite(gradient).all() for gradient in gradients.values())
 
@@ -218,7 +218,7 @@ def test_one_pair_has_no_negatives(name, scalars, options, expected, things):
 def test_euclidean_triplet_has_a_finite_gradient_where_texts_are_their_pictures(kind):
     rows = unit(np.random.default_rng(0), 4)
     loss = partial(triplet, negatives=kind, distance="euclidean", margin=3.0)
-    _, gradients = values_and_gradients(loss, {"image_embedding": rows, "text_embedding": rows}, weights_of(4))
+    _, gradients = values_and_gradients(loss, {"candidate_embedding": rows, "query_embedding": rows}, weights_of(4))
     assert all(np.isfinite(gradient).all() for gradient in gradients.values())
 
 
@@ -234,5 +234,5 @@ def test_triplet_counts_all_negatives_until_it_is_warm(kind):
 def test_a_warm_up_needs_the_step():
     with pytest.raises(MmzooError) as error:
         triplet(**pairs_of(np.random.default_rng(0), 3), warm_up=10)
-    said = "the loss 'triplet' received no `step`; expected the number of updates, since there is a warm-up."
-    assert str(error.value) == said
+    message = "the loss 'triplet' received no `step`; expected the number of updates, since there is a warm-up."
+    assert str(error.value) == message

@@ -1,25 +1,26 @@
-"""What every loss of matching, and the processor of ids, must hold."""
+"""Conformance of the losses and the processor `id`."""
 
 import numpy as np
 
 from mmzoo.testing import LossCase, ProcessorCase, conformance
 
-IMAGE = np.eye(4)
-OTHER = np.roll(IMAGE, 1, axis=0)  # each text is another picture's
+CANDIDATE = np.eye(4)
+OTHER = np.roll(CANDIDATE, 1, axis=0)  # each query belongs to another candidate
 ID = np.array([1, 2, 1, 3])
-SHARED = IMAGE[[0, 1, 0, 3]]
+SHARED = CANDIDATE[[0, 1, 0, 3]]
 SCALED = {"logit_scale": 10.0}
 
 
 def case(name: str, label: str = "", scalars: dict[str, float] | None = None, **options: object) -> LossCase:
     scalars = scalars or {}
-    best, worse = ({"image_embedding": IMAGE, "text_embedding": text, **scalars} for text in (IMAGE, OTHER))
+    best, worse = ({"candidate_embedding": CANDIDATE, "query_embedding": query, **scalars} for query in (CANDIDATE, OTHER))
     return LossCase(name, best=best, worse=worse, options=options, label=label)
 
 
 def several(name: str, scalars: dict[str, float] | None = None, **options: object) -> LossCase:
-    """Examples of which two show the same thing; the id's own number says nothing."""
-    best, worse = ({"image_embedding": SHARED, "text_embedding": text, "id": ID, **(scalars or {})} for text in (SHARED, OTHER))
+    """Examples of which two show the same thing; the ids themselves have no meaning."""
+    given = {"candidate_embedding": SHARED, "id": ID, **(scalars or {})}
+    best, worse = (given | {"query_embedding": query} for query in (SHARED, OTHER))
     return LossCase(name, best=best, worse=worse, same=[best | {"id": 7 - ID}], options=options, label="ids")
 
 

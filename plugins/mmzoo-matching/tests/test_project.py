@@ -1,4 +1,4 @@
-"""The fusion into a shared space against its formula in float64, in half precision, and with absent streams."""
+"""The fusion `project` against its formula in float64, in half precision, and with absent streams."""
 
 import keras
 import numpy as np
@@ -66,7 +66,7 @@ def test_weights_of_clip_and_of_vse(read: int, dim: int, bias: bool, weights: in
 
 
 def test_the_gradient_of_a_length_is_that_of_the_formula() -> None:
-    """The Jacobian of x / |x| is (1 - u u^T) / |x|."""
+    """The Jacobian of x / |x| is (1 - u u^T) / |x|, with u = x / |x|."""
     x = np.array([3.0, -4.0, 12.0])
     with tf.GradientTape() as tape:
         given = tf.constant(x[None], tf.float32)

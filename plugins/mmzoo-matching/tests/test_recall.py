@@ -1,4 +1,4 @@
-"""Recall against rankings written out, and against the same definitions in float64 with whole tables of scores."""
+"""Recall against hand-written rankings, and against the same definitions in float64 on full score matrices."""
 
 import math
 from itertools import permutations
@@ -18,7 +18,7 @@ WAYS = ("image_to_text", "text_to_image")
 def recall(images, texts):
     metric = Recall()
     for image, text in zip(images, texts, strict=True):
-        metric.update(image_embedding=image, text_embedding=text)
+        metric.update(candidate_embedding=image, query_embedding=text)
     return metric.result()
 
 
@@ -31,7 +31,7 @@ def points(way, result):
 
 
 def counted(scores, right):
-    """Ranks by sorting, in float64: recalls and the median rank, of tables without ties."""
+    """Ranks by sorting, in float64: returns recalls and the median rank. For score matrices without ties."""
     ranks = []
     for row, own in zip(scores, right, strict=True):
         order = np.argsort(-row)
@@ -58,7 +58,7 @@ def test_recall_is_what_sorting_finds(captions, noise):
 
 
 def test_uneven_numbers_of_captions():
-    """Three pictures; the second has three captions, of which one is nearest to it and two are nearest to the third."""
+    """Three pictures; the second has three captions: one is nearest to it, two are nearest to the third picture."""
     one, two, three = np.eye(3)
     nearly = unit(np.array([0.0, 0.6, 0.8]))
     result = recall([one, two, three], [one[None], np.stack([two, nearly, nearly]), three[None]])
@@ -94,7 +94,7 @@ def test_chance_is_the_hypergeometric_formula():
         assert result[f"text_to_image_recall@{top}_chance"] == pytest.approx(min(1, top / 8), abs=1e-12)
 
 
-def test_a_picture_that_is_there_twice_is_found_half_of_the_time():
+def test_a_picture_that_occurs_twice_is_found_half_of_the_time():
     pictures = np.eye(3)[[0, 0, 1, 2]]
     result = recall(pictures, pictures)
     assert result["text_to_image_recall@1"] == result["image_to_text_recall@1"] == pytest.approx(0.75)
@@ -104,7 +104,7 @@ def test_a_picture_that_is_there_twice_is_found_half_of_the_time():
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 3), st.integers(0, 3), st.integers(1, 3), st.integers(1, 6))
 def test_ties_count_as_the_mean_over_all_orders(better, wrong, right, top):
-    """The tied entries are put into every order, and the first right one is looked for."""
+    """Compares with the mean over every order of the tied entries."""
     found = ranking.Places(np.array([better]), np.array([wrong + right]), np.array([right]))
     orders = [order.index(True) for order in permutations([False] * wrong + [True] * right)]
     assert found.hits(top)[0] == pytest.approx(np.mean([better + place < top for place in orders]), abs=1e-12)
@@ -122,7 +122,7 @@ def test_blocks_of_any_size_give_the_same(block, monkeypatch):
 
 
 def test_bounds_hold_the_share_and_narrow_with_the_examples():
-    """Of a share p of n examples the normal approximation says p +- 1.96 sqrt(p (1 - p) / n)."""
+    """The normal approximation for a share p of n examples is p +- 1.96 sqrt(p (1 - p) / n)."""
     rng = np.random.default_rng(2)
     for number in (100, 900):
         images = unit(rng.normal(size=(number, 32)))
@@ -134,7 +134,7 @@ def test_bounds_hold_the_share_and_narrow_with_the_examples():
 
 
 def test_captions_of_one_picture_are_drawn_together():
-    """Ten captions that are all right or all wrong are no surer than one."""
+    """Ten captions that are all right or all wrong give no narrower interval than one."""
     rng = np.random.default_rng(4)
     images = unit(rng.normal(size=(60, 8)))
     texts = unit(images + 0.5 * rng.normal(size=images.shape))
@@ -143,12 +143,28 @@ def test_captions_of_one_picture_are_drawn_together():
         assert ten[f"text_to_image_recall@1{part}"] == pytest.approx(one[f"text_to_image_recall@1{part}"], abs=1e-9)
 
 
-def test_a_picture_without_captions_is_missed_and_stands_in_the_way():
+def test_a_picture_without_captions_is_missed_and_still_ranked():
     one, two = np.eye(2)
     result = recall([one, two], [one, np.zeros((0, 2))])
     assert result["image_to_text_recall@10"] == pytest.approx(0.5)
     assert result["text_to_image_recall@1_chance"] == pytest.approx(0.5)
     assert recall([one], [np.zeros((0, 2))])["rsum"] == 0
+
+
+def test_the_numbers_are_named_by_the_words_of_the_recipe():
+    sounds, plain = Recall(candidate="sound", query="caption"), Recall()
+    for metric in (sounds, plain):
+        metric.update(np.eye(2)[0], np.eye(2)[1])
+    renamed = {name.replace("image", "sound").replace("text", "caption"): value for name, value in plain.result().items()}
+    assert sounds.result() == renamed
+    assert sounds.lower_is_better == ("sound_to_caption_median_rank", "caption_to_sound_median_rank")
+    assert plain.lower_is_better == Recall.lower_is_better
+
+
+def test_one_word_for_both_is_refused():
+    with pytest.raises(DataError) as error:
+        Recall(candidate="image", query="image")
+    assert str(error.value) == "the metric 'recall' calls both candidates and queries 'image'; expected two words."
 
 
 def test_one_example_is_found():
@@ -161,22 +177,22 @@ def test_one_example_is_found():
         (
             [1.0, math.nan],
             [1.0, 0.0],
-            "the metric 'recall': 'image_embedding' must be a vector of finite numbers, or several, received [1.0, nan].",
+            "the metric 'recall': 'candidate_embedding' must be a vector of finite numbers, or several, received [1.0, nan].",
         ),
         (
             [1.0, 0.0],
             ["a red square"],
-            "the metric 'recall': 'text_embedding' must be a vector of finite numbers, or several, received ['a red square'].",
+            "the metric 'recall': 'query_embedding' must be a vector of finite numbers, or several, received ['a red square'].",
         ),
         (
             [1.0, 0.0],
             [1.0],
             "the metric 'recall' compares vectors of one dim, received 2 and 1. "
-            "Name outputs in one space as 'image_embedding' and 'text_embedding'.",
+            "Name outputs in one space as 'candidate_embedding' and 'query_embedding'.",
         ),
     ],
 )
-def test_what_is_no_embedding_is_refused(image, text, message):
+def test_a_value_that_is_not_an_embedding_is_refused(image, text, message):
     with pytest.raises(DataError) as error:
         Recall().update(image, text)
     assert str(error.value) == message

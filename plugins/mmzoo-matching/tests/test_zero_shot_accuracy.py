@@ -1,4 +1,4 @@
-"""Zero-shot accuracy against the same definition in float64, and on rankings written out."""
+"""Zero-shot accuracy against the same definition in float64, and on hand-written rankings."""
 
 import numpy as np
 import pytest
@@ -10,24 +10,24 @@ ANIMALS = {"cat": [1.0, 0.0, 0.0], "dog": [0.0, 1.0, 0.0], "owl": [0.0, 0.0, 1.0
 
 
 class Model:
-    """Embeds texts of a table, whatever stands around them; refuses others."""
+    """Embeds texts that contain a name of the table; cannot read others."""
 
     def __init__(self, table):
-        self.table, self.asked = table, []
+        self.table, self.calls = table, []
 
     def __call__(self, signature, texts):
-        assert signature == "embed_text"
-        self.asked.append(list(texts))
+        assert signature == "embed_caption"
+        self.calls.append(list(texts))
         known = [next((name for name in self.table if name in text), None) for text in texts]
         empty = np.zeros(len(next(iter(self.table.values()))))
         vectors = np.array([self.table.get(name, empty) for name in known], "float32")
-        return {"text_embedding": vectors, "ok": np.array([name is not None for name in known])}
+        return {"caption_embedding": vectors, "ok": np.array([name is not None for name in known])}
 
 
 def accuracy(examples, table=None, **options):
     metric = ZeroShotAccuracy(predict=Model(table or ANIMALS), **options)
     for image, label in examples:
-        metric.update(image_embedding=np.array(image), label=label)
+        metric.update(candidate_embedding=np.array(image), label=label)
     return metric.result()
 
 
@@ -57,7 +57,7 @@ def test_it_is_what_sorting_finds():
 
 
 def test_templates_are_ensembled_as_directions():
-    """A template whose embeddings are long does not outweigh one whose are short."""
+    """A template with long embeddings does not outweigh one with short embeddings."""
     table = {"photo of a cat": [100.0, 0.0], "drawing of a cat": [0.0, 1.0], "of a dog": [0.8, 0.6]}
     templates = ["photo of a {}", "drawing of a {}"]
     result = accuracy([([0.7071, 0.7071], ["cat"]), ([0.8, 0.6], ["dog"])], table, templates=templates)
@@ -66,15 +66,15 @@ def test_templates_are_ensembled_as_directions():
     assert accuracy([([1, 0], ["cat"]), ([0.8, 0.6], ["dog"])], table, templates=templates[:1])["zero_shot_accuracy"] == 1
 
 
-def test_every_label_is_asked_in_every_template_once_and_in_blocks():
+def test_every_label_is_embedded_in_every_template_once_and_in_blocks():
     table = {f"<{number}>": row for number, row in enumerate(np.eye(200))}
     metric = ZeroShotAccuracy(predict=Model(table), templates=["ein {} {x}", "{}!"])
     for name, row in table.items():
         metric.update(row, [name])
     assert metric.result()["zero_shot_accuracy"] == 1
-    assert [len(texts) for texts in metric.ask.asked] == [BATCH, 400 - BATCH]
-    asked = sorted(text for texts in metric.ask.asked for text in texts)
-    assert asked == sorted([f"ein {name} {{x}}" for name in table] + [f"{name}!" for name in table])
+    assert [len(texts) for texts in metric.predict.calls] == [BATCH, 400 - BATCH]
+    embedded = sorted(text for texts in metric.predict.calls for text in texts)
+    assert embedded == sorted([f"ein {name} {{x}}" for name in table] + [f"{name}!" for name in table])
 
 
 def test_several_labels_are_each_right():
@@ -128,6 +128,30 @@ def test_a_model_that_embeds_no_text_is_refused():
     with pytest.raises(DataError) as error:
         metric.result()
     assert str(error.value) == (
-        "the metric 'zero_shot_accuracy' asks the model for the signature 'embed_text', which it does not have. "
-        "Use it with the head 'match', or leave the metric out."
+        "the metric 'zero_shot_accuracy' asks the model for the signature 'embed_caption', which it does not have. "
+        "Set `signature` to the one that embeds a text, or leave the metric out."
     )
+
+
+@pytest.mark.parametrize(
+    ("outputs", "count"),
+    [
+        ({"name_embedding": [[1.0]], "ok": [True]}, 1),
+        ({"ok": [True]}, 0),
+        ({"a_embedding": [[1.0]], "b_embedding": [[1.0]]}, 2),
+    ],
+)
+def test_a_signature_has_one_embedding_of_any_name(outputs, count):
+    signatures = []
+    metric = ZeroShotAccuracy(predict=lambda name, texts: signatures.append(name) or outputs, signature="embed_name")
+    metric.update([1.0], ["cat"])
+    if count == 1:
+        assert metric.result()["zero_shot_accuracy"] == 1
+    else:
+        with pytest.raises(DataError) as error:
+            metric.result()
+        assert str(error.value) == (
+            "the metric 'zero_shot_accuracy' needs a signature with one output that ends in '_embedding'; "
+            f"'embed_name' has {count}. Set `signature` to the one that embeds a text, or leave the metric out."
+        )
+    assert signatures == ["embed_name"]

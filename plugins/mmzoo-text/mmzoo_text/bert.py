@@ -1,4 +1,4 @@
-"""BERT on KerasHub's backbone."""
+"""BERT encoder on KerasHub's backbone."""
 
 from typing import Any, Literal
 
@@ -12,28 +12,30 @@ from mmzoo_text.presets import load_preset
 
 
 class Bert(keras.layers.Layer):
-    """Reads a text with BERT and gives one state of it, or the states of all its pieces.
+    """Encodes a text with BERT, from random or pretrained weights.
 
-    Ids `(batch, length)` -> one token `(batch, 1, dim)`, or a token per id. Each id sees all that are not PAD; blocks normalise
-    after attention and after the two dense layers. A text without an id gives an absent stream.
+    Ids `(batch, sequence_length)` -> one token `(batch, 1, dim)`, or one token per id. Attention is bidirectional and masks
+    PAD. Blocks are post-norm: they normalise after attention and after the MLP. A text with no id other than PAD is an absent
+    stream.
 
-    Source: Devlin et al. 2019, arXiv 1810.04805; the backbone is KerasHub's `BertBackbone`, without the dense layer that BERT
-    has on top of [CLS] for its next-sentence task. KerasHub computes GELU by its tanh formula, Hugging Face exactly, so states
-    of the same weights differ in the third digit.
+    Source: Devlin et al. 2019, arXiv 1810.04805. The backbone is KerasHub's `BertBackbone`, without BERT's pooler, the dense
+    layer on [CLS] for next-sentence prediction. KerasHub approximates GELU with tanh, Hugging Face computes it exactly: with
+    the same weights, states differ in the third digit.
 
     Args:
-        features: What is known of the ids.
-        backbone_config: The shape of the preset's backbone, as a run has kept it.
-        dim: Of the embeddings and states; `heads` must divide it.
-        depth: Transformer blocks.
-        heads: Attention heads in each block.
-        mlp: Numbers between a block's two dense layers; `4 * dim` if not given.
-        weights: KerasHub preset such as `bert_base_en_uncased`, `hf://...`, or a folder as KerasHub or Hugging Face write it,
-            whose weights to start from; its shape replaces the options above. The ids must be of its own vocabulary: read the
-            text with `wordpiece` and this for its `vocabulary`. None starts from random weights.
-        pool: `class` for the state at the first id, which is [CLS] by `wordpiece`; `mean` for the mean of all ids' states,
-            better where no [CLS] comes first, as by `words`; `none` for the states of all ids.
-        dropout: Share of numbers that is zeroed in training, in each block.
+        features: The `FeatureSpec` of the ids.
+        backbone_config: The preset's config as stored in a run; None when a model is first built.
+        dim: Size of the embeddings and states; a multiple of `heads`.
+        depth: Number of transformer blocks.
+        heads: Number of attention heads.
+        mlp: Hidden size of each block's MLP; by default `4 * dim`.
+        weights: KerasHub preset to load pretrained weights from: a name such as `bert_base_en_uncased`, `hf://...`, or a folder
+            in KerasHub's or Hugging Face's format. The preset's architecture replaces the options above. The ids must be those
+            of the preset's vocabulary: use the processor `wordpiece` with this preset as its `vocabulary`. None starts from
+            random weights.
+        pool: `class` returns the state of the first id, which is [CLS] with `wordpiece`. `mean` returns the mean state of all
+            ids, better where the text has no [CLS], as with `words`. `none` returns the states of all ids.
+        dropout: Dropout rate of every block.
     """
 
     def __init__(
@@ -67,8 +69,8 @@ class Bert(keras.layers.Layer):
 
     def call(self, ids: Any, training: bool = False) -> Stream:
         ids, mask = given_ids(ids, self.features)
-        known = {"token_ids": ids, "segment_ids": ops.zeros_like(ids), "padding_mask": ops.cast(mask, "int32")}
-        states = self.backbone(known, training=training)  # (batch, length, dim)
+        inputs = {"token_ids": ids, "segment_ids": ops.zeros_like(ids), "padding_mask": ops.cast(mask, "int32")}
+        states = self.backbone(inputs, training=training)  # (batch, sequence_length, dim)
         if self.pool == "none":
             return make_stream(states, mask)
         pooled = states[:, 0] if self.pool == "class" else mean(make_stream(states, mask))
@@ -93,9 +95,9 @@ def _check_fits(features: FeatureSpec, backbone: Any, weights: str) -> None:
     vocabulary, known = (features["vocabulary"] or 0) - ("pad" in features), backbone.vocabulary_size
     if vocabulary > known:
         raise StreamError(
-            f"the text has ids of {vocabulary:,} pieces, the preset '{weights}' knows {known:,}. "
+            f"the text's vocabulary has {vocabulary:,} tokens, that of the preset '{weights}' has {known:,}. "
             f"Read the text with {{type: wordpiece, vocabulary: {weights}}}."
         )
     length, most = features["shape"][0], backbone.max_sequence_length
     if length > most:
-        raise StreamError(f"a text has {length} ids, the preset '{weights}' reads {most} at most. Make its `length` smaller.")
+        raise StreamError(f"a text has {length} ids, the preset '{weights}' reads {most} at most. Reduce `sequence_length`.")

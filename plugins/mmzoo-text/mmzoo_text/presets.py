@@ -1,4 +1,4 @@
-"""Loading from KerasHub's presets, with one line of text when it fails."""
+"""Loads KerasHub presets; an error is raised in one line."""
 
 import re
 from pathlib import Path
@@ -7,19 +7,19 @@ from typing import Any
 from mmzoo import StreamError, reason_of, suggest
 
 HUBS = "(hf|kaggle|modelscope)://"
-"""How the name of a preset begins that is none of KerasHub's own."""
+"""Regular expression of the prefixes of presets on a hub."""
 
 
 def load_preset(kind: Any, preset: str, **options: Any) -> Any:
     """Loads a KerasHub backbone or tokenizer.
 
     Args:
-        kind: What it must be: a class of KerasHub.
-        preset: A preset's name, `hf://...`, `kaggle://...`, or a folder as KerasHub or Hugging Face write it.
-        options: Of the backbone, instead of the preset's own.
+        kind: KerasHub class that the preset must have.
+        preset: A preset's name, `hf://...`, `kaggle://...`, or a folder in KerasHub's or Hugging Face's format.
+        options: Arguments of the backbone that replace the preset's.
 
     Raises:
-        StreamError: There is none, it cannot be fetched or read, it is of another kind, or it does not fit `options`.
+        StreamError: The preset does not exist, cannot be fetched or read, is of another class, or does not fit `options`.
     """
     if not re.match(HUBS, preset) and preset not in kind.presets and not Path(preset).exists():
         advice = suggest(preset, kind.presets) or "Give a preset's name, 'hf://...', 'kaggle://...' or a folder."
@@ -31,7 +31,7 @@ def load_preset(kind: Any, preset: str, **options: Any) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """Says in one line what KerasHub, Keras or a hub raised."""
+    """Returns the reason of an error that KerasHub, Keras or a hub raised, in one line."""
     text = str(error)
     if host := re.search(r"host='([^']+)'", text):
         return f"{host[1]} cannot be reached. Check the network, or give a folder that holds it."

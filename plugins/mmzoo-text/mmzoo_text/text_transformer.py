@@ -1,4 +1,4 @@
-"""CLIP's text encoder on KerasHub's."""
+"""CLIP's text encoder on KerasHub's `CLIPTextEncoder`."""
 
 from typing import Any, Literal
 
@@ -9,28 +9,28 @@ from keras import ops
 from mmzoo import PAD, FeatureSpec, PositiveInt, Rate, Stream, StreamError, make_stream, plain_products
 
 EPSILON = 1e-5
-"""CLIP's in every layer normalisation; KerasHub's last one has another."""
+"""CLIP's epsilon of every layer normalisation. KerasHub's final one has a different value."""
 
 
 class TextTransformer(keras.layers.Layer):
-    """Reads a text with CLIP's causal transformer and gives its state at the end.
+    """Encodes a text with CLIP's causal transformer; returns the state at the end of the text.
 
-    Ids `(batch, length)` -> one token `(batch, 1, dim)`, the state at the last id that is not PAD; or a token per id. Each id
-    sees itself and those before it, so padding does not count. Blocks normalise before attention and before the two dense
-    layers; a last normalisation follows. A text without an id gives an absent stream.
+    Ids `(batch, sequence_length)` -> one token `(batch, 1, dim)`, the state at the last id that is not PAD; or one token per
+    id. Attention is causal, so padding, which follows the text, has no effect. Blocks are pre-norm: they normalise before
+    attention and before the MLP; a final layer normalisation follows. A text with no id other than PAD is an absent stream.
 
-    Source: Radford et al. 2021, arXiv 2103.00020, section 2.4, with the initial weights of its released code; the blocks are
-    KerasHub's `CLIPTextEncoder`. The projection into the shared space is the fusion's.
+    Source: Radford et al. 2021, arXiv 2103.00020, section 2.4, with the weight initialisation of the released code. The blocks
+    are KerasHub's `CLIPTextEncoder`. The projection into the shared space belongs to the fusion.
 
     Args:
-        features: What is known of the ids.
-        dim: Of the embeddings and states; `heads` must divide it.
-        depth: Transformer blocks.
-        heads: Attention heads in each block.
-        mlp: Numbers between a block's two dense layers; `4 * dim` if not given.
-        activation: Between those layers: `quick_gelu` is CLIP's, `x * sigmoid(1.702 * x)`.
-        pool: `end` for the state at the last id; `none` for the states of all ids.
-        dropout: Share of the output's numbers that is zeroed in training.
+        features: The `FeatureSpec` of the ids.
+        dim: Size of the embeddings and states; a multiple of `heads`.
+        depth: Number of transformer blocks.
+        heads: Number of attention heads.
+        mlp: Hidden size of each block's MLP; by default `4 * dim`.
+        activation: Activation of the MLP. CLIP has `quick_gelu`, `x * sigmoid(1.702 * x)`.
+        pool: `end` returns the state at the last id; `none` returns the states of all ids.
+        dropout: Dropout rate of the output tokens.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class TextTransformer(keras.layers.Layer):
         self.built = True  # the transformer is built when it is made
 
     def call(self, ids: Any, training: bool = False) -> Stream:
-        states = self.transformer({"token_ids": ids}, training=training)  # (batch, length, dim)
+        states = self.transformer({"token_ids": ids}, training=training)  # (batch, sequence_length, dim)
         mask = ids != PAD
         if self.pool == "end":
             states, mask = _last(states, mask), ops.any(mask, axis=1, keepdims=True)
@@ -77,15 +77,16 @@ class TextTransformer(keras.layers.Layer):
 
 
 def _last(states: Any, mask: Any) -> Any:
-    """Gives the state at the last real id, `(batch, 1, dim)`; the first one's if none is real."""
+    """Returns the state at the last id that is not masked, `(batch, 1, dim)`; the first id's if all are masked."""
     position = ops.arange(states.shape[1])
     last = ops.max(position * ops.cast(mask, position.dtype), axis=1, keepdims=True)
     chosen = ops.cast(position == last, states.dtype)
-    return ops.sum(states * chosen[..., None], axis=1, keepdims=True)  # its gradient is a product, where a gather's scatters
+    # A sum, not a gather: its gradient is a product instead of a scatter.
+    return ops.sum(states * chosen[..., None], axis=1, keepdims=True)
 
 
 def _initialize(transformer: Any) -> None:
-    """Draws the weights as CLIP does; KerasHub's own start elsewhere."""
+    """Initialises the weights as CLIP does; KerasHub's initialisers differ."""
     dim, depth = transformer.hidden_dim, transformer.num_layers
     _draw(transformer.embedding.token_embedding.embeddings, 0.02)
     _draw(transformer.embedding.position_embedding.position_embeddings, 0.01)

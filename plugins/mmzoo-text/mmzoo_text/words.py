@@ -1,4 +1,4 @@
-"""Text -> word ids with core TensorFlow string ops, so that every stock server runs it."""
+"""Text -> word ids, with core TensorFlow string ops, which every stock TensorFlow Serving has."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,13 +9,13 @@ import tensorflow as tf
 from mmzoo import END, PAD, START, UNKNOWN, FeatureSpec, PositiveInt, Processed, Processor
 
 SPECIAL = ("", "[unknown]", "[start]", "[end]")
-"""What stands in the vocabulary for PAD, UNKNOWN, START and END."""
+"""The special tokens PAD, UNKNOWN, START and END in the vocabulary, in the order of their ids."""
 BLANK = r"[\pZ\p{Cc}\x{200B}\x{FEFF}]+"
-"""What counts as one blank."""
+"""A run of white space, which becomes one space."""
 SCRIPTS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\x{30FC}"
-"""Scripts that are written without blanks: each character is a word."""
+"""Scripts that are written without spaces. Each of their characters is a word."""
 TIGHT = rf"[{SCRIPTS}\x{{3000}}-\x{{303F}}\x{{FF00}}-\x{{FF65}}]"
-"""What no blank follows: those characters and the punctuation of Chinese and Japanese."""
+"""Characters after which decoding puts no space: those scripts, and Chinese and Japanese punctuation."""
 LETTER = rf"[^\pP\pS\pZ\pC{SCRIPTS}]"
 """A letter, digit or accent of any other script."""
 WORD = rf"[{SCRIPTS}]|{LETTER}+(?:[-'’\x{{200C}}\x{{200D}}]{LETTER}+)*|\S"
@@ -23,20 +23,21 @@ WORD = rf"[{SCRIPTS}]|{LETTER}+(?:[-'’\x{{200C}}\x{{200D}}]{LETTER}+)*|\S"
 
 
 class Words(Processor):
-    """Turns text into word ids by a vocabulary learned from the training split.
+    """Turns text into word ids, with a vocabulary learned from the training split.
 
-    Gives `(batch, length)`, int32: the words, END, then PAD (`mmzoo.END`, `mmzoo.PAD`). Text is lower-cased; marks and
-    symbols are words of their own, but for a hyphen or apostrophe inside a word (`medium-dark`, `don't`), and so is each
-    character of Chinese, Japanese or Thai. Longer text is cut to `length - 1` words, counted in the build's output. A word that
-    training has not seen is UNKNOWN. Text that is not UTF-8 is a fault of its row.
+    Returns `(batch, sequence_length)`, int32: the words, END, then PAD (`mmzoo.END`, `mmzoo.PAD`). Text is lower-cased. Each
+    punctuation mark or symbol is a word, except a hyphen or apostrophe inside a word (`medium-dark`, `don't`). Each Chinese,
+    Japanese or Thai character is a word. Longer text is cut to `sequence_length - 1` words; the build's output says how many
+    texts were cut. A word that is not in the vocabulary becomes UNKNOWN. Text that is not UTF-8 is a fault of its row.
 
-    An answer's words are joined by blanks, except after a character of Chinese, Japanese or Thai.
+    Decoding joins words with spaces, except after a Chinese, Japanese or Thai character.
 
     Args:
         sequence_length: Ids per text, END included.
-        min_count: How often a word must occur in the training split to be known.
-        max_tokens: The most words in the vocabulary, the most frequent ones; None keeps all.
-        unit: `words`, or `characters` to make every character a word, a blank between words included.
+        min_count: Minimum number of occurrences in the training split for a word to be in the vocabulary.
+        max_tokens: Maximum number of words in the vocabulary, special tokens not counted; the most frequent ones are kept.
+            None keeps all.
+        unit: `words`, or `characters` to make every character a word, spaces between words included.
     """
 
     modality = "text"
@@ -51,7 +52,7 @@ class Words(Processor):
     ):
         super().__init__(name="words")
         self.sequence_length, self.min_count, self.max_tokens, self.unit = sequence_length, min_count, max_tokens, unit
-        self._learn([])
+        self._set_vocabulary([])
 
     @property
     def features(self) -> FeatureSpec:
@@ -64,9 +65,9 @@ class Words(Processor):
             counts.update(batch.flat_values.numpy().tolist())
             lengths = batch.row_lengths().numpy()
             texts, cut = texts + len(lengths), cut + int((lengths > self.sequence_length - 1).sum())
-        # Ties are broken by the word itself, so that the ids do not depend on the order of the data.
+        # Ties are broken alphabetically, so that the ids do not depend on the order of the data.
         known = sorted((word for word, count in counts.items() if count >= self.min_count), key=lambda w: (-counts[w], w))
-        self._learn([word.decode() for word in known[: self.max_tokens]])
+        self._set_vocabulary([word.decode() for word in known[: self.max_tokens]])
         self.note = (
             f"{cut:,} of {texts:,} texts are longer than {self.sequence_length - 1} {self.unit} and are cut" if cut else ""
         )
@@ -76,7 +77,7 @@ class Words(Processor):
         ends = tf.fill([words.nrows(), 1], tf.constant(END, tf.int32))
         ids = tf.concat([tf.ragged.map_flat_values(self.table.lookup, words), ends], axis=1)
         return Processed(
-            ids.to_tensor(PAD, shape=[None, self.sequence_length]), tf.where(is_text(raw), "", "this is no UTF-8 text")
+            ids.to_tensor(PAD, shape=[None, self.sequence_length]), tf.where(is_text(raw), "", "this is not UTF-8 text")
         )
 
     def decode(self, values: tf.Tensor) -> tf.Tensor:
@@ -94,13 +95,13 @@ class Words(Processor):
         (folder / "vocabulary.txt").write_text("".join(f"{word}\n" for word in self.vocabulary[len(SPECIAL) :]), "utf-8")
 
     def load(self, folder: Path) -> None:
-        self._learn((folder / "vocabulary.txt").read_text("utf-8").split("\n")[:-1])
+        self._set_vocabulary((folder / "vocabulary.txt").read_text("utf-8").split("\n")[:-1])
 
-    def _learn(self, words: list[str]) -> None:
+    def _set_vocabulary(self, words: list[str]) -> None:
         self.vocabulary = (*SPECIAL, *words)
         self.words = tf.constant(self.vocabulary)
         ids = tf.range(len(self.vocabulary), dtype=tf.int32)
-        # No text has a special word: brackets are split off, and a word is never empty.
+        # A text never contains a special token: brackets are split off, and a word is never empty.
         initializer = tf.lookup.KeyValueTensorInitializer(self.words, ids)
         self.table = tf.lookup.StaticHashTable(initializer, default_value=UNKNOWN)
 
@@ -113,5 +114,5 @@ class Words(Processor):
 
 
 def is_text(raw: tf.Tensor) -> tf.Tensor:
-    """Tells which strings are UTF-8."""
+    """Returns which strings are valid UTF-8, `(batch,)` booleans."""
     return tf.strings.unicode_transcode(raw, "UTF-8", "UTF-8", errors="replace") == raw

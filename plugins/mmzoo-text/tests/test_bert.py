@@ -149,11 +149,11 @@ def test_heads_that_do_not_divide_the_dim():
 def test_ids_that_the_weights_do_not_know(tmp_path):
     weights = folder_of(tmp_path)
     assert said(features=known(vocabulary=30_522), weights=weights) == (
-        f"the text has ids of 30,522 pieces, the preset '{weights}' knows 11. "
+        f"the text's vocabulary has 30,522 tokens, that of the preset '{weights}' has 11. "
         f"Read the text with {{type: wordpiece, vocabulary: {weights}}}."
     )
-    assert said(features=known(sequence_length=9), weights=weights) == (
-        f"a text has 9 ids, the preset '{weights}' reads 7 at most. Make its `length` smaller."
+    assert said(features=known(length=9), weights=weights) == (
+        f"a text has 9 ids, the preset '{weights}' reads 7 at most. Reduce `sequence_length`."
     )
 
 

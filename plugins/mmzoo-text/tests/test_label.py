@@ -55,7 +55,7 @@ def test_a_label_that_is_not_known_belongs_to_no_class_and_is_no_fault():
 def test_those_that_are_left_out_are_counted():
     processor = adapted(RAW, max_tokens=2)
     assert processor.labels == ["cat", "dog"]
-    assert processor.note == "5 of 10 labels are none of the 2 most frequent and belong to no class"
+    assert processor.note == "5 of 10 labels are not among the 2 most frequent and belong to no class"
 
 
 def test_bad_labels_are_faults_of_their_rows_and_are_not_learned():
@@ -63,7 +63,7 @@ def test_bad_labels_are_faults_of_their_rows_and_are_not_learned():
     processor = adapted(raw)
     values, fault, _ = processor(tf.constant(raw))
     assert processor.labels == ["cat", "dog"]
-    assert fault.numpy().tolist() == [b"", b"this label is empty", b"this is no UTF-8 text", b""]
+    assert fault.numpy().tolist() == [b"", b"this label is empty", b"this is not UTF-8 text", b""]
     np.testing.assert_array_equal(values, [0, -1, -1, 1])
 
 
@@ -128,7 +128,7 @@ def test_shares_are_how_many_of_the_values_are_each_label(largest):
 
 def test_bad_values_among_several_are_a_fault_of_their_row():
     values, fault, _ = shares_of(SEVERAL)(tf.constant([["yes", ""], ["", ""], ["yes", b"\xff"], ["cow", "cow"]]))
-    assert fault.numpy().tolist() == [b"", b"there is no label", b"this is no UTF-8 text", b""]
+    assert fault.numpy().tolist() == [b"", b"there is no label", b"this is not UTF-8 text", b""]
     np.testing.assert_array_equal(values, [[1, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]])
 
 

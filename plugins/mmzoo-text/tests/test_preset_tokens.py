@@ -253,18 +253,18 @@ def test_a_file_of_sentence_pieces_ends_as_t5_does(made, tmp_path):
 
 def test_long_texts_are_cut_and_counted(folders):
     processor = adapted(folders / "bert", 4, ["red red red", "red", "a red"])
-    assert processor.note == "1 of 3 texts are longer than 2 pieces and are cut"
+    assert processor.note == "1 of 3 texts are longer than 2 tokens and are cut"
     assert ids(processor, ["red red red"])[0].tolist() == [[2, 5, 5, 3]]
 
 
 def test_bytes_that_are_no_text_fail_their_own_row_alone(folders):
     features, fault = adapted(folders / "bert", 4)(tf.constant([b"red", b"red\xff", b"a"]))[:2]
-    assert fault.numpy().tolist() == [b"", b"this is no UTF-8 text", b""]
+    assert fault.numpy().tolist() == [b"", b"this is not UTF-8 text", b""]
     assert features.numpy().tolist() == [[3, 6, 4, 0], [3, 4, 0, 0], [3, 7, 4, 0]]
 
 
 def test_a_head_cannot_write_in_a_given_vocabulary(made):
-    with pytest.raises(NotImplementedError, match="a head cannot write in a given vocabulary"):
+    with pytest.raises(NotImplementedError, match="a head cannot generate in a given vocabulary"):
         made("bert")[0].decode(tf.constant([[3, 10, 4]]))
 
 
@@ -280,5 +280,5 @@ def test_a_preset_that_does_not_exist(source):
 
 def test_a_file_that_is_no_model(tmp_path):
     (tmp_path / "a.spm").write_bytes(b"no model")
-    with pytest.raises(DataError, match=r"^'.*a\.spm' is no SentencePiece model: .*\.$"):
+    with pytest.raises(DataError, match=r"^'.*a\.spm' is not a SentencePiece model: .*\.$"):
         adapted(tmp_path / "a.spm")

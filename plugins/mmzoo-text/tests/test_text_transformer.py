@@ -84,7 +84,7 @@ def test_a_text_without_words_is_absent_and_finite():
 
 
 def test_a_text_of_one_id():
-    layer = encoder(sequence_length=1)
+    layer = encoder(length=1)
     np.testing.assert_allclose(layer(np.array([[END]]))["tokens"][0], states(layer, np.array([END]), "quick_gelu"), rtol=1e-4)
 
 
@@ -99,7 +99,7 @@ def test_the_count_is_that_of_clip_vit_b_32():
 def test_weights_start_as_clips():
     keras.utils.set_random_seed(1)
     dim, depth = 64, 3
-    tower = encoder(vocabulary=400, sequence_length=64, dim=dim, depth=depth, mlp=None).transformer
+    tower = encoder(vocabulary=400, length=64, dim=dim, depth=depth, mlp=None).transformer
     narrow = dim**-0.5 * (2 * depth) ** -0.5
     spreads = [
         (tower.embedding.token_embedding.embeddings, 0.02),

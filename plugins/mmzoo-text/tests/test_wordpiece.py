@@ -156,7 +156,7 @@ def test_pieces_are_the_strings_one_by_one():
 
 def test_a_head_cannot_write_in_a_given_vocabulary(tmp_path):
     processor = adapted(vocabulary=vocabulary_file(tmp_path))
-    with pytest.raises(NotImplementedError, match="a head cannot write in a given vocabulary"):
+    with pytest.raises(NotImplementedError, match="a head cannot generate in a given vocabulary"):
         processor.decode(tf.constant([[3, 10, 4]]))
 
 
@@ -165,7 +165,7 @@ def test_long_texts_are_cut_and_counted(length, start, tmp_path):
     processor = adapted(["a b c", "a b", "a", ""], vocabulary=vocabulary_file(tmp_path), sequence_length=length, start=start)
     room = length - 1 - start
     cut = sum(count > room for count in (3, 2, 1, 0))
-    assert processor.note == (f"{cut} of 4 texts are longer than {room} pieces and are cut" if cut else "")
+    assert processor.note == (f"{cut} of 4 texts are longer than {room} tokens and are cut" if cut else "")
     pieces = [GIVEN.index(letter) for letter in "abc"]
     first = [GIVEN.index("[CLS]")] if start else []
     assert ids(processor, ["a b c"]) == [packed(pieces, first, GIVEN.index("[SEP]"), length)]
@@ -224,7 +224,7 @@ def said(source: str) -> str:
 
 def test_vocabularies_that_are_none_of_bert(tmp_path):
     source = vocabulary_file(tmp_path, ["[PAD]", "[UNK]", "a", "b"])
-    assert said(source) == f"the vocabulary '{source}' lacks [CLS], [SEP]. Give one of a BERT model."
+    assert said(source) == f"the vocabulary '{source}' has no [CLS], [SEP]. Give one of a BERT model."
     source = vocabulary_file(tmp_path, ["a", *GIVEN[6:], *GIVEN[:6]])
     assert said(source) == f"the id of [PAD] in the vocabulary '{source}' is {len(GIVEN) - 5}, expected 0."
     assert said("./nonesuch.txt") == (
@@ -232,7 +232,7 @@ def test_vocabularies_that_are_none_of_bert(tmp_path):
         "Give a preset's name, 'hf://...', 'kaggle://...' or a folder."
     )
     (tmp_path / "vocab.txt").write_bytes(b"[PAD]\n\xff\n")
-    assert said(source) == f"the vocabulary '{source}' is no UTF-8 text."
+    assert said(source) == f"the vocabulary '{source}' is not UTF-8 text."
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["  ", ""]])
@@ -250,7 +250,7 @@ def test_bytes_that_are_no_text_fail_their_own_row_alone():
     processor = adapted(["a b"], sequence_length=4)
     a, b = (processor.vocabulary.index(letter) for letter in "ab")
     features, fault, _ = processor(tf.constant([b"a", b"a\xff b", b"b"]))
-    assert fault.numpy().tolist() == [b"", b"this is no UTF-8 text", b""]
+    assert fault.numpy().tolist() == [b"", b"this is not UTF-8 text", b""]
     assert features.numpy().tolist() == [[START, a, END, PAD], [START, END, PAD, PAD], [START, b, END, PAD]]
 
 

@@ -213,7 +213,7 @@ def test_the_same_eagerly_in_a_pipeline_and_in_a_function(unit):
 def test_bytes_that_are_no_text_fail_their_own_row_alone():
     words = adapted(["a b"], sequence_length=4)
     features, fault, _ = words(tf.constant([b"a", b"a\xff b", b"\xed\xa0\x80", b"b"]))
-    assert fault.numpy().tolist() == [b"", b"this is no UTF-8 text", b"this is no UTF-8 text", b""]
+    assert fault.numpy().tolist() == [b"", b"this is not UTF-8 text", b"this is not UTF-8 text", b""]
     assert features.numpy().tolist() == [[4, END, PAD, PAD], [END, PAD, PAD, PAD], [END, PAD, PAD, PAD], [5, END, PAD, PAD]]
 
 

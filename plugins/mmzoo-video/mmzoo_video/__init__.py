@@ -1,1 +1,1 @@
-"""Video for mmzoo: frames as bytes, features of frames, encoders of frames and a video transformer."""
+"""Video for mmzoo: processors of frames and of precomputed features, and video encoders."""

@@ -1,4 +1,4 @@
-"""Any picture encoder, frame by frame, and the mean of what it sees."""
+"""Any image encoder applied to each frame, and the mean over the frames."""
 
 from collections.abc import Callable
 from typing import Any, Literal, cast
@@ -10,21 +10,20 @@ from mmzoo import EncoderPart, FeatureSpec, Stream, StreamError, is_clip, make_s
 
 
 class FrameMean(keras.layers.Layer):
-    """Reads each frame of a clip with a picture encoder and averages the frames.
+    """Encodes each frame of a clip with an image encoder and averages over the frames.
 
-    Frames `(batch, time, ...)` and a mask `(batch, time)` of those that are there -> tokens `(batch, 1, dim)`, the mean of the
-    frames that are there; a frame is the mean of its tokens. The order of the frames is lost. A clip without a frame gives an
-    absent stream.
+    Frames `(batch, time, ...)` and a mask `(batch, time)`, True for present frames -> tokens `(batch, 1, dim)`. A frame is the
+    mean of its tokens, and the token of the clip is the mean of its present frames. The order of the frames is lost. A clip
+    without frames is an absent stream.
 
-    The encoder sees all frames as one batch. In the place of a missing one it sees the clip's first frame that is present, so
-    that batch normalisation sees real frames.
+    The encoder gets all frames as one batch. A missing frame is replaced by the clip's first present frame, so that batch
+    normalisation sees real frames only.
 
     Args:
-        features: What is known of the frames.
-        backbone_config: What a run has kept of the encoder.
-        encoder: Picture encoder, such as `{type: resnet, blocks: [1, 1, 1]}`. What augments its pictures changes each frame in
-            another way.
-        tokens: What the stream holds: `mean`, one token; `frames`, a token for each frame, for a fusion or a head that attends
+        features: The `FeatureSpec` of the frames.
+        backbone_config: The encoder's config as stored in a run; None when a model is first built.
+        encoder: Image encoder, such as `{type: resnet, blocks: [1, 1, 1]}`. Its augmentation changes each frame independently.
+        tokens: Which tokens the stream has: `mean`, one token; `frames`, one token per frame, for a fusion or head that attends
             to them.
     """
 
@@ -43,12 +42,12 @@ class FrameMean(keras.layers.Layer):
         if not is_clip(features):
             raise StreamError(f"frame_mean takes frames and their mask, received features {shape}. Read them by `frames`.")
         self.time, *self.frame = shape
-        known = {name: value for name, value in features.items() if name != "mask"} | {"shape": self.frame}
-        self.encoder = cast(Callable[..., Any], encoder)(features=known, backbone_config=backbone_config)
+        frame_spec = {name: value for name, value in features.items() if name != "mask"} | {"shape": self.frame}
+        self.encoder = cast(Callable[..., Any], encoder)(features=frame_spec, backbone_config=backbone_config)
 
     @property
     def backbone_config(self) -> Any:
-        """What the run keeps of the encoder."""
+        """The encoder's config that the run stores."""
         return getattr(self.encoder, "backbone_config", None)
 
     def get_config(self) -> dict[str, Any]:
@@ -66,9 +65,8 @@ class FrameMean(keras.layers.Layer):
 
     def call(self, frames: Any, padding_mask: Any = None, training: bool = False) -> Stream:
         if padding_mask is not None:
-            frames = _without_gaps(frames, padding_mask)
-        seen = self.encoder(ops.reshape(frames, (-1, *self.frame)), training=training)
-        tokens = pool(seen)
+            frames = _fill_missing(frames, padding_mask)
+        tokens = pool(self.encoder(ops.reshape(frames, (-1, *self.frame)), training=training))
         tokens = ops.reshape(tokens, (-1, self.time, tokens.shape[-1]))
         stream = make_stream(tokens, padding_mask)
         if self.tokens == "frames":
@@ -76,10 +74,10 @@ class FrameMean(keras.layers.Layer):
         return make_stream(pool(stream), ops.any(stream["mask"], axis=1, keepdims=True))
 
 
-def _without_gaps(frames: Any, padding_mask: Any) -> Any:
-    """Puts each clip's first frame that is present, `(batch, time, ...)`, in the place of those that are missing."""
+def _fill_missing(frames: Any, padding_mask: Any) -> Any:
+    """Replaces missing frames, `(batch, time, ...)`, by the clip's first present frame."""
     batch, time = ops.shape(frames)[0], frames.shape[1]
-    places = ops.where(padding_mask, ops.arange(time), ops.argmax(ops.cast(padding_mask, "int32"), axis=1, keepdims=True))
-    rows = ops.reshape(places + time * ops.arange(batch)[:, None], (-1,))
+    numbers = ops.where(padding_mask, ops.arange(time), ops.argmax(ops.cast(padding_mask, "int32"), axis=1, keepdims=True))
+    rows = ops.reshape(numbers + time * ops.arange(batch)[:, None], (-1,))
     flat = ops.reshape(frames, (-1, *frames.shape[2:]))
     return ops.reshape(ops.take(flat, rows, axis=0), (-1, *frames.shape[1:]))

@@ -1,4 +1,4 @@
-"""The encoded frames of a clip -> some of them as pixels, spread over the clip, the same in training and serving."""
+"""Encoded frames of a clip -> the pixels of sampled frames, the same in training and serving."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,28 +8,28 @@ import tensorflow as tf
 
 from mmzoo import FeatureSpec, MmzooError, PositiveInt, Processed, Processor, ProcessorPart
 from mmzoo_video.gif import read_gifs
-from mmzoo_video.sampling import chosen_places
+from mmzoo_video.sampling import sample_frames
 
 NO_FRAME = "there is no frame"
 
 
 class Frames(Processor):
-    """Decodes some of a clip's frames, evenly spread over it, each as a picture.
+    """Samples frames of a clip, evenly spread over it, and decodes each as a picture.
 
-    Gives what `picture` gives of each frame, `(batch, frames, ...)`, and a mask `(batch, frames)` of the frames that are there.
-    A clip of more frames is cut into `frames` equal segments, and the middle frame of each is looked at; the others are not
-    decoded. A shorter clip is filled up with zeros, which are masked.
+    Returns the output of `picture` for each sampled frame, `(batch, frames, ...)`, and a mask `(batch, frames)`, True for
+    present frames. A clip of more than `frames` frames is cut into `frames` equal segments, and the middle frame of each is
+    sampled; the other frames are not decoded. A shorter clip is padded with zeros, which are masked.
 
-    A raw value is a list of encoded pictures of any sizes. An empty one is a missing frame, and masked; the clip ends with the
-    last one that is not. A frame that cannot be read fails its own clip alone.
+    A raw value is a list of encoded pictures of any size. An empty one is a missing frame and is masked; empty ones at the end
+    are padding. A frame that cannot be decoded is a fault of its own clip only.
 
     Args:
-        picture: What reads one frame, such as `{type: image, size: 64}`.
-        frames: How many frames are looked at.
-        stride: Looks at frames so far from each other, in the middle of the clip; 1 for neighbours. If not given, they are
-            spread over the whole clip.
-        animated: A raw value is an animated GIF, not a list. Its frames are those that a browser shows; what is transparent in
-            them is so in a PNG for `picture`. One whose frames have more than 64 million pixels in all is not decoded.
+        picture: Processor that decodes one frame, such as `{type: image, size: 64}`.
+        frames: Number of frames to sample.
+        stride: Distance between sampled frames, which then lie around the middle of the clip; 1 means adjacent frames. By
+            default they are spread over the whole clip.
+        animated: Whether a raw value is an animated GIF instead of a list. Its frames are composed as a browser shows them, and
+            `picture` gets them as PNG with transparency. A GIF with more than 64 million pixels in all frames is not decoded.
     """
 
     raw = tf.TensorSpec((None,), tf.string)
@@ -42,7 +42,7 @@ class Frames(Processor):
         super().__init__(name="frames")
         self.picture: Processor = cast(Callable[[], Any], picture)()
         if not _reads_picture(self.picture):
-            what = f"frames: option picture: expected a processor of encoded pictures, '{self.picture.name}' is none."
+            what = f"frames: option picture: expected a processor of encoded pictures, '{self.picture.name}' is not one."
             raise MmzooError(f"{what}\nGive one such as {{type: image, size: 64}}.")
         self.frames, self.stride = frames, stride
         if animated:
@@ -50,22 +50,22 @@ class Frames(Processor):
 
     @property
     def features(self) -> FeatureSpec:
-        known = self.picture.features
-        return known | {"shape": [self.frames, *known["shape"]], "mask": [self.frames]}
+        spec = self.picture.features
+        return spec | {"shape": [self.frames, *spec["shape"]], "mask": [self.frames]}
 
     def __call__(self, raw: tf.Tensor) -> Processed:
-        encoded, places, fault = self._seen(raw)
-        there = encoded != ""
-        at, shape = tf.where(there), tf.shape(encoded, tf.int64)
-        done = self.picture(tf.boolean_mask(encoded, there))
-        features = tf.scatter_nd(at, done.features, tf.concat([shape, self.picture.features["shape"]], axis=0))
-        fault = tf.where(fault == "", _first(tf.scatter_nd(at, done.fault, shape), places), fault)
-        # What is damaged is not absent, so that its fault is not passed over.
-        there |= (fault != "")[:, None]
-        return Processed(features, tf.where(tf.reduce_any(there, axis=1), fault, NO_FRAME), there)
+        encoded, numbers, fault = self._sample(raw)
+        present = encoded != ""
+        where, shape = tf.where(present), tf.shape(encoded, tf.int64)
+        decoded = self.picture(tf.boolean_mask(encoded, present))
+        features = tf.scatter_nd(where, decoded.features, tf.concat([shape, self.picture.features["shape"]], axis=0))
+        fault = tf.where(fault == "", _first_fault(tf.scatter_nd(where, decoded.fault, shape), numbers), fault)
+        # A damaged clip counts as present: the fault of an absent one may be ignored.
+        present |= (fault != "")[:, None]
+        return Processed(features, tf.where(tf.reduce_any(present, axis=1), fault, NO_FRAME), present)
 
     def adapt(self, values: tf.data.Dataset) -> None:
-        frames = values.map(lambda clip: self._seen(clip[None])[0][0]).unbatch()
+        frames = values.map(lambda clip: self._sample(clip[None])[0][0]).unbatch()
         self.picture.adapt(frames.filter(lambda frame: frame != ""))
 
     def save(self, folder: Path) -> None:
@@ -74,28 +74,28 @@ class Frames(Processor):
     def load(self, folder: Path) -> None:
         self.picture.load(folder)
 
-    def _seen(self, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Gives the frames that are looked at `(batch, frames)`, encoded, their places, and why a clip cannot be read."""
+    def _sample(self, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns the sampled frames `(batch, frames)`, encoded, their numbers in the clip, and the fault of each clip."""
         if len(raw.shape) == 1:
-            return read_gifs(raw, self._places, self.frames)
-        raw = tf.pad(raw, [[0, 0], [0, 1]], constant_values="")  # the frame that stands for none
-        none = tf.shape(raw)[1] - 1
-        places = self._places(tf.reduce_max(tf.where(raw == "", 0, tf.range(1, none + 2)), axis=1))
-        return tf.gather(raw, tf.where(places < 0, none, places), batch_dims=1), places, tf.fill(tf.shape(raw)[:1], "")
+            return read_gifs(raw, self._numbers, self.frames)
+        raw = tf.pad(raw, [[0, 0], [0, 1]], constant_values="")  # an empty frame, taken where no frame is sampled
+        empty = tf.shape(raw)[1] - 1
+        numbers = self._numbers(tf.reduce_max(tf.where(raw == "", 0, tf.range(1, empty + 2)), axis=1))
+        return tf.gather(raw, tf.where(numbers < 0, empty, numbers), batch_dims=1), numbers, tf.fill(tf.shape(raw)[:1], "")
 
-    def _places(self, lengths: tf.Tensor) -> tf.Tensor:
-        return chosen_places(lengths, self.frames, self.stride)
+    def _numbers(self, lengths: tf.Tensor) -> tf.Tensor:
+        return sample_frames(lengths, self.frames, self.stride)
 
 
 def _reads_picture(processor: Processor) -> bool:
-    """Tells whether a processor reads one picture; one with a mask of its own, as of frames, would lose it here."""
+    """Returns whether a processor reads one encoded picture. One that returns a mask, as `frames` does, would lose it."""
     if not processor.from_file or processor.raw != tf.TensorSpec((), tf.string):
         return False
     return processor.features["vocabulary"] is None and "mask" not in processor.features
 
 
-def _first(faults: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
-    """Gives the fault of each clip's first faulty frame, `(batch,)`; frames are counted from 1."""
-    said = tf.strings.join(["frame ", tf.strings.as_string(places + 1), ": ", faults])
+def _first_fault(faults: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+    """Returns the fault of each clip's first faulty frame, `(batch,)`; frames are counted from 1."""
+    messages = tf.strings.join(["frame ", tf.strings.as_string(numbers + 1), ": ", faults])
     first = tf.argmax(faults != "", axis=1)
-    return tf.gather(tf.where(faults == "", "", said), first, batch_dims=1)
+    return tf.gather(tf.where(faults == "", "", messages), first, batch_dims=1)

@@ -1,4 +1,4 @@
-"""Given features, such as those of a video's frames, as tokens."""
+"""Precomputed features, such as those of a video's frames, as tokens."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ from mmzoo import FeatureSpec, PositiveInt, Rate, Stream, StreamError, make_stre
 
 
 class GivenFeatures(keras.layers.Layer):
-    """Makes tokens of given features by one linear layer: `W x + b`.
+    """Encodes precomputed features with one linear layer: `W x + b`.
 
-    Numbers `(batch, time, given)` and a mask `(batch, time)` -> tokens `(batch, time, dim)` with that mask; `(batch, given)` ->
-    one token.
+    Features `(batch, time, input_dim)` and a mask `(batch, time)` -> tokens `(batch, time, dim)` with that mask. Features
+    `(batch, input_dim)` -> one token `(batch, 1, dim)`.
 
     Args:
-        features: What is known of the numbers.
-        dim: Numbers of a token.
-        dropout: Share of the given numbers that is zeroed in training.
+        features: The `FeatureSpec` of the features.
+        dim: Size of a token.
+        dropout: Dropout rate of the input features.
     """
 
     def __init__(self, *, features: FeatureSpec, dim: PositiveInt = 256, dropout: Rate = 0.0, **kwargs: Any):
@@ -25,7 +25,7 @@ class GivenFeatures(keras.layers.Layer):
         if features["vocabulary"] is not None or len(shape) not in (1, 2) or features.get("mask", []) != shape[:-1]:
             raise StreamError(
                 f"features takes vectors, one or several with their mask, received {shape} {features['dtype']}. "
-                "Read them by `vectors`, or take an encoder of what the input holds."
+                "Read them by `vectors`, or choose another encoder."
             )
         self.dropout = keras.layers.Dropout(dropout)
         self.dense = keras.layers.Dense(dim)

@@ -1,4 +1,4 @@
-"""A video transformer's start from the weights of an image transformer."""
+"""Initialises a video transformer with the weights of an image transformer."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ SHAPE = (
     *("patch_size", "num_layers", "num_heads", "hidden_dim", "mlp_dim", "attention_dropout", "layer_norm_epsilon"),
     *("use_mha_bias", "use_mlp_bias", "use_patch_bias"),
 )
-"""Options of KerasHub's `ViTBackbone` that a video transformer takes over from a preset."""
+"""Arguments of KerasHub's `ViTBackbone` that a video transformer takes from a preset."""
 
 
 def load_vit(preset: str, shape: tuple[int, ...]) -> Any:
@@ -22,29 +22,29 @@ def load_vit(preset: str, shape: tuple[int, ...]) -> Any:
 
     Args:
         preset: A preset's name, `hf://...`, `kaggle://...`, or a folder.
-        shape: Of a frame.
+        shape: Shape of a frame.
 
     Raises:
-        StreamError: There is none, it cannot be loaded, does not fit frames of this shape, or has no class token.
+        StreamError: The preset does not exist, cannot be loaded, does not fit frames of this shape, or has no class token.
     """
     kind = keras_hub.models.ViTBackbone
     if "://" not in preset and preset not in kind.presets and not Path(preset).exists():
         advice = suggest(preset, kind.presets) or "Give a preset's name, 'hf://...', 'kaggle://...' or a folder."
         raise StreamError(f"KerasHub has no image transformer '{preset}', and there is no such folder. {advice}")
-    image = _said(preset, lambda: kind.from_preset(preset, image_shape=shape))
+    image = _one_line_errors(preset, lambda: kind.from_preset(preset, image_shape=shape))
     if not image.use_class_token:
         raise StreamError(f"the preset '{preset}' has no class token, which a video transformer starts from. Choose another.")
     return image
 
 
 def load_scale(preset: str, default: tuple[Any, Any]) -> tuple[Any, Any]:
-    """Gives what a preset's own image converter multiplies pixels by and adds to them, or `default` if it has none.
+    """Returns the factor and offset of a preset's image converter, or `default` if the preset has none.
 
     Raises:
-        StreamError: It cannot be fetched.
+        StreamError: The preset cannot be fetched.
     """
     try:
-        converter = _said(preset, lambda: keras_hub.layers.ViTImageConverter.from_preset(preset))
+        converter = _one_line_errors(preset, lambda: keras_hub.layers.ViTImageConverter.from_preset(preset))
     except StreamError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return default
@@ -52,8 +52,8 @@ def load_scale(preset: str, default: tuple[Any, Any]) -> tuple[Any, Any]:
     return (1.0 if converter.scale is None else converter.scale, 0.0 if converter.offset is None else converter.offset)
 
 
-def _said(preset: str, load: Callable[[], Any]) -> Any:
-    """Loads, or says in one line why a preset does not load."""
+def _one_line_errors(preset: str, load: Callable[[], Any]) -> Any:
+    """Loads a preset; raises any error as a `StreamError` of one line."""
     try:
         return load()
     except Exception as error:  # hubs and file formats have errors of their own
@@ -61,12 +61,13 @@ def _said(preset: str, load: Callable[[], Any]) -> Any:
         raise StreamError(f"the preset '{preset}' cannot be used here: {reason_of(error)}{advice}") from error
 
 
-def start_from(image: Any, video: SpaceTime) -> None:
-    """Gives a video transformer the weights of an image transformer.
+def copy_weights(image: Any, video: SpaceTime) -> None:
+    """Copies the weights of an image transformer to a video transformer.
 
-    A tubelet's middle frame has the image's patches, its other frames have zeros, and positions are repeated over time (ViViT,
-    section 3.4). Attention over time starts as a copy of that over places, before a layer of zeros, and
-    positions in time as zeros (TimeSformer's code). The second transformer of the factorised encoder keeps its own start.
+    As in ViViT, section 3.4: the kernel of a tubelet's middle frame is the image's patch kernel and that of its other frames is
+    zero; position embeddings are repeated over time. As in TimeSformer's code: temporal attention starts as a copy of spatial
+    attention, followed by a dense layer of zeros, and temporal position embeddings start at zero. The second transformer of the
+    factorised encoder keeps its random weights.
     """
     _start_embedding(image.get_layer("vit_patching_and_embedding"), video)
     _copy(image.get_layer("vit_encoder"), video.encoder)
@@ -78,8 +79,8 @@ def start_from(image: Any, video: SpaceTime) -> None:
 
 
 def _copy(source: Any, target: Any) -> None:
-    for there, here in zip(source.trainable_weights, target.trainable_weights, strict=True):
-        here.assign(there)
+    for old, new in zip(source.trainable_weights, target.trainable_weights, strict=True):
+        new.assign(old)
 
 
 def _start_embedding(source: Any, video: SpaceTime) -> None:
@@ -91,6 +92,6 @@ def _start_embedding(source: Any, video: SpaceTime) -> None:
     if patches.use_bias:
         tubelets.bias.assign(patches.bias)
     target.class_token.assign(source.class_token)
-    places = ops.convert_to_tensor(source.position_embedding.embeddings)
-    repeated = [places[:1], *[places[1:]] * video.stacked]
+    positions = ops.convert_to_tensor(source.position_embedding.embeddings)
+    repeated = [positions[:1], *[positions[1:]] * video.stacked]
     target.position_embedding.embeddings.assign(ops.concatenate(repeated, axis=0))

@@ -1,28 +1,28 @@
-"""Which of a clip's frames are looked at: a formula of its length alone, the same in training and serving."""
+"""Frame sampling: which frames of a clip are used. It depends on the clip's length only, in training and serving alike."""
 
 import tensorflow as tf
 
 
-def chosen_places(lengths: tf.Tensor, frames: int, stride: int | None = None) -> tf.Tensor:
-    """Chooses places in clips, in order, each once.
+def sample_frames(lengths: tf.Tensor, frames: int, stride: int | None = None) -> tf.Tensor:
+    """Samples frame indices of clips, in order, without repetition.
 
-    Without a stride a clip of more frames is cut into `frames` equal segments, and of each the middle is taken, frame
-    `floor((2 i + 1) length / (2 frames))` for i from 0; of a shorter one all are. With a stride, as many as the clip has, up to
-    `frames`, lie in its middle and so far apart.
+    Without `stride`, a clip of more than `frames` frames is cut into `frames` equal segments. The middle frame of each is
+    taken: frame `floor((2 i + 1) length / (2 frames))`, for i from 0. All frames of a shorter clip are taken. With `stride`,
+    every `stride`-th frame around the middle of the clip is taken, up to `frames` of them.
 
     Args:
-        lengths: `(batch,)`, int32.
-        frames: The most places of a clip.
-        stride: From one place to the next.
+        lengths: Number of frames of each clip, `(batch,)`, int32.
+        frames: Maximum number of frames per clip.
+        stride: Distance between two frames.
 
     Returns:
-        `(batch, frames)`, int32; -1 behind the last one.
+        Frame indices `(batch, frames)`, int32, padded with -1.
     """
-    length, number = lengths[:, None], tf.range(frames)
+    length, index = lengths[:, None], tf.range(frames)
     if stride is None:
         count = length
-        places = tf.where(length > frames, (2 * number + 1) * length // (2 * frames), number)
+        numbers = tf.where(length > frames, (2 * index + 1) * length // (2 * frames), index)
     else:
         count = tf.minimum(frames, (length - 1) // stride + 1)
-        places = (length - 1 - (count - 1) * stride) // 2 + number * stride
-    return tf.where(number < count, places, -1)
+        numbers = (length - 1 - (count - 1) * stride) // 2 + index * stride
+    return tf.where(index < count, numbers, -1)

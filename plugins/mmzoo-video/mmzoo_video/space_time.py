@@ -1,4 +1,4 @@
-"""Attention over the places and times of a clip, three ways; the blocks are those of KerasHub's `ViTBackbone`."""
+"""Three transformers over space and time, made of the blocks of KerasHub's `ViTBackbone`."""
 
 from typing import Any, NamedTuple
 
@@ -9,40 +9,40 @@ from keras import ops
 from mmzoo import make_stream, pool
 
 EPSILON = 1e-6
-"""Of the normalisation before attention over time; both papers' and KerasHub's."""
+"""Epsilon of the layer normalisation before temporal attention, as in both papers and KerasHub."""
 
 SPREAD = 0.2
-"""Of positions in time before training. The papers' 0.02 and zeros go with an image transformer's weights; from random weights
-the order of a few small frames is learned three to six times sooner with this."""
+"""Initial standard deviation of temporal position embeddings. The papers have 0.02 and zeros, but start from pretrained weights.
+From random weights, the order of a few small frames is learned three to six times sooner with this value."""
 
 
-class Seen(NamedTuple):
-    """What a transformer makes of a clip.
+class ClipTokens(NamedTuple):
+    """A transformer's output for a clip.
 
     Args:
-        first: The class token, `(batch, 1, dim)`.
-        rest: The other tokens, `(batch, times, places, dim)`; the factorised encoder has one place for each time.
+        class_token: `(batch, 1, dim)`.
+        grid: The other tokens, `(batch, times, patches, dim)`. The factorised encoder has one token per time.
     """
 
-    first: Any
-    rest: Any
+    class_token: Any
+    grid: Any
 
 
 class SpaceTime(keras.layers.Layer):
-    """Base of the three ways: `call(tubelets, padding_mask=None, training=False)` gives `Seen`.
+    """Base of the three transformers: `call(tubelets, padding_mask=None, training=False)` returns `ClipTokens`.
 
-    Tubelets are `(batch, times, height, width, channels)`: a picture for each time, whose channels are those of the tubelet's
-    frames one after the other, so that its patches are the tubelets and their convolution is one over time as well.
-    `padding_mask`, `(batch, times)`, says which times take part in attention and means; all by default.
+    Tubelets are `(batch, times, height, width, channels)`: one picture per time, whose channels are those of the tubelet's
+    frames one after the other. So a patch of it is a tubelet, and the patch embedding is a convolution over space and time.
+    `padding_mask`, `(batch, times)`, is True for times that take part in attention and means; by default all do.
 
     Args:
-        shape: Of a clip's tubelets, without batch.
-        vit: Options of KerasHub's `ViTBackbone` but the pictures' shape.
-        depth_drop: Share of the last block's branches that is left out in training; of the others in proportion to their depth.
+        shape: Shape of a clip's tubelets, without batch.
+        vit: Arguments of KerasHub's `ViTBackbone`, without the shape of the pictures.
+        depth_drop: Stochastic depth rate of the last block; those of earlier blocks are in proportion to their depth.
     """
 
     stacked = 1
-    """How many times are one tall picture to the transformer."""
+    """Number of times that are stacked into one tall picture."""
 
     def __init__(self, shape: tuple[int, ...], vit: dict[str, Any], depth_drop: float = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
@@ -52,74 +52,75 @@ class SpaceTime(keras.layers.Layer):
         backbone = keras_hub.models.ViTBackbone(**vit, image_shape=picture, dtype=self.dtype_policy)
         self.embedding = backbone.get_layer("vit_patching_and_embedding")
         self.encoder = backbone.get_layer("vit_encoder")
-        self.drops = drops(depth_drop, len(self.encoder.encoder_layers), self.dtype_policy)
+        self.drops = stochastic_depth(depth_drop, len(self.encoder.encoder_layers), self.dtype_policy)
 
     def build(self, *shapes: Any) -> None:
         self.built = True  # its parts are built when they are made
 
-    def call(self, tubelets: Any, padding_mask: Any = None, training: bool = False) -> Seen:
+    def call(self, tubelets: Any, padding_mask: Any = None, training: bool = False) -> ClipTokens:
         raise NotImplementedError
 
-    def split(self, tokens: Any) -> Seen:
-        """Parts `(batch, 1 + times * places, dim)`, time by time, into the class token and the others."""
-        return Seen(tokens[:, :1], ops.reshape(tokens[:, 1:], (-1, self.times, (tokens.shape[1] - 1) // self.times, self.dim)))
+    def split(self, tokens: Any) -> ClipTokens:
+        """Splits `(batch, 1 + times * patches, dim)`, ordered by time, into the class token and the others."""
+        patches = (tokens.shape[1] - 1) // self.times
+        return ClipTokens(tokens[:, :1], ops.reshape(tokens[:, 1:], (-1, self.times, patches, self.dim)))
 
 
 class Joint(SpaceTime):
-    """Lets each token attend to those of all places and times (ViViT's model 1): a vision transformer over one tall picture."""
+    """Joint attention, ViViT's model 1: each token attends to all tokens. It is a ViT over one tall picture of all times."""
 
     def __init__(self, shape: tuple[int, ...], vit: dict[str, Any], depth_drop: float = 0.0, **kwargs: Any):
         self.stacked = shape[0]
         super().__init__(shape, vit, depth_drop, **kwargs)
         positions = self.embedding.position_embedding.embeddings
-        positions.assign(spread()(positions.shape, dtype=positions.dtype))
+        positions.assign(time_initializer()(positions.shape, dtype=positions.dtype))
 
-    def call(self, tubelets: Any, padding_mask: Any = None, training: bool = False) -> Seen:
+    def call(self, tubelets: Any, padding_mask: Any = None, training: bool = False) -> ClipTokens:
         tokens = self.embedding(ops.reshape(tubelets, (-1, self.times * self.height, *tubelets.shape[3:])))
-        places = (tokens.shape[1] - 1) // self.times
-        mask = None if padding_mask is None else with_class(ops.repeat(padding_mask, places, axis=1))[:, None]
-        return self.split(through(self.encoder, tokens, mask, self.drops, training))
+        patches = (tokens.shape[1] - 1) // self.times
+        mask = None if padding_mask is None else with_class_token(ops.repeat(padding_mask, patches, axis=1))[:, None]
+        return self.split(run_encoder(self.encoder, tokens, mask, self.drops, training))
 
 
 class Divided(SpaceTime):
-    """Lets a token attend to its place at all times, then to its time's places and the class token (TimeSformer)."""
+    """Divided attention, TimeSformer: attends to the same patch at all times, then to its time's patches and the class token."""
 
     def __init__(self, shape: tuple[int, ...], vit: dict[str, Any], depth_drop: float = 0.0, **kwargs: Any):
         super().__init__(shape, vit, depth_drop, **kwargs)
         self.over_time = [OverTime(vit, drop.rate, dtype=self.dtype_policy) for drop in self.drops]
-        self.time = self.add_weight(shape=(1, self.times, 1, self.dim), initializer=spread(), name="time")
+        self.time = self.add_weight(shape=(1, self.times, 1, self.dim), initializer=time_initializer(), name="time")
 
-    def call(self, tubelets: Any, padding_mask: Any = None, training: bool = False) -> Seen:
+    def call(self, tubelets: Any, padding_mask: Any = None, training: bool = False) -> ClipTokens:
         tokens = self.embedding(ops.reshape(tubelets, (-1, *tubelets.shape[2:])))
         tokens = ops.reshape(tokens, (-1, self.times, *tokens.shape[1:]))
-        seen = Seen(tokens[:, 0, :1], tokens[:, :, 1:] + ops.cast(self.time, tokens.dtype))
-        tokens = self.encoder.dropout(ops.concatenate([seen.first, self._flat(seen.rest)], axis=1), training=training)
+        class_token, grid = tokens[:, 0, :1], tokens[:, :, 1:] + ops.cast(self.time, tokens.dtype)
+        tokens = self.encoder.dropout(ops.concatenate([class_token, self._flat(grid)], axis=1), training=training)
         for block, over_time, drop in zip(self.encoder.encoder_layers, self.over_time, self.drops, strict=True):
-            first, rest = self.split(tokens)
-            rest = rest + over_time(rest, padding_mask, training=training)
-            first, rest = self._over_places(block, first, rest, padding_mask, drop, training)
-            tokens = fed(block, ops.concatenate([first, self._flat(rest)], axis=1), drop, training)
+            class_token, grid = self.split(tokens)
+            grid = grid + over_time(grid, padding_mask, training=training)
+            class_token, grid = self._over_space(block, class_token, grid, padding_mask, drop, training)
+            tokens = add_mlp(block, ops.concatenate([class_token, self._flat(grid)], axis=1), drop, training)
         return self.split(self.encoder.layer_norm(tokens))
 
-    def _flat(self, rest: Any) -> Any:
-        return ops.reshape(rest, (-1, rest.shape[1] * rest.shape[2], self.dim))
+    def _flat(self, grid: Any) -> Any:
+        return ops.reshape(grid, (-1, grid.shape[1] * grid.shape[2], self.dim))
 
-    def _over_places(self, block: Any, first: Any, rest: Any, padding_mask: Any, drop: Any, training: bool) -> Seen:
-        """Attends within each time, to the class token as well, whose copies are averaged over the times that are present."""
-        copies = ops.repeat(first[:, None], self.times, axis=1)
-        tokens = ops.reshape(ops.concatenate([copies, rest], axis=2), (-1, 1 + rest.shape[2], self.dim))
+    def _over_space(self, block: Any, class_token: Any, grid: Any, padding_mask: Any, drop: Any, training: bool) -> ClipTokens:
+        """Spatial attention: within each time and with a copy of the class token; averages the copies over present times."""
+        copies = ops.repeat(class_token[:, None], self.times, axis=1)
+        tokens = ops.reshape(ops.concatenate([copies, grid], axis=2), (-1, 1 + grid.shape[2], self.dim))
         new = attention(block.layer_norm_1, block.mha, tokens, None, training)
         new = ops.reshape(block.dropout(new, training=training), (-1, self.times * tokens.shape[1], self.dim))
         new = ops.reshape(drop(new, training=training), (-1, self.times, *tokens.shape[1:]))
-        return Seen(first + mean(new[:, :, 0], padding_mask), rest + new[:, :, 1:])
+        return ClipTokens(class_token + masked_mean(new[:, :, 0], padding_mask), grid + new[:, :, 1:])
 
 
 class OverTime(keras.layers.Layer):
-    """A divided block's attention over the times of each place, with its last layer, which starts from zeros.
+    """Temporal attention of a divided block, over the times of each patch, and a dense layer that starts from zeros.
 
     Args:
-        vit: Options of KerasHub's `ViTBackbone`.
-        depth_drop: Share of examples for which it is left out in training.
+        vit: Arguments of KerasHub's `ViTBackbone`.
+        depth_drop: Stochastic depth rate.
     """
 
     def __init__(self, vit: dict[str, Any], depth_drop: float = 0.0, **kwargs: Any):
@@ -131,7 +132,7 @@ class OverTime(keras.layers.Layer):
             dim // heads,
             use_bias=vit.get("use_mha_bias", True),
             dropout=vit.get("attention_dropout", 0.0),
-            attention_axes=(1,),  # three times as fast as times laid out beside each other in small rows
+            attention_axes=(1,),  # three times as fast as reshaping to many short sequences
             dtype=policy,
         )
         self.dense = keras.layers.Dense(dim, kernel_initializer="zeros", dtype=policy)
@@ -143,19 +144,19 @@ class OverTime(keras.layers.Layer):
         self.mha.build(shape, shape)
 
     def build(self, *shapes: Any) -> None:
-        self.built = True  # its parts are built when it is made, so that an image transformer's weights can be put in
+        self.built = True  # its parts are built when it is made, so that weights can be copied into them
 
-    def call(self, rest: Any, padding_mask: Any = None, training: bool = False) -> Any:
+    def call(self, grid: Any, padding_mask: Any = None, training: bool = False) -> Any:
         mask = None if padding_mask is None else padding_mask[:, None]
-        new = self.dense(attention(self.norm, self.mha, rest, mask, training))
+        new = self.dense(attention(self.norm, self.mha, grid, mask, training))
         return self.drop(self.dropout(new, training=training), training=training)
 
 
 class Factorised(SpaceTime):
-    """Reads each time by itself and then, by a second transformer, the times' class tokens (ViViT's model 2).
+    """Factorised encoder, ViViT's model 2: one transformer for each time, a second one over the times' class tokens.
 
     Args:
-        temporal_depth: Blocks of the second transformer; the others are as in `SpaceTime`.
+        temporal_depth: Number of blocks of the second transformer. The other arguments are those of `SpaceTime`.
     """
 
     def __init__(
@@ -165,56 +166,56 @@ class Factorised(SpaceTime):
         frames = vit | {"num_layers": temporal_depth, "patch_size": 1}
         backbone = keras_hub.models.ViTBackbone(**frames, image_shape=(1, 1, 1), dtype=self.dtype_policy)
         self.temporal = backbone.get_layer("vit_encoder")
-        self.temporal_drops = drops(depth_drop, temporal_depth, self.dtype_policy)
+        self.temporal_drops = stochastic_depth(depth_drop, temporal_depth, self.dtype_policy)
         self.class_token = self.add_weight(shape=(1, 1, self.dim), initializer="zeros", name="class_token")
-        self.time = self.add_weight(shape=(1, 1 + self.times, self.dim), initializer=spread(), name="time")
+        self.time = self.add_weight(shape=(1, 1 + self.times, self.dim), initializer=time_initializer(), name="time")
 
-    def call(self, tubelets: Any, padding_mask: Any = None, training: bool = False) -> Seen:
+    def call(self, tubelets: Any, padding_mask: Any = None, training: bool = False) -> ClipTokens:
         tokens = self.embedding(ops.reshape(tubelets, (-1, *tubelets.shape[2:])))
-        tokens = through(self.encoder, tokens, None, self.drops, training)[:, 0]
+        tokens = run_encoder(self.encoder, tokens, None, self.drops, training)[:, 0]
         tokens = ops.reshape(tokens, (-1, self.times, self.dim))
-        first = ops.broadcast_to(ops.cast(self.class_token, tokens.dtype), (ops.shape(tokens)[0], 1, self.dim))
-        tokens = ops.concatenate([first, tokens], axis=1) + ops.cast(self.time, tokens.dtype)
-        mask = None if padding_mask is None else with_class(padding_mask)[:, None]
-        return self.split(through(self.temporal, tokens, mask, self.temporal_drops, training))
+        class_token = ops.broadcast_to(ops.cast(self.class_token, tokens.dtype), (ops.shape(tokens)[0], 1, self.dim))
+        tokens = ops.concatenate([class_token, tokens], axis=1) + ops.cast(self.time, tokens.dtype)
+        mask = None if padding_mask is None else with_class_token(padding_mask)[:, None]
+        return self.split(run_encoder(self.temporal, tokens, mask, self.temporal_drops, training))
 
 
-def spread() -> Any:
-    """Draws positions in time before training."""
+def time_initializer() -> Any:
+    """Makes the initializer of temporal position embeddings."""
     return keras.initializers.RandomNormal(stddev=SPREAD)
 
 
-def with_class(padding_mask: Any) -> Any:
-    """Puts the class token's place, which is always present, before a mask `(batch, tokens)`."""
+def with_class_token(padding_mask: Any) -> Any:
+    """Prepends the class token, which is always present, to a mask `(batch, tokens)`."""
     return ops.concatenate([ops.ones_like(padding_mask[:, :1]), padding_mask], axis=1)
 
 
-def mean(values: Any, padding_mask: Any) -> Any:
-    """Averages `(batch, times, dim)` over the times that are present, `(batch, 1, dim)`; zeros if none is."""
+def masked_mean(values: Any, padding_mask: Any) -> Any:
+    """Averages `(batch, times, dim)` over the present times to `(batch, 1, dim)`; zeros if none is present."""
     return pool(make_stream(values, padding_mask))[:, None]
 
 
-def drops(rate: float, depth: int, policy: Any) -> list[keras.layers.Dropout]:
-    """Makes each block's stochastic depth (Huang et al. 2016), for whole rows: 0 for the first block, `rate` for the last."""
+def stochastic_depth(rate: float, depth: int, policy: Any) -> list[keras.layers.Dropout]:
+    """Makes a dropout of whole rows for each block (Huang et al. 2016); its rate grows from 0 to `rate` in the last block."""
     rates = [rate * number / max(depth - 1, 1) for number in range(depth)]
-    return [keras.layers.Dropout(one, noise_shape=(None, 1, 1), dtype=policy) for one in rates]
+    return [keras.layers.Dropout(each, noise_shape=(None, 1, 1), dtype=policy) for each in rates]
 
 
-def through(encoder: Any, tokens: Any, mask: Any, dropped: list[keras.layers.Dropout], training: bool) -> Any:
-    """Sends tokens through KerasHub's ViT encoder, which takes no mask itself."""
+def run_encoder(encoder: Any, tokens: Any, mask: Any, drops: list[keras.layers.Dropout], training: bool) -> Any:
+    """Runs KerasHub's ViT encoder with a mask and stochastic depth, which its own `call` does not support."""
     tokens = encoder.dropout(tokens, training=training)
-    for block, drop in zip(encoder.encoder_layers, dropped, strict=True):
+    for block, drop in zip(encoder.encoder_layers, drops, strict=True):
         new = attention(block.layer_norm_1, block.mha, tokens, mask, training)
-        tokens = fed(block, tokens + drop(block.dropout(new, training=training), training=training), drop, training)
+        tokens = add_mlp(block, tokens + drop(block.dropout(new, training=training), training=training), drop, training)
     return encoder.layer_norm(tokens)
 
 
 def attention(norm: Any, mha: Any, tokens: Any, mask: Any, training: bool) -> Any:
-    """Normalises tokens and lets them attend to each other, where the mask `(rows, 1, tokens)` says so."""
+    """Layer normalisation, then self-attention; `mask` is `(rows, 1, tokens)` or None."""
     tokens = norm(tokens)
     return mha(tokens, tokens, attention_mask=mask, training=training)
 
 
-def fed(block: Any, tokens: Any, drop: Any, training: bool) -> Any:
-    """Adds what a block's MLP makes of tokens."""
+def add_mlp(block: Any, tokens: Any, drop: Any, training: bool) -> Any:
+    """Adds the output of a block's MLP to its input."""
     return tokens + drop(block.mlp(block.layer_norm_2(tokens), training=training), training=training)

@@ -1,24 +1,24 @@
-"""Vectors that are given, such as features of frames that another model saw -> the same numbers, checked and masked."""
+"""Precomputed vectors, such as another model's features of frames -> the same numbers, checked and masked."""
 
 import tensorflow as tf
 
 from mmzoo import DataError, FeatureSpec, PositiveInt, Processed, Processor
-from mmzoo_video.sampling import chosen_places
+from mmzoo_video.sampling import sample_frames
 
 
 class Vectors(Processor):
-    """Takes given vectors, such as features of a clip's frames, as they are.
+    """Reads precomputed vectors, such as features of a clip's frames, unchanged.
 
-    Gives `(batch, time, dim)`, float32, and a mask `(batch, time)` of the vectors that are there; without `time`
-    `(batch, dim)` and a mask `(batch,)`. More vectors than `time` are cut into as many equal segments, and the middle one of
-    each is taken; fewer are followed by zeros.
+    Returns `(batch, time, dim)`, float32, and a mask `(batch, time)`, True for vectors that are present; without `time`,
+    `(batch, dim)` and a mask `(batch,)`. A longer list is cut into `time` equal segments, and the middle vector of each is
+    taken. A shorter one is padded with zeros.
 
-    A raw value is a list of numbers, one vector after the other. A vector of zeros is a missing one, and masked; those at the
-    end are padding. A number that is not finite is a fault, and so are too few or too many numbers.
+    A raw value is a flat list of numbers, one vector after the other. A vector of zeros is missing and is masked; those at the
+    end are padding. Numbers that are not finite are a fault, and so are too few or too many numbers.
 
     Args:
-        dim: Numbers of a vector.
-        time: How many vectors are taken; a raw value is one vector if not given.
+        dim: Size of a vector.
+        time: Number of vectors. By default a raw value is a single vector.
     """
 
     modality = "vector"
@@ -36,34 +36,34 @@ class Vectors(Processor):
         return FeatureSpec(shape=[self.time, self.dim], dtype="float32", vocabulary=None, mask=[self.time])
 
     def adapt(self, values: tf.data.Dataset) -> None:
-        """Learns nothing, but sees how long lists are before a batch pads them.
+        """Learns nothing; checks the lengths of the lists, which later are padded in batches.
 
         Raises:
-            DataError: One cannot be cut into vectors.
+            DataError: A length is not a multiple of `dim`.
         """
         for size in values.map(tf.size).filter(lambda size: size % self.dim != 0).take(1):
-            raise DataError(f"{self.expected}, received a list of {size}.\nGive `dim` the numbers of one vector.")
+            raise DataError(f"{self.expected}, received a list of {size}.\nSet `dim` to the size of one vector.")
 
     def __call__(self, raw: tf.Tensor) -> Processed:
         given = tf.shape(raw)[1]
         used = tf.reduce_max(tf.where(raw == 0, 0, tf.range(1, given + 1)), axis=1, keepdims=True)
-        used = tf.maximum(used[:, 0], 0)  # of no numbers the largest is the least there is
+        used = tf.maximum(used[:, 0], 0)  # reduce_max of no numbers is the smallest int32
         lengths = (used + self.dim - 1) // self.dim
-        # One vector more stands for none.
+        # Appends a vector of zeros, which is taken where there is no vector.
         raw = tf.pad(raw, [[0, 0], [0, self.dim + (-given) % self.dim]])
         vectors = tf.reshape(raw, [-1, tf.shape(raw)[1] // self.dim, self.dim])
-        places = chosen_places(lengths, self.time or 1)
-        taken = tf.gather(vectors, tf.where(places < 0, tf.shape(vectors)[1] - 1, places), batch_dims=1)
+        numbers = sample_frames(lengths, self.time or 1)
+        taken = tf.gather(vectors, tf.where(numbers < 0, tf.shape(vectors)[1] - 1, numbers), batch_dims=1)
         fault = self._fault(vectors, lengths, used, given)
-        # What is wrong is not absent, so that its fault is not passed over.
-        there = tf.reduce_any(taken != 0, axis=2) | ((fault != "") & (lengths > 0))[:, None]
+        # A faulty row counts as present: the fault of an absent one may be ignored.
+        present = tf.reduce_any(taken != 0, axis=2) | ((fault != "") & (lengths > 0))[:, None]
         taken = tf.where((fault == "")[:, None, None], taken, 0.0)
-        return Processed(taken, fault, there) if self.time else Processed(taken[:, 0], fault, there[:, 0])
+        return Processed(taken, fault, present) if self.time else Processed(taken[:, 0], fault, present[:, 0])
 
     def _fault(self, vectors: tf.Tensor, lengths: tf.Tensor, used: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
         whole = lengths * self.dim <= given
-        wrong = tf.strings.join([self.expected, ", received ", tf.strings.as_string(used)])
-        fault = tf.where(whole if self.time else whole & (lengths <= 1), "", wrong)
+        wrong_size = tf.strings.join([self.expected, ", received ", tf.strings.as_string(used)])
+        fault = tf.where(whole if self.time else whole & (lengths <= 1), "", wrong_size)
         finite = tf.reduce_all(tf.math.is_finite(vectors), axis=[1, 2])
         fault = tf.where(finite, fault, "a number is not finite")
-        return tf.where(lengths == 0, "there is no number but zeros", fault)
+        return tf.where(lengths == 0, "there are no numbers, or only zeros", fault)

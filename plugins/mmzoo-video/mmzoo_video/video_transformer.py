@@ -1,4 +1,4 @@
-"""Video transformer encoder: ViViT's joint and factorised, TimeSformer's divided attention."""
+"""Video transformer encoder: ViViT (joint and factorised attention) and TimeSformer (divided attention)."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -7,52 +7,54 @@ import keras
 from keras import ops
 
 from mmzoo import FeatureSpec, PositiveInt, Rate, Stream, StreamError, is_clip, make_stream
-from mmzoo_video.image_vit import SHAPE, load_scale, load_vit, start_from
-from mmzoo_video.space_time import Divided, Factorised, Joint, Seen
+from mmzoo_video.image_vit import SHAPE, copy_weights, load_scale, load_vit
+from mmzoo_video.space_time import ClipTokens, Divided, Factorised, Joint
 
 SIGNED = (1 / 127.5, -1.0)
 """Scales pixels, 0 to 255, to -1 to 1."""
-WAYS = {"joint": Joint, "divided": Divided, "factorised": Factorised}
+TRANSFORMERS = {"joint": Joint, "divided": Divided, "factorised": Factorised}
 
 
 class VideoTransformer(keras.layers.Layer):
-    """Reads a clip with a vision transformer, over space and time.
+    """Encodes a clip with a vision transformer over space and time (ViViT, TimeSformer).
 
-    Pixels `(batch, time, height, width, 3)`, 0 to 255, and a mask `(batch, time)` of the frames that are there -> tokens
-    `(batch, tokens, dim)`. A clip is cut into tubelets of `tubelet` frames and `patch` x `patch` pixels, each a token. Tokens
-    are in the order of their times, then of their places, row by row.
+    Pixels `(batch, time, height, width, 3)`, 0 to 255, and a mask `(batch, time)`, True for present frames -> tokens
+    `(batch, tokens, dim)`. A clip is cut into tubelets of `tubelet` frames and `patch` x `patch` pixels; each is a token.
+    Tokens are ordered by time, then by patch, row by row.
 
-    A tubelet is present if any of its frames is; a missing frame beside one that is present adds nothing to it. Tokens that are
-    not there are masked and take part in no attention and no mean. A clip without a frame gives an absent stream.
+    A tubelet is present if any of its frames is; its missing frames count as zeros. Tokens of missing tubelets are masked: they
+    take part in no attention and no mean. A clip without frames is an absent stream.
 
     Source: Arnab et al. 2021, arXiv 2103.15691 (ViViT), models 1 and 2; Bertasius et al. 2021, arXiv 2102.05095 (TimeSformer).
-    The blocks are those of KerasHub's `ViTBackbone`, so GELU is exact. Tubelets are convolved as pictures whose channels are
-    those of all their frames, which is the sum that a convolution over time computes.
+    The blocks are those of KerasHub's `ViTBackbone`, so GELU is exact. The frames of a tubelet are stacked as the channels of
+    one picture. A 2D convolution of it computes the same sum as a 3D convolution of the tubelet.
 
     Args:
-        features: What is known of the frames.
-        backbone_config: What a run has kept of the preset: its shape and its scale of pixels.
-        patch: Side of a patch in pixels; it divides both sides of a frame.
-        tubelet: Frames of a tubelet; it divides the number of frames. 1 is TimeSformer's, 2 ViViT's.
-        dim: Numbers of a token; a multiple of `heads`.
-        depth: Transformer blocks.
-        heads: Attention heads of each block.
-        mlp: Hidden numbers of each block's MLP; four times `dim` if not given.
-        attention: `joint`: every token attends to all, and each place at each time has its own position (ViViT's model 1).
-            `divided`: each block attends to the same place at all times, then to the places of the same time (TimeSformer).
-            `factorised`: one transformer reads each time by itself, a second one the class tokens of all times (ViViT's
-            model 2).
-        temporal_depth: Blocks of the second transformer of `factorised`; 4 if not given.
-        tokens: What the stream holds: `class`, the class token alone; `frames`, a token for each time, the mean of its places,
-            or what the second transformer of `factorised` makes of it; `all`, the class token and then every token of the last
-            block, which with `factorised` are those of the times.
-        weights: KerasHub preset of an image transformer to start from, such as `vit_base_patch16_224_imagenet`; a name,
-            `hf://...` or a folder. Its shape replaces `patch`, `dim`, `depth`, `heads` and `mlp`, and its scale of pixels that
-            to -1 to 1. The middle frame of a tubelet starts with its patches, the others with zeros; positions are repeated
-            over time; attention over time starts as a copy of that over places. None starts from random weights.
-        dropout: Share of numbers that is zeroed in training, in every block.
-        depth_drop: Share of examples for which a branch of the last block is left out in training; that of earlier blocks is in
-            proportion to their depth. To the first transformer of `factorised` a time is an example.
+        features: The `FeatureSpec` of the frames.
+        backbone_config: The preset's config as stored in a run; None when a model is first built.
+        patch: Patch size in pixels; both sides of a frame must be multiples of it.
+        tubelet: Number of frames of a tubelet; the number of frames must be a multiple of it. TimeSformer has 1, ViViT 2.
+        dim: Size of a token; a multiple of `heads`.
+        depth: Number of transformer blocks.
+        heads: Number of attention heads.
+        mlp: Hidden size of each block's MLP; by default `4 * dim`.
+        attention: `joint`: every token attends to all tokens; each patch at each time has its own position embedding (ViViT's
+            model 1). `divided`: each block attends to the same patch at all times, then to the patches of the same time
+            (TimeSformer). `factorised`: one transformer reads each time separately, a second one reads the class tokens of all
+            times (ViViT's model 2).
+        temporal_depth: Number of blocks of the second transformer of `factorised`; by default 4.
+        tokens: Which tokens the stream has. `class`, the class token; `frames`, one token per time, which is the mean of its
+            patches, or the second transformer's output with `factorised`; `all`, the class token and then every token of the
+            last block, which with `factorised` is one per time.
+        weights: KerasHub preset of an image transformer to load pretrained weights from, such as
+            `vit_base_patch16_224_imagenet`: a name, `hf://...` or a folder. The preset's architecture replaces `patch`, `dim`,
+            `depth`, `heads` and `mlp`. Pixels are scaled by the preset's image converter, else to -1 to 1. The patch kernel is
+            copied to the middle frame of a tubelet and zero elsewhere; position embeddings are repeated over time; temporal
+            attention starts as a copy of spatial attention. None starts from random weights.
+        dropout: Dropout rate of every block.
+        depth_drop: Stochastic depth: the rate at which a branch of the last block is skipped in training. Rates of earlier
+            blocks are in proportion to their depth. A branch is skipped per example; in the first transformer of `factorised`,
+            per time of an example.
     """
 
     def __init__(
@@ -75,13 +77,13 @@ class VideoTransformer(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        given = features["shape"]
+        shape = features["shape"]
         if not is_clip(features):
             raise StreamError(
-                f"video_transformer takes frames and their mask, received features {given}. Read them by `frames`."
+                f"video_transformer takes frames and their mask, received features {shape}. Read them by `frames`."
             )
         self.tubelet, self.tokens = tubelet, tokens
-        time, *frame = given
+        time, *frame = shape
         image, self.scale, self.backbone_config = None, SIGNED, backbone_config
         vit: dict[str, Any] = {
             "patch_size": patch,
@@ -97,12 +99,12 @@ class VideoTransformer(keras.layers.Layer):
             vit, self.scale = {name: getattr(image, name) for name in SHAPE}, load_scale(weights, SIGNED)
             self.backbone_config = {"vit": vit, "scale": self.scale}
         _check(time, frame, tubelet, vit)
-        shape = (time // tubelet, *frame[:2], tubelet * frame[2])
-        further = _temporal_depth(attention, temporal_depth)
+        tubelets_shape = (time // tubelet, *frame[:2], tubelet * frame[2])
+        options = _temporal_depth(attention, temporal_depth)
         vit = vit | {"dropout_rate": dropout}
-        self.transformer = WAYS[attention](shape, vit, depth_drop, **further, dtype=self.dtype_policy)
+        self.transformer = TRANSFORMERS[attention](tubelets_shape, vit, depth_drop, **options, dtype=self.dtype_policy)
         if image is not None:
-            start_from(image, self.transformer)
+            copy_weights(image, self.transformer)
 
     def build(self, shape: Any) -> None:
         self.built = True  # the transformer is built when it is made
@@ -116,7 +118,7 @@ class VideoTransformer(keras.layers.Layer):
         return self._stream(self.transformer(self._tubelets(frames), padding_mask, training=training), padding_mask)
 
     def _tubelets(self, frames: Any) -> Any:
-        """Makes one picture of a tubelet's frames, `(batch, times, height, width, tubelet * 3)`."""
+        """Stacks the frames of each tubelet as channels, `(batch, times, height, width, tubelet * 3)`."""
         if self.tubelet == 1:
             return frames
         time, height, width, channels = frames.shape[1:]
@@ -124,16 +126,17 @@ class VideoTransformer(keras.layers.Layer):
         frames = ops.transpose(frames, (0, 1, 3, 4, 2, 5))
         return ops.reshape(frames, (-1, time // self.tubelet, height, width, self.tubelet * channels))
 
-    def _stream(self, seen: Seen, padding_mask: Any) -> Stream:
-        times, places, dim = seen.rest.shape[1:]
+    def _stream(self, clip: ClipTokens, padding_mask: Any) -> Stream:
+        times, patches, dim = clip.grid.shape[1:]
         if self.tokens == "frames":
-            return make_stream(ops.mean(seen.rest, axis=2), padding_mask)
-        first = None if padding_mask is None else ops.any(padding_mask, axis=1, keepdims=True)
+            return make_stream(ops.mean(clip.grid, axis=2), padding_mask)
+        class_mask = None if padding_mask is None else ops.any(padding_mask, axis=1, keepdims=True)
         if self.tokens == "class":
-            return make_stream(seen.first, first)
-        every = None if padding_mask is None else ops.concatenate([first, ops.repeat(padding_mask, places, axis=1)], axis=1)
-        rest = ops.reshape(seen.rest, (-1, times * places, dim))
-        return make_stream(ops.concatenate([seen.first, rest], axis=1), every)
+            return make_stream(clip.class_token, class_mask)
+        tokens = ops.concatenate([clip.class_token, ops.reshape(clip.grid, (-1, times * patches, dim))], axis=1)
+        if padding_mask is None:
+            return make_stream(tokens)
+        return make_stream(tokens, ops.concatenate([class_mask, ops.repeat(padding_mask, patches, axis=1)], axis=1))
 
 
 def _temporal_depth(attention: str, given: int | None) -> dict[str, int]:
@@ -145,7 +148,7 @@ def _temporal_depth(attention: str, given: int | None) -> dict[str, int]:
 
 
 def _check(time: int, frame: list[int], tubelet: int, vit: Mapping[str, Any]) -> None:
-    """Holds that a clip is cut into whole tubelets, and a token among the heads."""
+    """Checks that patches and tubelets divide the clip, and that the heads divide `dim`."""
     height, width = frame[:2]
     patch, heads, dim = vit["patch_size"], vit["num_heads"], vit["hidden_dim"]
     down, across = (patch, patch) if isinstance(patch, int) else patch

@@ -1,8 +1,5 @@
 """`frame_mean` against the same encoder called frame by frame."""
 
-import os
-import subprocess
-import sys
 from functools import partial
 
 import keras
@@ -64,14 +61,6 @@ def test_the_mean_of_the_frames_that_are_there():
     assert stream["mask"].tolist() == [[True], [True], [True], [False]]
     for row in range(3):
         np.testing.assert_allclose(stream["tokens"][row, 0], expected[row][THERE[row]].mean(axis=0), rtol=1e-5, atol=1e-6)
-
-
-def test_the_mean_of_the_frames_that_are_there_on_jax():
-    named = f"{__file__}::test_the_mean_of_the_frames_that_are_there"
-    asked = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", named]
-    done = subprocess.run(asked, env=os.environ | {"KERAS_BACKEND": "jax"}, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-    assert "1 passed" in done.stdout
 
 
 def test_a_token_for_each_frame():

@@ -41,7 +41,7 @@ def made(**options) -> Frames:
 
 @cache
 def reader(frames: int):
-    return tf.function(made(frames=frames), input_signature=[tf.TensorSpec([None, None], tf.string)])
+    return tf.function(made(frames=frames), input_signature=[tf.TensorSpec([None, None], tf.string)], autograph=False)
 
 
 def read(clips: list[list[bytes]], frames: int = 4) -> Processed:
@@ -98,7 +98,7 @@ def test_a_damaged_frame_fails_its_clip_alone_and_is_numbered_from_one():
 def test_the_number_is_that_of_the_frame_in_the_clip():
     clip = [encoded(0)] * 12
     clip[7] = b"no picture"
-    assert read([clip]).fault.numpy().tolist() == [b"frame 8: this is no JPEG, PNG, GIF or BMP picture"]
+    assert read([clip]).fault.numpy().tolist() == [b"frame 8: this is not a JPEG, PNG, GIF or BMP picture"]
     clip[7], clip[6] = clip[6], clip[7]  # a frame that is not looked at
     assert read([clip]).fault.numpy().tolist() == [b""]
 
@@ -128,7 +128,7 @@ def test_a_batch_of_no_clips():
 def test_what_reads_no_single_picture_is_refused(picture):
     with pytest.raises(MmzooError) as error:
         made(picture=picture)
-    what = f"frames: option picture: expected a processor of encoded pictures, '{picture['type']}' is none."
+    what = f"frames: option picture: expected a processor of encoded pictures, '{picture['type']}' is not one."
     assert str(error.value) == f"{what}\nGive one such as {{type: image, size: 64}}."
 
 
@@ -210,7 +210,7 @@ def test_animations_are_clips_and_are_served(tmp_path):
     processor = made(frames=3, animated=True)
     raw = tf.constant([animation(10), b"", animation(2), b"GIF89a", b"x"])
     found = processor(raw)
-    none, damaged, no_gif = "there is no frame", "the animation's data is damaged", "this is no GIF"
+    none, damaged, no_gif = "there is no frame", "the animation's data is damaged", "this is not a GIF"
     assert [one.decode() for one in found.fault.numpy()] == ["", none, "", damaged, no_gif]
     # What is damaged is not missing: its fault counts whatever else an example has.
     assert found.mask.numpy().tolist() == [[True] * 3, [False] * 3, [True, True, False], [True] * 3, [True] * 3]

@@ -10,18 +10,18 @@ import pytest
 import tensorflow as tf
 from mmzoo_video import gif
 from mmzoo_video.gif import read_gifs
-from mmzoo_video.sampling import chosen_places
+from mmzoo_video.sampling import sample_frames
 from PIL import Image
 
 MOST = 6
-NO_GIF, DAMAGED = "this is no GIF", "the animation's data is damaged"
+NO_GIF, DAMAGED = "this is not a GIF", "the animation's data is damaged"
 TOO_LARGE, TOO_MANY = "the animation's frames have more than 64 million pixels", "the animation has more than 20,000 blocks"
 
 
 @cache
 def reader():
     def read(raw):
-        return read_gifs(raw, lambda lengths: chosen_places(lengths, MOST), MOST)
+        return read_gifs(raw, lambda lengths: sample_frames(lengths, MOST), MOST)
 
     return tf.function(read, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from mmzoo_video.sampling import chosen_places
+from mmzoo_video.sampling import sample_frames
 
 
 @pytest.mark.parametrize("frames", [1, 3, 8])
@@ -14,7 +14,7 @@ def test_the_middle_frame_of_each_equal_segment_or_all_frames_of_a_short_clip(le
         expected = np.floor(middles).tolist()
     else:
         expected = [*range(length), *[-1] * (frames - length)]
-    assert chosen_places(tf.constant([length]), frames).numpy().tolist() == [expected]
+    assert sample_frames(tf.constant([length]), frames).numpy().tolist() == [expected]
 
 
 @pytest.mark.parametrize(
@@ -31,10 +31,10 @@ def test_the_middle_frame_of_each_equal_segment_or_all_frames_of_a_short_clip(le
     ],
 )
 def test_frames_so_far_from_each_other_in_the_middle_of_the_clip(length, stride, expected):
-    assert chosen_places(tf.constant([length]), 4, stride).numpy().tolist() == [expected]
+    assert sample_frames(tf.constant([length]), 4, stride).numpy().tolist() == [expected]
 
 
 def test_clips_of_several_lengths_are_chosen_from_one_by_one():
-    places = chosen_places(tf.constant([2, 40, 0]), 4)
+    places = sample_frames(tf.constant([2, 40, 0]), 4)
     assert places.dtype == tf.int32
     assert places.numpy().tolist() == [[0, 1, -1, -1], [5, 15, 25, 35], [-1, -1, -1, -1]]

@@ -38,7 +38,7 @@ def test_one_vector():
     found = read([[1, 2, 3], [0, -1, 0], [0, 0, 0]], dim=3)
     assert found.features.numpy().tolist() == [[1, 2, 3], [0, -1, 0], [0, 0, 0]]
     assert found.mask.numpy().tolist() == [True, True, False]
-    assert found.fault.numpy().tolist() == [b"", b"", b"there is no number but zeros"]
+    assert found.fault.numpy().tolist() == [b"", b"", b"there are no numbers, or only zeros"]
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_one_vector():
         ([1.0, 2.0, 3.0, 4.0], None, "expected 3 numbers, received 4"),
         ([1.0, 2.0], None, "expected 3 numbers, received 2"),
         ([1.0, 2.0, 3.0, 4.0], 2, "expected vectors of 3 numbers, received 4"),
-        ([], 2, "there is no number but zeros"),
+        ([], 2, "there are no numbers, or only zeros"),
     ],
 )
 def test_numbers_that_are_no_vectors(row, time, reason):
@@ -70,7 +70,7 @@ def test_lists_of_another_dim_are_found_before_a_batch_pads_them():
     Vectors(dim=4, time=3).adapt(lists)
     with pytest.raises(DataError) as error:
         Vectors(dim=3, time=3).adapt(lists)
-    assert str(error.value) == "expected vectors of 3 numbers, received a list of 8.\nGive `dim` the numbers of one vector."
+    assert str(error.value) == "expected vectors of 3 numbers, received a list of 8.\nSet `dim` to the size of one vector."
 
 
 def test_what_is_known_of_them():
@@ -95,5 +95,5 @@ def test_features_that_are_no_vectors_are_refused(known):
         GivenFeatures(features=known)
     assert str(error.value) == (
         f"features takes vectors, one or several with their mask, received {known['shape']} {known['dtype']}. "
-        "Read them by `vectors`, or take an encoder of what the input holds."
+        "Read them by `vectors`, or choose another encoder."
     )

@@ -1,9 +1,5 @@
 """The video transformer: its formulas, frames that are missing, published sizes, what it learns and what is refused."""
 
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -52,21 +48,6 @@ def test_agrees_with_its_formula(attention, tubelet):
         np.testing.assert_allclose(found[real], np.concatenate([[first], rest.reshape(-1, 8)]), atol=2e-4)
         places = rest.shape[1]
         np.testing.assert_array_equal(real, [True, *np.repeat(there.reshape(-1, tubelet).any(1), places)])
-
-
-def test_agrees_with_its_formula_on_jax():
-    asked = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        f"{__file__}::test_agrees_with_its_formula[divided-2]",
-    ]
-    done = subprocess.run(asked, env=os.environ | {"KERAS_BACKEND": "jax"}, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-    assert "1 passed" in done.stdout
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)

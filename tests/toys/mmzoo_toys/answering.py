@@ -21,10 +21,11 @@ from mmzoo import (
     only_stream,
     pool,
 )
+from mmzoo_toys.squares import pixels_of
 
 
 class Frames(Processor):
-    """Reduces each PNG frame of a clip to its mean colour in three bands from top to bottom.
+    """Reduces each BMP frame of a clip to its mean colour in three bands from top to bottom.
 
     Gives `(batch, frames, 10)`, float32: nine numbers, 0 to 1, and whether there is such a frame, 0 or 1.
 
@@ -46,17 +47,10 @@ class Frames(Processor):
     def __call__(self, raw: tf.Tensor) -> Processed:
         raw = raw[:, : self.frames]
         padded = tf.pad(raw, [[0, 0], [0, self.frames - tf.shape(raw)[1]]])
-        flat = tf.map_fn(self._frame, tf.reshape(padded, [-1]), fn_output_signature=tf.TensorSpec([10], tf.float32))
-        return Processed(tf.reshape(flat, [-1, self.frames, 10]), no_faults(raw))
-
-    def _frame(self, data: tf.Tensor) -> tf.Tensor:
-        return tf.cond(tf.strings.length(data) > 0, lambda: _bands(data), lambda: tf.zeros([10]))
-
-
-def _bands(data: tf.Tensor) -> tf.Tensor:
-    pixels = tf.cast(tf.image.decode_png(data, channels=3), tf.float32) / 255
-    bands = tf.image.resize(pixels, [3, 1], method="area")
-    return tf.concat([tf.reshape(bands, [9]), [1.0]], axis=0)
+        pixels = tf.cast(pixels_of(padded), tf.float32) / 255
+        bands = tf.reduce_mean(tf.reshape(pixels, [-1, self.frames, 3, 27, 3]), axis=3)
+        there = tf.cast(tf.strings.length(padded) > 0, tf.float32)[..., None]
+        return Processed(tf.concat([tf.reshape(bands, [-1, self.frames, 9]), there], axis=-1), no_faults(raw))
 
 
 class Label(Processor):

@@ -110,7 +110,7 @@ class ColourDistance:
         self.distances: list[float] = []
 
     def update(self, picture_bytes: bytes, image: list[bytes]) -> None:
-        drawn, real = (tf.io.decode_png(data, channels=3).numpy().mean(axis=(0, 1)) for data in (picture_bytes, image[0]))
+        drawn, real = (tf.io.decode_image(data, channels=3).numpy().mean(axis=(0, 1)) for data in (picture_bytes, image[0]))
         self.distances.append(float(np.linalg.norm(drawn - real) / (255 * np.sqrt(3))))
 
     def result(self) -> dict[str, float]:

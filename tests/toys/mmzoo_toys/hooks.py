@@ -10,7 +10,11 @@ def mmzoo_datasets() -> dict[str, str]:
 
 @hookimpl
 def mmzoo_processors() -> dict[str, str]:
-    return {"toy_frames": "mmzoo_toys.answering:Frames", "toy_label": "mmzoo_toys.answering:Label"}
+    return {
+        "toy_frames": "mmzoo_toys.answering:Frames",
+        "toy_label": "mmzoo_toys.answering:Label",
+        "toy_pixels": "mmzoo_toys.squares:Pixels",
+    }
 
 
 @hookimpl

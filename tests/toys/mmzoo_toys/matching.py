@@ -1,4 +1,4 @@
-"""Two streams in one shared space and a loss over the whole batch, as in CLIP (Radford et al. 2021, arXiv 2103.00020)."""
+"""Toy dual encoder with a loss over the whole batch, as in CLIP (Radford et al. 2021, arXiv 2103.00020)."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from mmzoo import Examples, Gallery, Head, InputName, PositiveInt, Signature, St
 
 
 class Project(keras.layers.Layer):
-    """Projects each stream's mean token into one shared space, to length 1.
+    """Projects each stream's mean token into one shared space, scaled to length 1.
 
     Args:
-        dim: Of the shared space.
+        dim: The size of the shared space.
     """
 
     def __init__(self, *, dim: PositiveInt = 8, **kwargs: Any):
@@ -34,77 +34,84 @@ class Project(keras.layers.Layer):
 
 
 class Match(Head):
-    """Compares each picture of a batch with each text of it.
+    """Compares each candidate of a batch with each query.
 
-    Outputs in training: `logits` `(batch, batch)`, the scaled cosine of each picture (row) with each text (column).
-    Answers: `embed` gives `image` and `text`, `(batch, dim)` of length 1; `embed_image` and `embed_text` one of them. `search`
-    gives the two pictures of the gallery nearest to a text, `name` the cosine of a picture with each of some texts, -1 for an
-    empty one.
+    Training outputs: `logits` `(batch, batch)`, the scaled cosine of each candidate (row) with each query (column). Signatures,
+    for the inputs `image` and `caption`: `embed` returns `image_embedding` and `caption_embedding`, `(batch, dim)` of length 1;
+    `embed_image` and `embed_caption` return one of them. `search` returns the two nearest candidates of the gallery. `name`
+    returns the cosine of an image with each of several captions, -1 for an empty one.
 
     Args:
-        image: The input that holds the pictures.
-        text: The input that holds the texts.
-        temperature: What the cosines are divided by at first; it is learned.
-        pictures: What is searched.
-        key: The field that names a picture.
+        candidate: The input whose examples are searched.
+        query: The input that searches.
+        temperature: The initial value of the learned divisor of the cosines.
+        pictures: The examples that are searched.
+        key: The field that identifies an entry.
     """
 
     def __init__(
         self,
         *,
-        image: InputName = "image",
-        text: InputName = "caption",
+        candidate: InputName = "image",
+        query: InputName = "caption",
         temperature: float = 0.07,
         pictures: Examples = None,
         key: str = "",
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.image, self.text, self.temperature, self.pictures, self.key = image, text, temperature, pictures, key
+        self.candidate, self.query, self.temperature = candidate, query, temperature
+        self.pictures, self.key = pictures, key
 
     def build(self, streams_shape: Any, targets_shape: Any = None) -> None:
         first = keras.initializers.Constant(np.log(1 / self.temperature))
         self.scale = self.add_weight(shape=(), initializer=first, name="scale")
 
     def call(self, streams: dict[str, Stream], targets: Any = None) -> dict[str, Any]:
-        image, text = self._embed(streams, self.image), self._embed(streams, self.text)
-        return {"logits": ops.exp(self.scale) * ops.matmul(image, ops.transpose(text))}
+        candidate, query = self._embed(streams, self.candidate), self._embed(streams, self.query)
+        return {"logits": ops.exp(self.scale) * ops.matmul(candidate, ops.transpose(query))}
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        return {"candidate_embedding": f"{self.candidate}_embedding", "query_embedding": f"{self.query}_embedding"}
 
     def signatures(self) -> dict[str, Signature]:
-        def image(streams: dict[str, Stream]) -> dict[str, Any]:
-            return {"image": self._embed(streams, self.image)}
-
-        def text(streams: dict[str, Stream]) -> dict[str, Any]:
-            return {"text": self._embed(streams, self.text)}
+        def embed(*names: str) -> Signature:
+            return Signature(
+                lambda streams: {f"{name}_embedding": self._embed(streams, name) for name in names}, inputs=tuple(names)
+            )
 
         def search(streams: dict[str, Stream], entries: Any) -> dict[str, Any]:
-            score, place = ops.top_k(ops.matmul(text(streams)["text"], ops.transpose(entries)), min(2, entries.shape[0]))
+            cosines = ops.matmul(self._embed(streams, self.query), ops.transpose(entries))
+            score, place = ops.top_k(cosines, min(2, entries.shape[0]))
             return {"place": place, "score": score}
 
         def name(streams: dict[str, Stream]) -> dict[str, Any]:
-            one, several = self._embed(streams, self.image), self._embed(streams, self.text)
-            several = ops.reshape(several, (ops.shape(one)[0], -1, one.shape[-1]))
-            there = ops.reshape(streams[self.text]["mask"][:, 0], ops.shape(several)[:2])
-            return {"cosine": ops.where(there, ops.sum(one[:, None] * several, axis=-1), -1.0)}
+            candidate, labels = self._embed(streams, self.candidate), self._embed(streams, self.query)
+            labels = ops.reshape(labels, (ops.shape(candidate)[0], -1, candidate.shape[-1]))
+            present = ops.reshape(streams[self.query]["mask"][:, 0], ops.shape(labels)[:2])
+            return {"cosine": ops.where(present, ops.sum(candidate[:, None] * labels, axis=-1), -1.0)}
 
-        searches = {"search": Signature(search, inputs=(self.text,), gallery="place")} if self.pictures is not None else {}
+        searches = {"search": Signature(search, inputs=(self.query,), gallery="place")} if self.pictures is not None else {}
         return searches | {
-            "embed": Signature(lambda streams: image(streams) | text(streams), inputs=(self.image, self.text)),
-            "name": Signature(name, inputs=(self.image, "labels"), reads={"labels": self.text}),
-            "embed_image": Signature(image, inputs=(self.image,)),
-            "embed_text": Signature(text, inputs=(self.text,)),
+            "embed": embed(self.candidate, self.query),
+            "name": Signature(name, inputs=(self.candidate, "labels"), reads={"labels": self.query}),
+            f"embed_{self.candidate}": embed(self.candidate),
+            f"embed_{self.query}": embed(self.query),
         }
 
     @property
     def gallery(self) -> Gallery | None:
-        return None if self.pictures is None else Gallery(self.pictures, "embed_image", "image", (self.text,), self.key)
+        if self.pictures is None:
+            return None
+        return Gallery(self.pictures, f"embed_{self.candidate}", f"{self.candidate}_embedding", (self.query,), self.key)
 
     def _embed(self, streams: dict[str, Stream], name: str) -> Any:
         return pool(pick_stream(streams, name, "the head 'toy_match'"))
 
 
 def info_nce(logits: Any) -> Any:
-    """Averages the cross-entropies of finding a picture's text and a text's picture in the batch.
+    """Averages the contrastive cross-entropies of both directions over the batch.
 
     Args:
         logits: `(batch, batch)`, the right pairs on the diagonal.
@@ -117,22 +124,22 @@ def info_nce(logits: Any) -> Any:
 
 
 class Recall:
-    """Counts how often the text nearest to a picture is its own, or one that reads the same.
+    """Share of candidates whose own query, or an equal one, is among the nearest.
 
     Args:
-        k: Among how many nearest texts.
+        k: The number of nearest queries that count.
     """
 
     def __init__(self, *, k: PositiveInt = 1):
         self.k, self.rows = k, []
 
-    def update(self, image: Any, text: Any) -> None:
-        self.rows.append((image, text))
+    def update(self, candidate_embedding: Any, query_embedding: Any) -> None:
+        self.rows.append((candidate_embedding, query_embedding))
 
     def result(self) -> dict[str, float]:
         if not self.rows:
             return {"toy_recall": 0.0}
-        images, texts = (np.stack(side) for side in zip(*self.rows, strict=True))
-        scores = images @ texts.T
+        candidates, queries = (np.stack(side) for side in zip(*self.rows, strict=True))
+        scores = candidates @ queries.T
         better = (scores > np.diag(scores)[:, None] + 1e-6).sum(axis=1)
         return {"toy_recall": float((better < self.k).mean())}

@@ -1,0 +1,81 @@
+"""Named values of each example -> the numbers of a plan's metrics."""
+
+from functools import cache
+
+from mmzoo.contracts.head import with_aliases
+from mmzoo.errors import RecipeError, suggest
+from mmzoo.evaluation.scores import Row
+from mmzoo.recipe.component_keys import called_function
+from mmzoo.recipe.options import core_parameters_of, tensors_of
+from mmzoo.recipe.plan import Metric, Plan
+from mmzoo.serving.served import Served
+
+
+class Scoring:
+    """The metrics of a plan, updated example by example.
+
+    Args:
+        plan: Whose metrics.
+        served: The model, for metrics that take `predict` or `known_labels`.
+        baseline: Leave out the metrics that need values which a baseline lacks, and those that call the model.
+    """
+
+    def __init__(self, plan: Plan, served: Served, baseline: bool = False):
+        self.served, self.baseline = served, baseline
+        supplied = {"predict": served.predict, "known_labels": _known_labels(served)}
+        scored = [metric for metric in plan.metrics if not (baseline and _calls_model(metric))]
+        self.metrics = [(metric, metric.bound.make(**supplied)) for metric in scored]
+        self.named = {served.aliases.get(name, name) for metric in plan.metrics for name in metric.values.values()}
+
+    def update(self, values: Row) -> None:
+        """Updates the metrics with an example.
+
+        Raises:
+            RecipeError: A metric needs a value that is not present.
+        """
+        values = with_aliases(values, self.served.aliases)
+        if self.baseline:
+            self.metrics = [(one, made) for one, made in self.metrics if set(_arguments(one, values).values()) <= set(values)]
+        for metric, made in self.metrics:
+            arguments = _arguments(metric, values)
+            for name in arguments.values():
+                if name not in values:
+                    who = f"the metric '{metric.bound.component.name}'"
+                    what = f"{who} needs '{name}', which neither the answers nor the inputs give."
+                    raise RecipeError([metric.bound.node.fault(what, suggest(name, values))])
+            made.update(**{parameter: values[name] for parameter, name in arguments.items()})
+
+    def result(self) -> dict[str, float]:
+        """Returns the numbers of all metrics by name.
+
+        Raises:
+            RecipeError: Two metrics give a number of one name.
+        """
+        numbers: dict[str, float] = {}
+        for metric, made in self.metrics:
+            result = made.result()
+            if twice := next((name for name in result if name in numbers), None):
+                what = f"the metric '{metric.bound.component.name}' gives '{twice}', which one before it gives too."
+                raise RecipeError([metric.bound.node.fault(what, "Leave one of them out.")])
+            numbers |= result
+        return numbers
+
+
+_needed = cache(tensors_of)  # called for every example
+
+
+def _arguments(metric: Metric, values: Row) -> dict[str, str]:
+    """Maps a metric's parameters to names of values; without optional ones that the recipe does not name and no value has."""
+    needed = _needed(called_function(metric.bound.component))
+    return {one: name for one, name in metric.values.items() if needed[one] or name != one or name in values}
+
+
+def _calls_model(metric: Metric) -> bool:
+    return "predict" in core_parameters_of(metric.bound.component.load())
+
+
+def _known_labels(served: Served) -> frozenset[str] | None:
+    """Returns the labels of the one input that the default signature predicts; None without labels or with several inputs."""
+    inputs = list(served.answers[served.default].answers.values())
+    labels = served.processors[inputs[0]].features.get("labels") if len(inputs) == 1 else None
+    return None if labels is None else frozenset(labels)
