@@ -1,11 +1,12 @@
 # `make quickstart` goes from a clone to a trained and served captioner; `make test` is what must pass before a change lands.
+# `make test-quick` is for work in between: it trains and exports nothing, and takes less than two minutes.
 PYTHON ?= python3
 PLUGINS := $(sort $(wildcard plugins/mmzoo-*))
 BIN := .venv/bin
 # The tests of mmzoo-image call TF-Hub.
 INSTALLED := $(PLUGINS:mmzoo-image=mmzoo-image[tfhub])
 
-.PHONY: quickstart install test check benchmark
+.PHONY: quickstart install test test-quick check benchmark
 
 quickstart: install
 	$(BIN)/mmzoo build recipes/openmoji/captioner.yaml
@@ -20,6 +21,9 @@ install: .venv/installed
 
 test: check
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+test-quick: install
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 check: install
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""How long the light commands take: median of several runs in processes of their own.
+"""Times the light commands: the median of several runs, each in a new process.
 
 python benchmarks/edge.py [--runs 15] [RECIPE]
 """
@@ -13,13 +13,13 @@ LIGHT = (["--help"], ["list"])
 
 
 def seconds(arguments: list[str], runs: int) -> float:
-    """Gives the median wall time of `python -m mmzoo ARGUMENTS`, in seconds, after one run that warms the disk."""
-    taken = []
+    """Returns the median wall time of `python -m mmzoo ARGUMENTS`, in seconds, after one warm-up run."""
+    times = []
     for _ in range(runs + 1):
         began = time.perf_counter()
         subprocess.run([sys.executable, "-m", "mmzoo", *arguments], check=True, capture_output=True)
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken[1:])
+        times.append(time.perf_counter() - began)
+    return statistics.median(times[1:])
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""How many examples a second the input pipeline gives, beside what training takes, in one run.
+"""Compares the examples per second of the input pipeline with those of training.
 
-The pipeline is measured cold (raw values -> processed, nothing kept) and as training sees it after its first epoch.
+The pipeline is measured without a cache (raw values -> processed). Training is measured on batches that are in memory.
 
     python benchmarks/pipeline.py [RECIPE]
 """
@@ -15,7 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def rate(batches: Iterable[Any], size: int) -> float:
-    """Counts examples per second over all batches."""
+    """Returns the examples per second over all batches of `size`."""
     began, count = time.perf_counter(), 0
     for _ in batches:
         count += size
@@ -38,15 +38,15 @@ def main() -> None:
     task, _ = assemble(plan, {name: processor.features for name, processor in data.processors.items()})
     batch, steps = plan.train.batch_size, data.steps(plan.train.batch_size)
     cold = rate(training_batches(data, "train", batch, 0, range(1)).take(steps), batch)
-    kept = list(training_batches(data, "train", batch, 0, range(1)).take(min(steps, 20)))
+    batches = list(training_batches(data, "train", batch, 0, range(1)).take(min(steps, 20)))
     task.compile(optimizer=make_optimizer(plan.train, steps), jit_compile=plan.train.jit_compile, loss=None)
-    task.train_on_batch(kept[0])
+    task.train_on_batch(batches[0])
     began = time.perf_counter()
-    for one in kept:
-        task.train_on_batch(one)
-    training = batch * len(kept) / (time.perf_counter() - began)
+    for examples in batches:
+        task.train_on_batch(examples)
+    training = batch * len(batches) / (time.perf_counter() - began)
     ratio = cold / training
-    print(f"{given.recipe}: the pipeline gives {cold:,.0f} examples/s, training takes {training:,.0f}: ratio {ratio:.1f}")
+    print(f"{given.recipe}: pipeline {cold:,.0f} examples/s, training {training:,.0f} examples/s, ratio {ratio:.1f}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""How long an exported model takes to answer one held-out example, in process and on one core.
+"""Times an exported model on single held-out examples, in process and on one core.
 
-The model is asked through its SavedModel alone; neither mmzoo's task nor its processors take part.
+Only the SavedModel runs, without mmzoo's task and processors.
 
     taskset -c 0 python benchmarks/served.py RUN [--signature caption] [--examples 200]
 """
@@ -17,18 +17,18 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def milliseconds(answer: Any, examples: list[dict[str, Any]]) -> list[float]:
-    """Times each example alone, after ten that warm the graph up."""
-    taken = []
+    """Times each example alone, after ten warm-up examples."""
+    times = []
     for example in examples[:10] + examples:
         began = time.perf_counter()
         outputs = answer(**example)
         [value.numpy() for value in outputs.values()]
-        taken.append(1000 * (time.perf_counter() - began))
-    return taken[10:]
+        times.append(1000 * (time.perf_counter() - began))
+    return times[10:]
 
 
-def questions(run: Path, signature: Any, count: int) -> list[dict[str, Any]]:
-    """Reads the first raw examples of the run's held-out split, one to a batch."""
+def raw_examples(run: Path, signature: Any, count: int) -> list[dict[str, Any]]:
+    """Reads the first raw examples of the run's held-out split, in batches of one."""
     import tensorflow as tf
 
     import mmzoo
@@ -53,11 +53,11 @@ def main() -> None:
     version = max((given.run / "export").glob("[0-9]*"), key=lambda folder: int(folder.name))
     model = tf.saved_model.load(version)
     answer = model.signatures[given.signature]
-    taken = milliseconds(answer, questions(given.run, answer, given.examples))
-    slow = statistics.quantiles(taken, n=20)[-1]
+    times = milliseconds(answer, raw_examples(given.run, answer, given.examples))
+    slow = statistics.quantiles(times, n=20)[-1]
     head = json.loads((given.run / "plan.json").read_text())["recipe"]["head"]
-    print(f"{given.signature} of {version}, {len(taken)} examples one by one, head {head}")
-    print(f"median {statistics.median(taken):.1f} ms, 95th percentile {slow:.1f} ms")
+    print(f"{given.signature} of {version}, {len(times)} examples one by one, head {head}")
+    print(f"median {statistics.median(times):.1f} ms, 95th percentile {slow:.1f} ms")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Builds a recipe in a process of its own and measures wall time and the most memory that it and its children held.
+"""Builds a recipe in a new process and measures its wall time and peak memory, child processes included.
 
 python benchmarks/whole.py [RECIPE] [--set KEY=VALUE ...]
 """
@@ -26,7 +26,7 @@ def main() -> None:
         minutes = (time.perf_counter() - began) / 60
         scores = json.loads((out / "scores.json").read_text())
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-    print(f"{given.recipe}: {minutes:.1f} minutes, at most {peak:.2f} GiB in one process")
+    print(f"{given.recipe}: {minutes:.1f} minutes, peak memory {peak:.2f} GiB in one process")
     print(json.dumps(scores, indent=2))
 
 

@@ -21,14 +21,16 @@ from mmzoo.training.backend import choose_backend
 
 if TYPE_CHECKING:
     from mmzoo.contracts.head import Signature
+    from mmzoo.contracts.processor import Processor
     from mmzoo.contracts.progress import Screen
+    from mmzoo.contracts.streams import FeatureSpec
     from mmzoo.data.splits import Data
     from mmzoo.modeling.assemble import LayerSummary
     from mmzoo.modeling.task import Task
     from mmzoo.run.folder import Run
 
 LIBRARIES = ("mmzoo", "keras", "tensorflow", "keras-hub", "tensorflow-datasets", "jax")
-"""The libraries whose versions a run records."""
+"""Libraries whose versions a run records."""
 
 
 def build(
@@ -50,22 +52,22 @@ def build(
         resume: Continue the run in `out` from its last checkpoint.
         force: Replace the run in `out`.
         catalog: The components; those of the installed plugins by default.
-        screen: Where progress goes; the terminal by default.
+        screen: Shows the progress; on the terminal by default.
 
     Returns:
         The finished run.
 
     Raises:
-        RecipeError: Everything that is wrong with the recipe.
-        MmzooError: The data, the run's folder, the training or the export is at fault; the message says what to do.
+        RecipeError: The recipe is wrong; the message lists all of its faults.
+        MmzooError: The data, the run's folder, the training or the export failed; the message says what to do.
     """
-    read = read_recipe(recipe, tuple(overrides))
-    backend: Any = choose_backend(read)
-    plan = resolve(read, catalog or discover())
-    plan = replace(plan, train=replace(plan.train, backend=backend))  # the run says what it was trained on
     from mmzoo.contracts.progress import Screen
     from mmzoo.run.folder import Run
 
+    source = read_recipe(recipe, tuple(overrides))
+    backend: Any = choose_backend(source)
+    plan = resolve(source, catalog or discover())
+    plan = replace(plan, train=replace(plan.train, backend=backend))  # the run records the backend that trained it
     screen, run = screen or Screen(), Run(Path(out or Path("runs") / plan.name))
     data = _train(plan, run, screen, resume, force)
     if backend == "tensorflow":
@@ -77,12 +79,12 @@ def build(
 
 @dataclass(frozen=True)
 class Checked:
-    """What a recipe would build.
+    """A checked recipe.
 
     Args:
         plan: The recipe with every default.
-        layers: What each part of the task takes and gives.
-        signatures: What the model will answer, by name; the first is the default one.
+        layers: A summary of each part of the task.
+        signatures: The signatures of the model, by name; the first is the default one.
     """
 
     plan: Plan
@@ -91,22 +93,34 @@ class Checked:
 
 
 def check(recipe: str | Path, *, overrides: Iterable[str] = (), catalog: Catalog | None = None) -> Checked:
-    """Resolves a recipe and assembles it on symbolic tensors; trains nothing and writes nothing.
+    """Checks a recipe: resolves it and assembles its task on symbolic tensors. Trains nothing and writes nothing.
 
-    What a processor learns from the data, such as a vocabulary, is learned if the data is ready, and else left empty.
+    Processors are adapted to the data if it is ready; else what they would learn, such as a vocabulary, is empty.
+
+    Args:
+        recipe: Path of the recipe.
+        overrides: `key=value` pairs that replace or add values of the recipe.
+        catalog: The components; those of the installed plugins by default.
 
     Raises:
-        RecipeError: Everything that is wrong with the recipe.
+        RecipeError: The recipe is wrong; the message lists all of its faults.
     """
-    read = read_recipe(recipe, tuple(overrides))
-    choose_backend(read)
-    plan = resolve(read, catalog or discover())
-    task, layers = _assemble_ahead(plan)
+    source = read_recipe(recipe, tuple(overrides))
+    choose_backend(source)
+    plan = resolve(source, catalog or discover())
+    task, layers = _assemble_before_data(plan)
     return Checked(plan, layers, task.signatures())
 
 
 def finish(run: "Run", screen: "Screen", catalog: Catalog | None = None, data: "Data | None" = None) -> None:
-    """Evaluates, exports and reports a trained run, from its folder; `data` saves opening it again."""
+    """Evaluates, reports and exports a trained run.
+
+    Args:
+        run: The trained run; its model is loaded from there.
+        screen: Shows the progress.
+        catalog: The components; those of the installed plugins by default.
+        data: The run's data, if it is already open.
+    """
     model = load(run, catalog)
     data = data or model.open_data(screen)
     model = fill_gallery(model, screen, data)
@@ -115,13 +129,16 @@ def finish(run: "Run", screen: "Screen", catalog: Catalog | None = None, data: "
 
 
 def evaluate(model: Model, screen: "Screen", data: "Data | None" = None, missing: float | None = None) -> dict[str, Any]:
-    """Scores a trained run on its held-out split, writes its report, and gives the flat scores.
+    """Scores a trained run on its held-out split and writes its report.
 
     Args:
-        model: What is scored.
-        screen: Where progress goes.
-        data: Saves opening it again.
-        missing: Score it also without each of its inputs, in this share of the examples, and keep that in the run.
+        model: The reopened run.
+        screen: Shows the progress.
+        data: The run's data, if it is already open.
+        missing: Also score the model with each input missing, in this share of the examples, and write that to the run.
+
+    Returns:
+        The scores, metric -> number.
     """
     from mmzoo.evaluation.evaluate import evaluate as score
     from mmzoo.evaluation.evaluate import evaluate_missing
@@ -129,7 +146,7 @@ def evaluate(model: Model, screen: "Screen", data: "Data | None" = None, missing
     from mmzoo.run.atomic import write_json
 
     data = data or model.open_data(screen)
-    if model.served.searched is None:
+    if model.served.index is None:
         model = fill_gallery(model, screen, data)
     if missing is not None:
         numbers = evaluate_missing(model.plan, model.served, data, screen, missing)
@@ -140,44 +157,34 @@ def evaluate(model: Model, screen: "Screen", data: "Data | None" = None, missing
 
 
 def export(model: Model, screen: "Screen", data: "Data | None" = None) -> Path:
-    """Exports a trained run and gives the folder of the version."""
+    """Exports a trained run as a SavedModel; returns the folder of the version."""
     from mmzoo.serving.export import export as write
 
     data = data or model.open_data(screen)
-    if model.served.searched is None:
+    if model.served.index is None:
         model = fill_gallery(model, screen, data)
     return write(model.plan, model.run, model.served, data, screen)
 
 
 def _train(plan: Plan, run: "Run", screen: "Screen", resume: bool, force: bool) -> "Data":
+    """Reads the data, assembles the task and trains it; returns the data for the evaluation."""
     from mmzoo.data.open import make_processors, open_data
     from mmzoo.modeling.assemble import assemble
     from mmzoo.modeling.devices import on_devices
     from mmzoo.training.train import prepare, train
 
-    if resume and force:
-        raise RunError(f"{run.folder}: --resume continues the run and --force replaces it; give one of the two.")
-    if resume and not run.plan.exists():
-        resume = False
-        run.check_free()
-        screen.say(f"run       there is nothing to resume in {run.folder}; it begins anew")
-    elif resume:
-        _check_same(plan, run)
-    else:
-        run.check_free(force)
-    begun = resume and run.checkpoint.exists()
-    backbone_configs = run.load_backbone_configs() if begun else None
+    resume = _check_folder(plan, run, screen, resume, force)
+    has_checkpoint = resume and run.checkpoint.exists()
+    backbone_configs = run.load_backbone_configs() if has_checkpoint else None
     if plan.dataset.card.needs:
-        _assemble_ahead(plan, backbone_configs)  # parts that do not fit are found before the data is made
+        _assemble_before_data(plan, backbone_configs)  # finds parts that do not fit before the data is downloaded or rendered
     prepare(plan.train)
-    # What the run has learned in is kept: of data that has changed since, the same ids would mean other words.
-    data = open_data(plan, screen, run.load_processors(make_processors(plan)) if begun else None)
+    # A resumed run keeps its processors: if the data has changed, the same ids would mean other words.
+    data = open_data(plan, screen, run.load_processors(make_processors(plan)) if has_checkpoint else None)
     with on_devices(plan.train):
-        features = {name: processor.features for name, processor in data.processors.items()}
-        task, layers = assemble(plan, features, backbone_configs)
+        task, layers = assemble(plan, _features(data.processors), backbone_configs)
         _rehearse(plan, task, data)
-        sizes = ", ".join(f"{data.sizes[split]:,} {split}" for split in data.sizes)
-        screen.say(f"data      {sizes}")
+        screen.say(f"data      {', '.join(f'{size:,} {split}' for split, size in data.sizes.items())}")
         screen.say(f"task      {sum(layer.weights for layer in layers):,} weights")
         run.begin(plan, _versions(plan), resume)
         run.save_processors(data.processors)
@@ -186,46 +193,27 @@ def _train(plan: Plan, run: "Run", screen: "Screen", resume: bool, force: bool) 
     return data
 
 
-def _assemble_ahead(plan: Plan, backbone_configs: Mapping[str, Any] | None = None) -> "tuple[Task, list[LayerSummary]]":
-    """Assembles a plan on what is known of its data by now; prepares no data."""
-    from mmzoo.data.open import learned_processors
-    from mmzoo.modeling.assemble import assemble
-    from mmzoo.training.train import prepare
+def _check_folder(plan: Plan, run: "Run", screen: "Screen", resume: bool, force: bool) -> bool:
+    """Checks that the run's folder may be written; returns whether there is a run to resume.
 
-    prepare(plan.train)
-    return assemble(plan, {name: processor.features for name, processor in learned_processors(plan).items()}, backbone_configs)
-
-
-def _rehearse(plan: Plan, task: Any, data: "Data") -> None:
-    """Answers, scores and audits before hours of training find out that the model cannot be served; TensorFlow alone can."""
-    import keras
-
-    if keras.backend.backend() == "tensorflow":
-        from mmzoo.contracts.progress import Screen
-        from mmzoo.evaluation.evaluate import rehearse
-        from mmzoo.serving.audit import audit
-        from mmzoo.serving.gallery import collect
-        from mmzoo.serving.served import Served
-
-        served = Served(task, data.processors)
-        if (wanted := task.head.gallery) is not None:
-            served = Served(task, data.processors, collect(plan, served, wanted, data, Screen(quiet=True), most=4))
-        rehearse(plan, served, data)
-        audit(served)
-
-
-def _finish_under_tensorflow(run: "Run") -> None:
-    """Evaluates and exports a run that another backend trained, in a process of its own."""
-    code = "import sys; from mmzoo.cli.verbs import finish_run; sys.exit(finish_run(sys.argv[1]))"
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(run.folder)], check=False, env=os.environ | {"KERAS_BACKEND": "tensorflow"}
-    )
-    if done.returncode != 0:
-        raise RunError(f"{run.folder}: the run is trained, but could not be evaluated and exported; the reason stands above.")
+    Raises:
+        RunError: A run is present and is neither resumed nor replaced, or the recipe is not that of the resumed run.
+    """
+    if resume and force:
+        raise RunError(f"{run.folder}: --resume continues the run and --force replaces it; give one of the two.")
+    if not resume:
+        run.check_free(force)
+    elif run.plan.exists():
+        _check_same(plan, run)
+    else:
+        run.check_free()
+        screen.say(f"run       nothing to resume in {run.folder}; training from the first epoch")
+    return resume and run.plan.exists()
 
 
 def _check_same(plan: Plan, run: "Run") -> None:
-    saved, now = run.load_plan(), json.loads(json.dumps(plan.plain()))  # which makes lists of tuples
+    """Checks that a run is resumed with its own recipe; only the number of epochs and the export may differ."""
+    saved, now = run.load_plan(), json.loads(json.dumps(plan.plain()))  # JSON turns tuples into lists, as in the saved plan
     changed = [key for key in now if key not in ("train", "export") and now[key] != saved.get(key)]
     changed += [f"train.{key}" for key, value in now["train"].items() if key != "epochs" and saved["train"].get(key) != value]
     if changed:
@@ -235,11 +223,58 @@ def _check_same(plan: Plan, run: "Run") -> None:
         )
 
 
+def _assemble_before_data(plan: Plan, backbone_configs: Mapping[str, Any] | None = None) -> "tuple[Task, list[LayerSummary]]":
+    """Assembles a plan on what is known of its data so far; prepares no data."""
+    from mmzoo.data.open import learned_processors
+    from mmzoo.modeling.assemble import assemble
+    from mmzoo.training.train import prepare
+
+    prepare(plan.train)
+    return assemble(plan, _features(learned_processors(plan)), backbone_configs)
+
+
+def _features(processors: "Mapping[str, Processor]") -> "dict[str, FeatureSpec]":
+    return {name: processor.features for name, processor in processors.items()}
+
+
+def _rehearse(plan: Plan, task: Any, data: "Data") -> None:
+    """Answers, scores and audits the untrained model, so that a recipe that cannot be served fails before hours of training.
+
+    Only under the TensorFlow backend, which serves.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return
+    from mmzoo.contracts.progress import Screen
+    from mmzoo.evaluation.evaluate import rehearse
+    from mmzoo.serving.audit import audit
+    from mmzoo.serving.gallery import collect
+    from mmzoo.serving.served import Served
+
+    served = Served(task, data.processors)
+    if (gallery := task.head.gallery) is not None:
+        served = Served(task, data.processors, collect(plan, served, gallery, data, Screen(quiet=True), most=4))
+    rehearse(plan, served, data)
+    audit(served)
+
+
+def _finish_under_tensorflow(run: "Run") -> None:
+    """Evaluates and exports a run that another backend trained, in a process of its own with the TensorFlow backend."""
+    code = "import sys; from mmzoo.cli.verbs import finish_run; sys.exit(finish_run(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(run.folder)], check=False, env=os.environ | {"KERAS_BACKEND": "tensorflow"}
+    )
+    if done.returncode != 0:
+        raise RunError(f"{run.folder}: the run is trained, but could not be evaluated and exported; see the error above.")
+
+
 def _versions(plan: Plan) -> dict[str, str]:
+    """Returns the versions of plugins and libraries, which the run records."""
     versions = {}
     for library in LIBRARIES:
         try:
             versions[library] = version(library)
         except PackageNotFoundError:
-            continue  # an optional one that is not installed
+            continue  # an optional library that is not installed
     return plan.versions() | versions

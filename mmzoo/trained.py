@@ -1,4 +1,4 @@
-"""Run -> `Model`: a trained run, reopened by assembling its plan and loading its weights. Light until it is."""
+"""Run -> `Model`: reopens a trained run. Imports neither Keras nor TensorFlow until then."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Model:
-    """A trained run, reopened: its plan assembled and its weights loaded."""
+    """A reopened run: its task is assembled from its plan, and its weights are loaded.
+
+    Args:
+        plan: The plan of the run.
+        run: The folder of the run.
+        task: The trained task.
+        served: The task with the run's processors and gallery.
+    """
 
     plan: Plan
     run: "Run"
@@ -33,33 +40,34 @@ class Model:
         """Answers a batch of raw values, as the exported model does.
 
         Args:
-            signature: Which one; the default one if not given.
-            raw: For each of its inputs a list of encoded bytes or strings; of lists of them, which may differ in length, for an
-                input such as the frames of a clip. One that is encoded, and not among those that the signature needs, may be
-                left out if another such is there.
+            signature: Name of the signature; the default one if None.
+            raw: For each input of the signature a list with a raw value for each example: encoded bytes or a string; for an
+                input such as the frames of a clip, a list of them, of any length. An input that has an encoder and is not
+                among the signature's `needs` may be left out if another such input is given.
 
         Returns:
             Output name -> array whose first axis is the batch.
 
         Raises:
-            MmzooError: There is no such signature; it takes other inputs, or of another form; they differ in number.
+            MmzooError: The signature or an input does not exist; an input is missing or has another type; or the inputs differ
+                in the number of values.
         """
         from mmzoo.serving.raw_values import SignatureInputs
 
-        name, known = signature or self.served.default, self.served.answers
-        if name not in known:
-            raise MmzooError(f"the model has no signature '{name}'. {suggest(name, known)}")
-        asked = known[name]
-        specs = dict(zip(asked.inputs, self.served.specs(name), strict=True))
-        spared = self.plan.encoders.keys() - {*asked.needs, *asked.reads}
-        inputs = SignatureInputs(f"the signature '{name}'", specs, spared)
+        name, signatures = signature or self.served.default, self.served.answers
+        if name not in signatures:
+            raise MmzooError(f"the model has no signature '{name}'. {suggest(name, signatures)}")
+        chosen = signatures[name]
+        specs = dict(zip(chosen.inputs, self.served.specs(name), strict=True))
+        optional = self.plan.encoders.keys() - {*chosen.needs, *chosen.reads}
+        inputs = SignatureInputs(f"the signature '{name}'", specs, optional)
         return self.served.predict(name, *inputs.complete(raw).values())
 
     def open_data(self, screen: "Screen") -> "Data":
-        """Reads the run's data, from where the build read it, through the run's own processors.
+        """Reads the data of the run again, from the same source, with the run's own processors.
 
         Raises:
-            DataError: It is not there any more, or cannot be read.
+            DataError: The data is missing or cannot be read.
         """
         from mmzoo.data.open import open_data
 
@@ -67,18 +75,18 @@ class Model:
 
 
 def load(run: "str | Path | Run", catalog: Catalog | None = None, overrides: Iterable[str] = ()) -> Model:
-    """Reopens a trained run by assembling its plan and loading its weights; under the TensorFlow backend alone.
+    """Reopens a trained run: assembles its plan and loads its weights, under the TensorFlow backend.
 
-    Its data need not be there; `Model.open_data` looks for it.
+    The data of the run need not be present; only `Model.open_data` reads it.
 
     Args:
         run: The run, or its folder.
         catalog: The components; those of the installed plugins by default.
-        overrides: `key=value` pairs that replace or add values of the recipe, of those that leave the weights as they are: what
-            stands under `export`, and the gallery of the head and the field that names its entries.
+        overrides: `key=value` pairs that replace or add values of the recipe. Only values that do not change the weights are
+            allowed: those under `export`, the gallery of the head, and the field that names its entries.
 
     Raises:
-        RunError: The folder holds no trained run.
+        RunError: The folder holds no trained run, or an override would change the weights.
         RecipeError: The installed plugins do not fit the run's plan any more, or an override is wrong.
     """
     set_backend("tensorflow")
@@ -91,9 +99,9 @@ def load(run: "str | Path | Run", catalog: Catalog | None = None, overrides: Ite
     from mmzoo.training.train import prepare
 
     run = run if isinstance(run, Run) else Run(Path(run))
-    saved, known = _saved_recipe(run), catalog or discover()
-    plan = resolve(override(saved, overrides), known, with_data=False)
-    _check_weights_stay(resolve(saved, known, with_data=False), plan, run)
+    saved, catalog = _saved_recipe(run), catalog or discover()
+    plan = resolve(override(saved, overrides), catalog, with_data=False)
+    _check_weights_unchanged(resolve(saved, catalog, with_data=False), plan, run)
     prepare(plan.train)
     processors = run.load_processors(make_processors(plan))
     task, _ = assemble(plan, {name: processor.features for name, processor in processors.items()}, run.load_backbone_configs())
@@ -102,34 +110,41 @@ def load(run: "str | Path | Run", catalog: Catalog | None = None, overrides: Ite
 
 
 def fill_gallery(model: "Model", screen: "Screen", data: "Data") -> "Model":
-    """Embeds what the model searches and keeps it in the run; gives the model that searches it."""
+    """Embeds the gallery of the model's head and writes it to the run.
+
+    Returns:
+        The model with the signatures that search the gallery; the same model if its head has none.
+    """
     from mmzoo.run.atomic import write_json
     from mmzoo.serving.gallery import collect
     from mmzoo.serving.served import Served
 
-    wanted = model.task.head.gallery
-    if wanted is None:
+    gallery = model.task.head.gallery
+    if gallery is None:
         return model
-    entries = collect(model.plan, model.served, wanted, data, screen)
+    entries = collect(model.plan, model.served, gallery, data, screen)
     entries.save(model.run)
     write_json(model.run.plan, model.run.load_json(model.run.plan) | {"recipe": model.plan.plain()})
     return replace(model, served=Served(model.task, model.served.processors, entries))
 
 
 def _saved_recipe(run: "Run") -> Recipe:
+    """Reads the plan of a run as a recipe."""
     if not run.weights.exists():
-        there = ", ".join(run.contents()) or "no run"
-        raise RunError(f"{run.folder}: expected a trained run, found {there}. `mmzoo build RECIPE` makes one.")
+        contents = ", ".join(run.contents()) or "no run"
+        raise RunError(f"{run.folder}: expected a trained run, found {contents}. `mmzoo build RECIPE` makes one.")
     saved = run.load_plan()
     return Recipe(run.recipe.read_text("utf-8"), to_node(saved, str(run.plan)), str(run.plan))
 
 
-def _check_weights_stay(trained: Plan, plan: Plan, run: "Run") -> None:
+def _check_weights_unchanged(trained: Plan, plan: Plan, run: "Run") -> None:
+    """Checks that two plans differ only in values that leave the weights as they are."""
     saved, now = trained.plain(), plan.plain()
-    free = {option.name for option in options_of(plan.head.component.load()) if option.refers_to in ("examples", "field")}
+    head_options = options_of(plan.head.component.load())
+    allowed = {option.name for option in head_options if option.refers_to in ("examples", "field")}
     for recipe in (saved, now):
-        recipe["head"] = {name: value for name, value in recipe["head"].items() if name not in free}
+        recipe["head"] = {name: value for name, value in recipe["head"].items() if name not in allowed}
     changed = [key for key in now if key != "export" and now[key] != saved[key]]
     if changed:
-        named = ", ".join(["export", *(f"head.{name}" for name in sorted(free))])
-        raise RunError(f"{run.folder}: {', '.join(changed)} cannot be changed after training; expected a key of {named}.")
+        names = ", ".join(["export", *(f"head.{name}" for name in sorted(allowed))])
+        raise RunError(f"{run.folder}: {', '.join(changed)} cannot be changed after training; expected a key of {names}.")

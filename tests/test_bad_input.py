@@ -408,6 +408,7 @@ def test_what_was_saved_survives_a_full_disk(save, name):
     survives(save, name)
 
 
+@pytest.mark.slow
 def test_weights_survive_a_full_disk():
     # In a process of its own: h5py tries to close the file once more when it is collected, which may end the process.
     code = (

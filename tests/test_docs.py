@@ -9,9 +9,11 @@ import re
 import runpy
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -93,7 +95,7 @@ BUILD = next(text for text in snippets(README, "python") if "mmzoo.build(" in te
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def world(tmp_path_factory, asked_here):
     """A folder like a newcomer's: small recipes under the real names, a table, a finished run, the tutorial's plugin."""
     folder = tmp_path_factory.mktemp("world")
     with pytest.MonkeyPatch.context() as patch:
@@ -106,9 +108,19 @@ def world(tmp_path_factory):
         write(Path("recipes/openmoji/retriever.yaml"), on_the_table(ROOT / "recipes/openmoji/retriever.yaml"))
         exec(BUILD, {})
         for name in ("openmoji-captioner", "mine"):
-            shutil.copytree("runs/short", f"runs/{name}")
-        mmzoo.build("recipes/openmoji/retriever.yaml", screen=Screen(quiet=True))
+            Path("runs", name).symlink_to("short")
+        patch.setattr(tf.saved_model, "load", loaded_once(tf.saved_model.load))
+        with pytest.MonkeyPatch.context() as short:
+            for skipped in ("_rehearse", "evaluate"):  # of the retriever nothing but its answers is asked for
+                short.setattr(import_module("mmzoo.build"), skipped, lambda *_: None)
+            mmzoo.build("recipes/openmoji/retriever.yaml", screen=Screen(quiet=True))
         yield folder
+
+
+def loaded_once(load: Callable[[str], Any]) -> Callable[[str | Path], Any]:
+    """Loads each exported model once for all the commands that ask it."""
+    keep = cache(load)
+    return lambda folder: keep(str(Path(folder).resolve()))
 
 
 def install_tutorial(folder: Path) -> None:
@@ -189,6 +201,7 @@ def invoked(words: tuple[str, ...]) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("command", OWN)
+@pytest.mark.slow
 def test_a_command_works(world, command):
     words = shlex.split(command.partition(" > ")[0])[1:]
     if words[0] in ("evaluate", "export"):  # tests/test_cli.py runs them
@@ -255,6 +268,7 @@ OVERRIDES += [found.strip() for found in SETS.findall((ROOT / "recipes/files/cap
 
 
 @pytest.mark.parametrize("words", sorted(set(OVERRIDES)))
+@pytest.mark.slow
 def test_a_table_of_your_own_is_read_as_the_readme_says(world, words):
     given = [word.replace("/data/photos", "my") for word in shlex.split(words) if word != "--set"]
     table = "my/several.csv" if "caption_1" in words else "my/pairs.csv"
@@ -281,6 +295,7 @@ def numbered(*languages: str) -> list:
 
 
 @pytest.mark.parametrize("text", numbered("python"))
+@pytest.mark.slow
 def test_a_python_snippet_runs(world, text, capsys):
     exec(compile(text, "snippet", "exec"), {})
     assert capsys.readouterr().out
@@ -300,6 +315,7 @@ def filled_in(part: dict) -> dict:
 
 
 @pytest.mark.parametrize("text", numbered("yaml"))
+@pytest.mark.slow
 def test_a_yaml_snippet_resolves(world, text):
     found = YAML(typ="safe").load(text)
     if "name" not in found:  # a part: it takes the place of that part of a recipe
@@ -313,6 +329,7 @@ def test_the_recipe_of_the_readme_is_the_one_that_quickstart_builds():
     assert "recipes/openmoji/captioner.yaml" in (ROOT / "Makefile").read_text("utf-8").partition("quickstart:")[2]
 
 
+@pytest.mark.slow
 def test_bodies_of_requests_and_answers_fit_the_signatures(world):
     outputs = tf.saved_model.load("runs/openmoji-captioner/export/1").signatures["caption"].structured_outputs
     rows, answer, columns = map(json.loads, snippets(DOCS / "serving.md", "json"))
@@ -322,6 +339,7 @@ def test_bodies_of_requests_and_answers_fit_the_signatures(world):
     assert len(answer["predictions"]) == len(rows["instances"])
 
 
+@pytest.mark.slow
 def test_the_signatures_are_those_that_the_page_lists(world):
     page = (DOCS / "serving.md").read_text("utf-8")
     found = tf.saved_model.load("runs/openmoji-captioner/export/1").signatures
@@ -329,6 +347,7 @@ def test_the_signatures_are_those_that_the_page_lists(world):
     assert all(f"`{output}`" in page for signature in found.values() for output in signature.structured_outputs)
 
 
+@pytest.mark.slow
 def test_a_build_ends_as_the_readme_says(world):
     console = Console(width=120)
     with console.capture() as capture:
@@ -337,6 +356,7 @@ def test_a_build_ends_as_the_readme_says(world):
     assert snippets(README, "text")[0].splitlines()[-3:] == printed[-3:]
 
 
+@pytest.mark.slow
 def test_the_answer_of_a_broken_picture_is_the_one_that_is_shown(world):
     answers = mmzoo.load("runs/openmoji-captioner").predict(image=[b"no picture"])
     assert f'"reason": "{answers["reason"][0].decode()}"' in (DOCS / "serving.md").read_text("utf-8")
@@ -348,6 +368,7 @@ def test_links_lead_somewhere(page):
     assert [link for link in found if not (page.parent / link).exists()] == []
 
 
+@pytest.mark.slow
 def test_the_run_folder_holds_what_the_readme_says(world):
     told = {name.strip("/") for name in inline(README, "code")} & {
         path.name for path in Path("runs/openmoji-captioner").iterdir()
@@ -358,6 +379,7 @@ def test_the_run_folder_holds_what_the_readme_says(world):
 # The tutorial's plugin
 
 
+@pytest.mark.slow
 def test_the_plugin_keeps_its_contract(world):
     catalog = discover()
     for path in Path("mmzoo-patches/tests").glob("*.py"):
@@ -369,11 +391,13 @@ def test_the_plugin_keeps_its_contract(world):
             check(case, name, catalog)
 
 
+@pytest.mark.slow
 def test_the_plugin_is_found_and_healthy(world):
     found = {str(plugin): plugin.fault for plugin in discover().plugins}
     assert found["mmzoo-patches 0.1.0"] == ""
 
 
+@pytest.mark.slow
 def test_the_recipe_of_the_plugin_is_built(world):
     run = Run(Path("runs/short"))
     scores, plan = run.load_json(run.scores), run.load_json(run.plan)

@@ -17,6 +17,8 @@ from mmzoo.build import evaluate, finish
 from mmzoo.contracts.progress import Screen
 from mmzoo.run.folder import Run
 
+pytestmark = pytest.mark.slow
+
 TOYS = Path(__file__).with_name("toys").absolute()
 LEARNED = {
     "matching": "toy_info_nce",
@@ -28,7 +30,7 @@ BACKENDS = ("tensorflow", "jax")
 
 
 @pytest.fixture(scope="module")
-def jax(toy_world):
+def jax(toy_world, asked_here):
     """Trains the toys on JAX in one process; gives what it says, and the toys' runs beside `toy_world`."""
     recipes = [str(TOYS / f"{family}.yaml") for family in FAMILIES]
     done = subprocess.run(
@@ -46,7 +48,7 @@ def jax(toy_world):
 
 
 @pytest.fixture(scope="module")
-def run_of(toy_world, request):
+def run_of(toy_world, asked_here, request):
     """Gives the finished run of a family on a backend."""
 
     @lru_cache
@@ -88,9 +90,9 @@ def test_learns_and_is_scored(run_of, backend, family):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_pictures_and_texts_share_a_space(run_of, held_out, backend):
     run = run_of(backend, "matching")
-    image = served(run, "embed_image", image=held_out["image"])["image_embedding"]
+    image = served(run, "embed_image", image=held_out["bitmap"])["image_embedding"]
     text = served(run, "embed_caption", caption=held_out["caption"])["caption_embedding"]
-    both = served(run, "embed", image=held_out["image"], caption=held_out["caption"])
+    both = served(run, "embed", image=held_out["bitmap"], caption=held_out["caption"])
     np.testing.assert_allclose(np.linalg.norm(image, axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(both["image_embedding"], image, atol=1e-6)
     np.testing.assert_allclose(both["caption_embedding"], text, atol=1e-6)

@@ -18,6 +18,8 @@ from mmzoo.registry.catalog import Catalog
 from mmzoo.registry.discovery import discover
 from mmzoo.testing.tensors import batch_of, finite
 
+pytestmark = pytest.mark.slow
+
 BATCH = 4
 STREAMS = ("image", "caption", "question")
 ENCODED = {

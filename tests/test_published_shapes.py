@@ -12,6 +12,8 @@ from mmzoo.recipe.resolve import resolve
 from mmzoo.recipe.source import read_recipe
 from mmzoo.registry.discovery import discover
 
+pytestmark = pytest.mark.slow
+
 RECIPES = Path(__file__).parents[1] / "recipes"
 RESNET_50 = ("encoders.image.weights=null", "encoders.image.blocks=[3, 4, 6, 3]", "encoders.image.block=bottleneck")
 """Replaces the weights that a recipe downloads by random ones of the same shapes."""

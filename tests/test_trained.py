@@ -20,6 +20,8 @@ from mmzoo.recipe.resolve import resolve
 from mmzoo.recipe.source import parse_recipe
 from mmzoo.registry.discovery import discover
 
+pytestmark = pytest.mark.slow
+
 RECIPE = """\
 name: words
 data: {type: files, table: texts.csv, files: [], split_column: split}
@@ -57,7 +59,7 @@ def bert(folder: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # KerasHub closes no SentencePiece file
-def test_a_run_is_evaluated_and_exported_and_resumed_without_its_presets(tmp_path, monkeypatch):
+def test_a_run_is_evaluated_and_exported_and_resumed_without_its_presets(tmp_path, monkeypatch, asked_here):
     monkeypatch.chdir(tmp_path)
     xlm_roberta(Path("xlm_roberta"))
     bert(Path("bert"))

@@ -18,7 +18,7 @@ the exported SavedModel. The core passes it `inputs`: what the processor of each
             return {"classify": Signature(self.answer, decode=label, answers=label)}
 
         def answer(self, streams):
-            return {"answer": ops.argmax(self.call(streams)["logits"])}
+            return {"answer": ops.argmax(self.call(streams)["logits"], axis=-1)}
 """
 
 from collections.abc import Callable, Mapping

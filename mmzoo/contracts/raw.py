@@ -53,13 +53,13 @@ def join_inputs(
 ) -> tuple[dict[str, Any], tf.Tensor]:
     """Combines the processed inputs of a batch: what is present of each, and why an example cannot be read.
 
-    An example lacks an input if that input is absent while another one is present. If all are absent, none is lacking: an
+    An input is missing from an example if it is absent while another one is present. If all are absent, none is missing: an
     empty text on its own is a text without words.
 
     Args:
         processed: The outputs of the processors, by input.
         may_lack: Inputs that an example may lack. Any other input is needed, whatever is present.
-        required: Those of `may_lack` that this batch must not lack: lacking one is a fault.
+        required: Those of `may_lack` that must be present in this batch: a missing one is a fault.
 
     Returns:
         The mask of each input in `may_lack`, True for what is present; and the reasons, `(batch,)` strings, empty for good
@@ -69,16 +69,16 @@ def join_inputs(
     masks = {name: values.mask for name, values in processed.items() if name in names}
     present, reasons = {}, []
     for name, values in processed.items():
-        lacking = _lacks(name, masks)
+        missing = _is_missing(name, masks)
         reason = tf.where(values.fault == "", ABSENT, values.fault) if name in required else ""
-        fault = tf.where(lacking, reason, values.fault)
+        fault = tf.where(missing, reason, values.fault)
         reasons.append(tf.where(fault == "", "", tf.strings.join([name, ": ", fault])))
         if name in masks:
-            present[name] = _present_unless(lacking, values.mask)
+            present[name] = _present_unless(missing, values.mask)
     return present, tf.strings.strip(tf.strings.join(reasons, separator=" "))
 
 
-def _lacks(name: str, masks: Mapping[str, Any]) -> tf.Tensor:
+def _is_missing(name: str, masks: Mapping[str, Any]) -> tf.Tensor:
     """Returns which examples, `(batch,)`, lack an input while another one is present; none for an input without a mask."""
     present = {key: _any_part(mask) for key, mask in masks.items()}
     others = [value for key, value in present.items() if key != name]
@@ -87,12 +87,12 @@ def _lacks(name: str, masks: Mapping[str, Any]) -> tf.Tensor:
     return ~present[name] & tf.reduce_any(tf.stack(others), axis=0)
 
 
-def _present_unless(lacking: tf.Tensor, mask: Any) -> Any:
+def _present_unless(missing: tf.Tensor, mask: Any) -> Any:
     """Marks an input as present in the examples that do not lack it. A mask of parts, such as frames, stays as it is."""
     if isinstance(mask, tf.RaggedTensor):
         has_no_parts = len(mask.flat_values.shape) == 1
-        return mask | ~(lacking[:, None] if len(lacking.shape) else lacking) if has_no_parts else mask
-    return mask | ~lacking if len(mask.shape) == 1 else mask
+        return mask | ~(missing[:, None] if len(missing.shape) else missing) if has_no_parts else mask
+    return mask | ~missing if len(mask.shape) == 1 else mask
 
 
 def _any_part(mask: Any) -> tf.Tensor:

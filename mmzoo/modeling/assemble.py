@@ -88,9 +88,9 @@ def _encoder(
         encoder = bound.make(features=dict(features[name]), backbone_config=backbone_config)
         if plan.trainable[name] is False:
             encoder.trainable = False
-        gives = encoder(symbols[name])
-        check_stream(gives, f"the encoder '{bound.component.name}'")
-    layers.append(_summary(f"encoders.{name}", bound, encoder, symbols[name], gives))
+        stream = encoder(symbols[name])
+        check_stream(stream, f"the encoder '{bound.component.name}'")
+    layers.append(_summary(f"encoders.{name}", bound, encoder, symbols[name], stream))
     return encoder
 
 
@@ -98,13 +98,13 @@ def _fusion(bound: BoundComponent, streams: Any, layers: list[LayerSummary]) -> 
     """Makes and calls the fusion; returns it and its streams."""
     with _faults_at(bound.node):
         fusion = bound.make()
-        gives = fusion(streams)
-        if not isinstance(gives, Mapping):
-            raise StreamError(f"the fusion '{bound.component.name}' must give streams by name, received {describe(gives)}.")
-        for name, stream in gives.items():
+        fused = fusion(streams)
+        if not isinstance(fused, Mapping):
+            raise StreamError(f"the fusion '{bound.component.name}' must give streams by name, received {describe(fused)}.")
+        for name, stream in fused.items():
             check_stream(stream, f"the fusion '{bound.component.name}', for '{name}',")
-    layers.append(_summary("fusion", bound, fusion, streams, gives))
-    return fusion, gives
+    layers.append(_summary("fusion", bound, fusion, streams, fused))
+    return fusion, fused
 
 
 def _head(plan: Plan, features: Any, symbols: Any, streams: Any, layers: list[LayerSummary]) -> tuple[Head, Any]:
@@ -119,8 +119,8 @@ def _head(plan: Plan, features: Any, symbols: Any, streams: Any, layers: list[La
     return head, outputs
 
 
-def _summary(part: str, bound: BoundComponent, layer: Any, takes: Any, gives: Any) -> LayerSummary:
-    return LayerSummary(part, bound.component.name, describe(takes), describe(gives), layer.count_params())
+def _summary(part: str, bound: BoundComponent, layer: Any, inputs: Any, outputs: Any) -> LayerSummary:
+    return LayerSummary(part, bound.component.name, describe(inputs), describe(outputs), layer.count_params())
 
 
 def _check_targets(bound: BoundComponent, head: Head, inputs: Mapping[str, Any]) -> None:

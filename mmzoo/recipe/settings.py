@@ -26,10 +26,10 @@ class Train:
         grad_cache_chunks: Chunks in which a batch is encoded, one after the other (GradCache, Gao et al. 2021). The gradient is
             that of the whole batch, the memory that of one chunk, and a step takes about a third longer. For losses that
             compare the examples of a batch. Batch normalisation sees one chunk at a time.
-        modality_dropout: Probability that a stream of an example is masked in training; one stream always stays. So the model
+        modality_dropout: Probability that each stream of an example is masked in training; one always stays. So the model
             learns to answer when an input is missing. Needs at least two inputs with an encoder.
-        ema_momentum: As in Keras with `use_ema`: momentum of the moving average of the weights, but per update even with
-            `gradient_accumulation_steps`. The average is what is validated, evaluated and exported. None for no average.
+        ema_momentum: As in Keras with `use_ema`: momentum of the moving average of the weights. Unlike in Keras it applies per
+            update if `gradient_accumulation_steps` is set. The average is validated, evaluated and exported. None for none.
         precision: Keras dtype policy of the layers.
         jit_compile: As in Keras: whether XLA compiles the training step. `auto` is Keras' choice: with TensorFlow, only
             on a single GPU.

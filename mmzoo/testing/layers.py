@@ -128,12 +128,11 @@ def check_config(subject: Subject) -> None:
 
 def check_shapes(subject: Subject) -> None:
     """Shapes and types on symbolic tensors are those of real ones."""
-    _check_shapes(subject, inference_trial(subject))
+    _check_shapes(inference_trial(subject), _make(subject))
 
 
-def _check_shapes(subject: Subject, trial: Trial) -> None:
-    batch = _symbols(trial.batch)
-    promised = dict(named(_make(subject)(*batch)))
+def _check_shapes(trial: Trial, layer: Any) -> None:
+    promised = dict(named(layer(*_symbols(trial.batch))))
     given = dict(named(_checked(trial, trial.call(trial.batch))))
     require(set(promised) == set(given), f"symbolic tensors give {sorted(promised)}, real ones {sorted(given)}.")
     for name, value in given.items():
@@ -286,7 +285,7 @@ def check_mixed_precision(subject: Subject) -> None:
     """It trains and answers in `mixed_bfloat16`, with finite numbers."""
     with _policy("mixed_bfloat16"):
         trial = Trial(subject)
-        _check_shapes(subject, trial)
+        _check_shapes(trial, trial.layer)
         finite(trial.everything(trial.batch), "{name} is not finite in mixed_bfloat16.")
         _check_gradients(trial)
 

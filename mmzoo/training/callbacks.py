@@ -15,9 +15,10 @@ from mmzoo.training.checkpoint import TrainingState
 
 
 class ErrorOnNaN(keras.callbacks.Callback):
-    """Stops at the first loss that is NaN or infinite; stands before `EpochCheckpoint`, which then saves no such weights.
+    """Raises at the first loss that is NaN or infinite.
 
-    Like `keras.callbacks.TerminateOnNaN`, but raises a TrainingError that names the step and the last good checkpoint.
+    Like `keras.callbacks.TerminateOnNaN`, but the error names the step and the last good checkpoint. It must come before
+    `EpochCheckpoint` in the list, so that the weights of such an epoch are not saved.
     """
 
     async_safe = True  # Keras then reads the loss of a step while the next step runs, and the last one before the epoch ends

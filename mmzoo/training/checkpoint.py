@@ -67,7 +67,7 @@ def restore(task: Task, run: Run) -> TrainingState:
 class BestWeights(keras.callbacks.Callback):
     """Saves the weights with the lowest validation loss.
 
-    Stands before `SwapEMAWeights`, which puts the trained weights back, so that it saves the averaged weights.
+    It must come before `SwapEMAWeights` in the list, which puts the trained weights back, so that it saves the averaged ones.
     """
 
     def __init__(self, run: Run, state: TrainingState):

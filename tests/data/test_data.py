@@ -261,7 +261,7 @@ def test_faulty_examples_are_left_out_and_counted_if_asked(capsys):
 
 
 def test_of_many_faults_ten_are_shown():
-    with pytest.raises(DataError, match=r"example 9: number: this is no number\n  \.\.\. and 2 more\nMend"):
+    with pytest.raises(DataError, match=r"example 9: number: this is no number\n  \.\.\. and 2 more\nRepair"):
         opened(Table(train=["x"] * 12))
 
 

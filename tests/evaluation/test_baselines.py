@@ -77,6 +77,11 @@ def answers(data: Data, *inputs: str) -> dict[str, list[str]]:
     return {baseline.name: [one["said"] for one in baseline.answers] for baseline in found}
 
 
+def words(data: Data, *inputs: str) -> dict[str, str]:
+    served = SimpleNamespace(answers={"say": Signature(dict, inputs=inputs, answers={"said": "answer"})}, default="say")
+    return {baseline.name: baseline.about for baseline in baselines.predicting(served, data, "test", QUIET)}
+
+
 def frequent(answers: list[str]) -> str:
     return Counter(answers).most_common(1)[0][0]
 
@@ -126,3 +131,29 @@ def test_among_fewer_neighbours_the_same_question_still_counts(data, monkeypatch
     few = TRAIN[::2]
     want = [nearest(clip, [known for known in few if known[1] == question] or few) for clip, question, _ in TEST]
     assert answers(data, "clip", "question")["nearest"] == want
+
+
+# What people read of them
+
+
+def test_the_words_of_a_baseline_name_its_inputs(data):
+    assert words(data, "clip", "question") == {
+        "most_frequent": "the most frequent answer of the training split, for every example",
+        "question_only": "the most frequent answer of the training split to the same question; no other input is read",
+        "nearest": "the answer of the training example with the nearest clip, by the distance of the pixels, "
+        "among those with the same question if there are any",
+        "single_frame": "the answer of the training example whose clip has the nearest middle frame, by the distance of the "
+        "pixels, among those with the same question if there are any",
+    }
+
+
+@pytest.mark.parametrize("modality", ["image", "audio", "vector"])
+def test_a_single_frame_is_compared_of_videos_alone(data, monkeypatch, modality):
+    monkeypatch.setattr(Clip, "modality", modality)
+    assert "nearest" in words(data, "clip")
+    assert "single_frame" not in words(data, "clip")
+
+
+def test_an_input_of_a_modality_without_a_distance_has_no_nearest(data, monkeypatch):
+    monkeypatch.setattr(Clip, "modality", "graph")
+    assert set(words(data, "clip", "question")) == {"most_frequent", "question_only"}

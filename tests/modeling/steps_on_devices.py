@@ -251,3 +251,4 @@ if __name__ == "__main__":
         check_freeze()
     elif "steps_on_devices:info_nce" in sys.argv:
         check_overflow()
+        import_module("test_task").check_replicas(two_devices)

@@ -61,6 +61,7 @@ def trained(toy_world, tmp_path, monkeypatch):
     return train
 
 
+@pytest.mark.slow
 def test_the_validation_loss_leaves_out_what_devices_cannot_share(trained):
     """Of twelve examples five devices share ten, eight and two; the loss is the mean over those."""
     whole, silent = trained(1, "train.batch_size=1", "train.optimizer={type: sgd, learning_rate: 0.0}")
@@ -78,6 +79,7 @@ def test_the_validation_loss_leaves_out_what_devices_cannot_share(trained):
         ([], "the split 'validation' has 12 examples, too few for 16 devices. Give fewer devices."),
     ],
 )
+@pytest.mark.slow
 def test_splits_too_small_for_the_devices(trained, overrides, message):
     with pytest.raises(TrainingError, match=message):
         trained(16, *overrides)

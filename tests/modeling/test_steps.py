@@ -13,6 +13,8 @@ from toy_trainings import arrays, assert_same, break_off, trained, weights
 from mmzoo.errors import TrainingError
 from mmzoo.modeling.task import Task
 
+pytestmark = pytest.mark.slow
+
 
 def test_parts_have_the_gradient_of_the_whole():
     check_parts()

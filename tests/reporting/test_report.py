@@ -99,6 +99,23 @@ def test_a_grid_that_is_no_square_is_left_out_and_said(world):
     assert "The attention of 'explain' is not drawn: its 5 regions do not form a square grid over the image." in page.text
 
 
+def test_attention_is_drawn_over_an_image_alone(world):
+    world.processors["image"].modality = "audio"
+    page, _ = world.write()
+    assert page.with_class("overlay") == []
+    said = (
+        "The attention of 'explain' is not drawn: expected exactly one input of the modality 'image', received image (audio)."
+    )
+    assert said in page.text
+
+
+def test_the_signatures_show_the_modality_of_each_input(world):
+    _, card = world.write()
+    assert "| input | image | image | string | (batch,) |" in card
+    assert "| output | said |  | string | (batch,) |" in card
+    assert "<td>image</td><td>image</td><td>string</td><td>(batch,)</td>" in world.run.report.read_text("utf-8")
+
+
 def test_the_glow_lies_on_the_picture_as_the_model_sees_it(world):
     page, _ = world.write()
     styles = [values["style"] for values in page.with_class("tokens")]
@@ -176,7 +193,7 @@ def test_a_run_without_any_answer(tmp_path):
     world.scores = Scores("test", unreadable=4)
     page, card = world.write()
     assert "No example of the split “test” was answered" in page.text
-    assert "4 further examples of this split could not be read." in page.text
+    assert "4 further examples of this split could not be read, and are not scored." in page.text
     assert "No example was scored." in card
 
 

@@ -22,6 +22,8 @@ from mmzoo.serving.audit import audit, text_libraries
 from mmzoo.serving.export import export
 from mmzoo.serving.verify_export import by_saved_model
 
+pytestmark = pytest.mark.slow
+
 QUIET = Screen(quiet=True)
 
 
@@ -284,7 +286,8 @@ def test_an_output_whose_rows_are_others_than_the_batch_is_named(tmp_path):
     with pytest.raises(ExportError) as raised:
         write(tmp_path, Stand(lambda given: {"words": tf.strings.split(given).flat_values}), ["a b", "c d"])
     assert str(raised.value) == (
-        "the output 'words' of the signature 'say' has 4 rows for a batch of 3; the first axis of every output must be the batch."
+        "the output 'words' of the signature 'say' has 4 rows for a batch of 3; "
+        "the first axis of every output must be the batch."
     )
 
 
@@ -332,7 +335,8 @@ def test_an_op_of_neither_is_named(monkeypatch):
         audit(served)
     assert str(raised.value) == (
         "the signature 'say' cannot be served by a stock TF Serving.\n"
-        "  CaseFoldUTF8/CaseFoldUTF8: the op CaseFoldUTF8 is neither TensorFlow's nor TF Text's, so the server does not have it.\n"
+        "  CaseFoldUTF8/CaseFoldUTF8: the op CaseFoldUTF8 is neither TensorFlow's nor TF Text's, "
+        "so the server does not have it.\n"
         "  WhitespaceTokenize/TFText>WhitespaceTokenizeWithOffsetsV2: the op TFText>WhitespaceTokenizeWithOffsetsV2 "
         "is neither TensorFlow's nor TF Text's, so the server does not have it."
     )

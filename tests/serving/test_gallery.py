@@ -124,7 +124,7 @@ def test_another_data_set_may_be_searched(toy_world):
 
 
 def test_what_cannot_be_read_is_left_out_and_counted(toy, capsys):
-    broken = {"image": [b"x", raw(toy, "image")[0]], "caption": ["a", "b"]}
+    broken = {"bitmap": [b"x", raw(toy, "image")[0]], "caption": ["a", "b"]}
     dataset = SimpleNamespace(splits=lambda: {"test": tf.data.Dataset.from_tensor_slices(broken)})
     data = SimpleNamespace(plan=SimpleNamespace(dataset=dataset))
     entries = collect(toy.plan, toy.served, toy.task.head.gallery, data, Screen())

@@ -49,7 +49,7 @@ class Real(Processor):
 
 def served_by(processors=None, **signatures: Signature) -> Served:
     """Serves signatures whose streams are the features themselves."""
-    head = SimpleNamespace(gallery=None)
+    head = SimpleNamespace(gallery=None, aliases={})
     task = SimpleNamespace(variables=[], signatures=lambda: signatures, streams=without_masks, head=head)
     return Served(task, processors or {"first": Digit(), "second": Digit()})
 
@@ -192,7 +192,7 @@ def test_a_task_is_told_what_is_there():
         return without_masks(features, apart)
 
     say = Signature(lambda streams: {"one": streams["first"]}, inputs=("first", "second"))
-    head = SimpleNamespace(gallery=None)
+    head = SimpleNamespace(gallery=None, aliases={})
     task = SimpleNamespace(variables=[], head=head, streams=streams, signatures=lambda: {"say": say})
     Served(task, {"first": Digit(), "second": Digit()}).outputs("say")
     assert {name for name in seen if "@" in name} == {"first@mask", "second@mask"}

@@ -16,7 +16,7 @@ from mmzoo.training.checkpoint import load_weights
 from mmzoo.training.optimizer import make_optimizer
 from mmzoo.training.train import prepare
 
-pytestmark = pytest.mark.usefixtures("toy_world")
+pytestmark = [pytest.mark.usefixtures("toy_world"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -133,13 +133,13 @@ def test_more_devices_than_there_are():
 
 def test_a_batch_that_devices_cannot_share(monkeypatch):
     monkeypatch.setattr("mmzoo.modeling.devices._accelerators", lambda: ["GPU:0", "GPU:1"])
-    with pytest.raises(TrainingError) as raised, on_devices(Train(batch=7)):
+    with pytest.raises(TrainingError) as raised, on_devices(Train(batch_size=7)):
         pass
     assert str(raised.value) == "train.batch_size is 7, which 2 devices cannot share evenly. Give a multiple of 2."
 
 
 def test_patience_without_a_validation_split(tmp_path, monkeypatch):
-    monkeypatch.setattr("mmzoo.data.splits.SPLITS", ("train", "test"))
+    monkeypatch.setattr("mmzoo.data.open.SPLITS", ("train", "test"))
     with pytest.raises(DataError, match=r"no split 'validation'; it has train, test\.\nAdd one, .*--set train.patience=null"):
         trained(tmp_path / "run", "train.patience=1")
 

@@ -5,11 +5,11 @@ from mmzoo_answering.by_kind import ByKind
 
 
 class Accuracy:
-    """Accuracy: the share of answers that exactly equal one of their references.
+    """Accuracy: the share of answers that equal one of their references.
 
-    `accuracy` is from 0 to 1; without answers, it is 0. `accuracy_low` and `accuracy_high` are its 95 % interval (bootstrap
-    over the examples, 1,000 draws, seeded). For a classifier there is also `unknown`: the share of examples without any
-    reference among the known labels, for example labels that training has not seen. Such examples count as wrong.
+    Texts are compared exactly. `accuracy` is from 0 to 1; without answers, it is 0. `accuracy_low` and `accuracy_high` are its
+    95 % interval (bootstrap over the examples, 1,000 draws, seeded). A classifier also has `unknown`: the share of examples
+    without any reference among the known labels, for example labels that training has not seen. They count as wrong.
 
     Scores by kind of question: if the recipe has an input named `kind`, or an option names one
     (`{type: accuracy, kind: question_kind}`), the same numbers are computed for the examples of each kind, such as
@@ -38,7 +38,7 @@ class Accuracy:
 
 
 class TopAccuracy:
-    """Top-k accuracy: the share of examples with a reference among the k best answers.
+    """Top-k accuracy: the share of examples with a right answer among k.
 
     `top_5`, if `top` is 5, is from 0 to 1; without answers, it is 0. Intervals and kinds are as in `accuracy`. Answers and
     references are compared exactly.

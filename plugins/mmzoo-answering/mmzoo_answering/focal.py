@@ -12,7 +12,7 @@ SMALLEST = 1e-7
 
 
 def focal(logits: Any, label: Any, class_weight: Any = None, *, gamma: Annotated[float, Ge(0)] = 2.0) -> Any:
-    """Focal loss: the cross-entropy, reduced for examples that the model already classifies well.
+    """Focal loss: the cross-entropy, reduced for well-classified examples.
 
     `-(1 - p(label)) ** gamma log p(label)`, with p the softmax, times the weight of the example. For several labels with
     shares, the sum of this, weighted by the shares. 0 for an unknown label. Meant for imbalanced labels, where a few have most

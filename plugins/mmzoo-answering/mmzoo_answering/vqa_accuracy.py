@@ -15,7 +15,7 @@ COMMA, PERIOD = re.compile(r"(?<=\d),(?=\d)"), re.compile(r"\.(?!\d)")
 
 
 class VqaAccuracy:
-    """VQA accuracy: scores each answer by the number of people who gave the same answer.
+    """VQA accuracy: agreement with the answers of several people.
 
     The score of an example is the mean over the people of `min(1, others with the same answer / 3)`. With ten people, it is 1
     if four or more agree with the answer, 0.9 for three, 0.6 for two, 0.3 for one. With two or three people, the agreement of

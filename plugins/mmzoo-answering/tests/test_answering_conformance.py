@@ -1,8 +1,11 @@
 """What every head, loss and metric of answering must hold."""
 
 import numpy as np
+import pytest
 
 from mmzoo.testing import HeadCase, LossCase, MetricCase, conformance, features
+
+pytestmark = pytest.mark.slow
 
 KIND = features(dtype="int32", vocabulary=6) | {"labels": list("abcdef"), "counts": [9, 5, 3, 3, 2, 1]}
 INPUTS = {"image": features(8, 8, 3, dtype="uint8"), "kind": KIND}

@@ -164,6 +164,7 @@ def test_streams_that_it_was_not_made_with(names):
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+@pytest.mark.slow
 def test_several_streams_learn_from_each_what_it_knows(precision):
     """Each stream tells the label of half of the examples and says nothing in the others; nobody says which."""
     keras.utils.set_random_seed(0)

@@ -10,7 +10,7 @@ ORDERS = 4
 
 
 class Bleu:
-    """Corpus BLEU: how many n-grams of 1 to 4 words the answers share with their references.
+    """Corpus BLEU: n-grams of 1 to 4 words shared with the references.
 
     `bleu_n = 100 * brevity * (p_1 ... p_n)^(1/n)`, from 0 to 100. p_k is the share of the k-grams of all answers that occur in
     a reference; each k-gram counts at most as often as it occurs in a single reference. `brevity = min(1, exp(1 - r / c))`: c

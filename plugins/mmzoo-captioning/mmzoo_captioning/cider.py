@@ -16,7 +16,7 @@ Vector = dict[NGram, float]
 
 
 class Cider:
-    """CIDEr-D: compares n-grams of 1 to 4 words with the references, weighted by TF-IDF.
+    """CIDEr-D: similarity of TF-IDF-weighted n-grams of 1 to 4 words.
 
     The weight of an n-gram in a text is `count in the text * log(examples / examples with it in a reference)`. For each n,
     these weights are a vector, a for the answer and r for a reference. The score of an answer is the mean over n and its

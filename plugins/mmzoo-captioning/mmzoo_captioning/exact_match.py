@@ -6,7 +6,7 @@ from mmzoo_captioning.ptb import words
 
 
 class ExactMatch:
-    """Exact match: the share of answers with the same words as one of their references.
+    """Exact match: the share of answers with the words of a reference.
 
     Case, punctuation and spaces around punctuation are ignored: "A well-known woman's hat." equals
     "a well - known woman ' s hat". Other symbols count: "keycap *" does not equal "keycap #". `exact_match` is from 0 to 1;

@@ -26,7 +26,7 @@ from mmzoo import (
 
 
 class GRUCaptioner(Head):
-    """Writes a caption word by word: a GRU decoder with additive attention and beam search.
+    """Captioner: a GRU decoder with additive attention and beam search.
 
     At step t, with state h_t-1 and the embedding x of the previous word:
     `a = softmax_i(v . tanh(W_k token_i + W_q h_t-1))` over the real tokens, `z = sigmoid(W_g h_t-1) * sum_i a_i token_i`,

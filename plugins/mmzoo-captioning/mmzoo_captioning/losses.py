@@ -10,7 +10,7 @@ from mmzoo import PAD, Rate
 def token_cross_entropy(
     logits: Any, tokens: Any, *, label_smoothing: Rate = 0.0, reduction: Literal["mean", "sum"] = "mean"
 ) -> Any:
-    """Cross-entropy of the tokens of a caption, averaged or summed over its real tokens.
+    """Cross-entropy over the real tokens of a caption.
 
     `-(1 - s) log p(token) - s mean over the vocabulary of log p`, over the tokens that are not PAD. So padding and the lengths
     of other captions have no influence. 0 for a caption without tokens.
@@ -35,7 +35,9 @@ def token_cross_entropy(
 
 
 def doubly_stochastic(attention: Any, tokens: Any) -> Any:
-    """Doubly stochastic attention: each region should get a total attention of 1 over a caption.
+    """Penalises attention that does not cover every region equally.
+
+    Doubly stochastic attention: each region should get a total of 1 over a caption.
 
     `sum over regions i of (1 - sum over real tokens t of attention_ti)^2`, summed over the regions as in the paper. Some
     implementations average over the regions, so a loss weight taken from elsewhere may need scaling.

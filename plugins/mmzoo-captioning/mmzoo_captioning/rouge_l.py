@@ -7,7 +7,7 @@ BETA = 1.2
 
 
 class RougeL:
-    """ROUGE-L: the longest common subsequence of words of an answer and its references.
+    """ROUGE-L: the longest common subsequence with the references.
 
     Let s be the number of words in the longest common subsequence, `P = max over references of s / words of the answer` and
     `R = max over references of s / words of the reference`. The score of an answer is `(1 + b^2) P R / (R + b^2 P)`, with

@@ -1,10 +1,13 @@
 """What every head, loss and metric of captioning must hold."""
 
 import numpy as np
+import pytest
 
 from mmzoo.testing import HeadCase, LossCase, MetricCase, conformance, features
 
-INPUTS = {"image": features(8, 8, 3, dtype="uint8"), "caption": features(4, dtype="int32", vocabulary=9)}
+pytestmark = pytest.mark.slow
+
+INPUTS = {"image": features(8, 8, 3, dtype="uint8"), "caption": features(3, dtype="int32", vocabulary=9)}
 OPTIONS = {"target": "caption", "units": 8, "beam": 2}
 LOSSES = ["token_cross_entropy", {"type": "doubly_stochastic", "weight": 0.1}]
 

@@ -19,7 +19,7 @@ TYPES: dict[type, tf.DType] = {str: tf.string, bool: tf.bool, int: tf.int64, flo
 
 
 class Files:
-    """Reads a table of your own, CSV or JSON lines, and the pictures and videos that it names.
+    """Reads a table of your own and the pictures and videos that it names.
 
     A CSV table (`.csv`, `.tsv`, `.txt`) has a header. Its separator is the comma, semicolon or tab, whichever is most frequent
     in the header. In JSON lines (`.jsonl`, `.ndjson`) each line is an object; its values are text, numbers or lists of them,

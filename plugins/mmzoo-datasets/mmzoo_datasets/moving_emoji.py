@@ -11,7 +11,7 @@ from mmzoo_datasets.moving_emoji_builder import CLIPS, FRAMES, MOST_FRAMES, QUES
 
 
 class MovingEmoji(Built):
-    """Generates short clips of moving emoji, with questions, answers and captions.
+    """Clips of moving emoji with questions, answers and captions.
 
     Each clip shows two to four of twelve things. Two of them move, one after the other, in different directions; a thing that
     leaves the frame on one side comes back on the other. Each clip has four questions, of five kinds: `direction` (which way

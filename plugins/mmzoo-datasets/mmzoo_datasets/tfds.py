@@ -10,11 +10,11 @@ from mmzoo import SPLITS, Card, DataError, suggest
 
 
 class TFDS:
-    """Reads a data set of TensorFlow Datasets by its name, without decoding pictures.
+    """Reads any data set of TensorFlow Datasets by its name.
 
-    Each feature is a field. The name of a nested feature is its path, such as `captions/text`. A sequence is a list, so the
-    five captions of a COCO picture are the five values of one example. A class label is text, its name. Features that are
-    neither a value nor a list of values are left out; the description of the data set lists them.
+    Each feature is a field; pictures stay encoded. The name of a nested feature is its path, such as `captions/text`. A
+    sequence is a list, so the five captions of a COCO picture are the five values of one example. A class label is text, its
+    name. Features that are neither a value nor a list of values are left out; the description of the data set lists them.
 
     If the data is not on this machine, TFDS downloads and prepares it.
 

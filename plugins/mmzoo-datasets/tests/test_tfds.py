@@ -209,15 +209,18 @@ def fake_coco(builder, *args, **kwargs):
     return serialized.map(lambda example: features.deserialize_example(example, decoders=decoders))
 
 
-def test_coco_recipe_builds(tmp_path):
+@pytest.mark.slow
+def test_coco_recipe_builds(tmp_path, monkeypatch):
+    # The same parts are exported in test_files.py.
+    monkeypatch.setattr("mmzoo.serving.export.export", lambda *args: tmp_path)
     overrides = [
         "data.splits={train: 'train[:10]', validation: 'val[:10]', test: 'test[:10]'}",
         "inputs.image.size=32",
-        "inputs.caption={type: words, field: captions/text, sequence_length: 8}",
-        "encoders.image={type: resnet, blocks: [1]}",
+        "inputs.caption={type: words, field: captions/text, sequence_length: 4}",
+        "encoders.image={type: resnet, blocks: [1], stem: 3}",
         "head.units=8",
         "train.epochs=1",
-        "train.batch_size=4",
+        "train.batch_size=5",
         "train.precision=float32",
     ]
     with tfds.testing.mock_data(as_dataset_fn=fake_coco):

@@ -10,6 +10,8 @@ from PIL import Image
 
 import mmzoo
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Path(__file__).parents[3] / "recipes" / "files" / "video_qa.yaml"
 TINY = [
     "inputs.video.frames=2",

@@ -23,7 +23,7 @@ from mmzoo_fusion.blocks import (
 
 
 class Bottleneck(keras.layers.Layer):
-    """Lets streams exchange information through a few shared bottleneck tokens.
+    """Lets streams exchange information through a few shared tokens.
 
     Every stream is projected to `dim` and passes through its own `depth` blocks. There its real tokens attend to each other
     and to the bottleneck tokens z: `[x_i', z_i] = block_i([x_i, z])`. After each block, z is the mean of z_i over the streams

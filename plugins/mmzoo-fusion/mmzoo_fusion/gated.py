@@ -10,7 +10,7 @@ from mmzoo_fusion.blocks import concat_means, is_present
 
 
 class Gated(keras.layers.Layer):
-    """Weights the streams feature by feature, with gates computed from all of them.
+    """Weights the streams feature by feature, with gates that see all.
 
     `h = sum_i z_i * tanh(W_i x_i + b_i)`, with x_i the mean token of stream i and `z = gate(U [x_1, ..., x_n] + c)`. Returns
     one stream, `joint`, of one token. The gate of an absent stream is 0, and its mean token is zeros. Also takes a single

@@ -10,7 +10,7 @@ from mmzoo_fusion.concat import Concat
 
 
 class Hybrid(keras.layers.Layer):
-    """Lets every stream attend to all others; returns each stream and a joint one.
+    """Lets every stream attend to all others; returns each and a joint one.
 
     Every stream is projected to `dim`, gets a learned modality embedding, and passes through its own `depth` blocks: attention
     to all real tokens of the other streams, as the previous block returned them, then two dense layers. Returns one token for

@@ -1,6 +1,10 @@
 """What every fusion of this plugin must hold."""
 
+import pytest
+
 from mmzoo.testing import FusionCase, conformance
+
+pytestmark = pytest.mark.slow
 
 PAIR = {"image": (9, 7), "caption": (5, 6)}
 THREE = {"video": (6, 7), "sound": (1, 3), "caption": (5, 6)}

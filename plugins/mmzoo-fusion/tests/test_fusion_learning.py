@@ -7,6 +7,8 @@ import pytest
 from mmzoo import make_stream, pool
 from mmzoo.registry.discovery import discover
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"dim": 16, "heads": 2, "depth": 1}
 # One for each way in which streams meet: hybrid is cross_attention both ways, and concat is early without attention.
 FUSIONS = {

@@ -159,6 +159,7 @@ def test_half_precision_is_near(case: str) -> None:
 
 
 ON_JAX = ["gated", "hybrid", "bottleneck_class"]
+JAX = {"KERAS_BACKEND": "jax", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling costs more than what runs once
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +171,7 @@ def on_jax(tmp_path_factory):
     (folder / "cases").write_bytes(pickle.dumps(cases))
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("fusions_on_jax.py")), str(folder / "cases"), str(folder / "results")],
-        env=os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join(sys.path)},
+        env=os.environ | JAX | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=False,
@@ -180,6 +181,7 @@ def on_jax(tmp_path_factory):
 
 
 @pytest.mark.parametrize("case", ON_JAX)
+@pytest.mark.slow
 def test_the_same_on_jax(on_jax, case: str) -> None:
     fusion, given = made(case), streams()
     found, by_weight = on_jax[case]

@@ -96,7 +96,7 @@ def _text_part(whole: Any, preset: str, features: FeatureSpec) -> Any:
     inputs = set(part.input) if isinstance(part.input, Mapping) else {"pictures"}
     if not inputs <= TEXT_INPUTS:
         others = ", ".join(sorted(inputs - TEXT_INPUTS))
-        raise StreamError(f"the preset '{preset}' reads {others}, received text. Choose one that reads text alone.")
+        raise StreamError(f"the preset '{preset}' reads {others}, received text. Choose one that reads text only.")
     known, most = getattr(part, "vocabulary_size", None), getattr(part, "max_sequence_length", None)
     found = (features["vocabulary"] or 0) - ("pad" in features)
     if known is not None and found > known:
@@ -112,7 +112,7 @@ def _picture_part(whole: Any, preset: str, features: FeatureSpec) -> Any:
     inputs = list(part.input.values()) if isinstance(part.input, Mapping) else [part.input]
     if len(inputs) != 1 or len(inputs[0].shape) != 4:
         names = ", ".join(sorted(part.input)) if isinstance(part.input, Mapping) else "no pictures"
-        raise StreamError(f"the preset '{preset}' reads {names}, received pictures. Choose one that reads pictures alone.")
+        raise StreamError(f"the preset '{preset}' reads {names}, received pictures. Choose one that reads pictures only.")
     wanted, found = inputs[0].shape[1:], features["shape"]
     if any(size not in (None, given) for size, given in zip(wanted, found, strict=True)):
         raise StreamError(f"the preset '{preset}' reads pictures of shape {list(wanted)}, received {found}.")

@@ -3,9 +3,12 @@
 import io
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from mmzoo.testing import EncoderCase, ProcessorCase, conformance, features
+
+pytestmark = pytest.mark.slow
 
 
 def picture(kind: str, size: tuple[int, int] = (8, 8), mode: str = "RGB") -> bytes:

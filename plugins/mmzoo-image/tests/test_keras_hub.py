@@ -95,6 +95,7 @@ def test_of_clip_the_part_that_reads_the_input_is_taken(presets):
 
 
 @pytest.mark.parametrize(("name", "reads"), [("bert", TEXT), ("densenet", PICTURES)])
+@pytest.mark.slow
 def test_it_holds_what_every_encoder_must(presets, name, reads):
     case = EncoderCase("keras_hub", reads, options={"preset": str(presets[1] / name)})
     for one in properties(case):
@@ -118,12 +119,12 @@ def test_it_holds_what_every_encoder_must(presets, name, reads):
             "bert",
             {"features": PICTURES},
             "the preset '{}' reads padding_mask, segment_ids, token_ids, received pictures. "
-            "Choose one that reads pictures alone.",
+            "Choose one that reads pictures only.",
         ),
         (
             "dinov2",
             {"features": TEXT},
-            "the preset '{}' reads images, received text. Choose one that reads text alone.",
+            "the preset '{}' reads images, received text. Choose one that reads text only.",
         ),
         (
             "clip",

@@ -29,6 +29,7 @@ def saved(tmp_path):
         ({"blocks": [3, 4, 6, 3], "block": "bottleneck"}, 25_557_032 - 2_049_000),
     ],
 )
+@pytest.mark.slow
 def test_published_depths_have_the_published_number_of_weights(options, expected):
     with keras.StatelessScope():  # counted without numbers being drawn
         encoder = ResNet(features=FEATURES | {"shape": [224, 224, 3]}, **options)

@@ -134,6 +134,7 @@ def test_weights_are_saved_and_loaded_with_the_model(modules, tmp_path):
 @pytest.mark.parametrize(
     ("module", "options"), [("trained", {}), ("frozen", {"output": "vector"}), ("frozen", {"output": "map"})]
 )
+@pytest.mark.slow
 def test_it_holds_what_every_encoder_must(modules, module, options):
     case = EncoderCase("tfhub", PICTURES, options={"module": str(modules / module)} | options)
     for one in properties(case):

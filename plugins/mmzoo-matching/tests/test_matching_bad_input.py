@@ -12,6 +12,8 @@ from click.testing import CliRunner
 import mmzoo
 from mmzoo.cli.verbs import main
 
+pytestmark = pytest.mark.slow
+
 RECIPE = """\
 name: pairs
 data: {type: files, table: pairs.csv, split_column: split, on_error: skip}

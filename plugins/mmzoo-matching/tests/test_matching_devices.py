@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 LOSSES = ["mmzoo_matching.info_nce:info_nce", "mmzoo_matching.sigmoid:sigmoid", "mmzoo_matching.triplet:triplet"]
 
 

@@ -1,6 +1,10 @@
 """Conformance of the fusion and the head."""
 
+import pytest
+
 from mmzoo.testing import FusionCase, HeadCase, conformance, features
+
+pytestmark = pytest.mark.slow
 
 PAIR = {"image": (9, 8), "caption": (5, 8)}
 INPUTS = {"image": features(8, 8, 3, dtype="uint8"), "caption": features(5, dtype="int32", vocabulary=12)}

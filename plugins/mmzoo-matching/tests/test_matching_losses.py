@@ -131,6 +131,7 @@ def on_jax(tmp_path_factory):
 
 
 @pytest.mark.parametrize("number", range(2 * len(CASES)))
+@pytest.mark.slow
 def test_the_same_on_jax(on_jax, number):
     name, tensors, options, weights = numbered_cases()[number]
     check(on_jax[number], partial(getattr(formulas, name), **options), tensors, weights)

@@ -36,5 +36,5 @@ def _reason(error: Exception) -> str:
     if host := re.search(r"host='([^']+)'", text):
         return f"{host[1]} cannot be reached. Check the network, or give a folder that holds it."
     if "has no config.json" in text:
-        return "there is no config.json. Check its name and the network, or give a folder that holds it whole."
+        return "there is no config.json. Check its name and the network, or give a folder that has all its files."
     return reason_of(error)

@@ -179,7 +179,7 @@ def test_a_preset_that_cannot_be_fetched(monkeypatch):
 
 
 def test_a_folder_that_holds_no_model(tmp_path):
-    advice = "there is no config.json. Check its name and the network, or give a folder that holds it whole."
+    advice = "there is no config.json. Check its name and the network, or give a folder that has all its files."
     assert said(weights=str(tmp_path)) == f"the preset '{tmp_path}' cannot be loaded: {advice}"
 
 

@@ -53,7 +53,10 @@ MERGES = [
     "' s",
 ]
 models = keras_hub.models
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # KerasHub closes no SentencePiece file
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),  # KerasHub closes no SentencePiece file
+    pytest.mark.slow,
+]
 
 
 def letters() -> list[str]:
@@ -226,7 +229,8 @@ def test_what_is_served_is_the_same_and_keeps_nothing(name, made, tmp_path):
     assert again.features == processor.features
     module = tf.Module()
     module.processor = again
-    module.read = tf.function(lambda raw: {"ids": again(raw).features}, [tf.TensorSpec([None], tf.string, name="raw")])
+    spec = tf.TensorSpec([None], tf.string, name="raw")
+    module.read = tf.function(lambda raw: {"ids": again(raw).features}, [spec], autograph=False)
     tf.saved_model.save(module, tmp_path / "model", signatures=module.read)
     served = tf.saved_model.load(tmp_path / "model").signatures["serving_default"]
     for texts in (TEXTS, ["never seen before"], TEXTS):

@@ -236,6 +236,7 @@ def test_vocabularies_that_are_none_of_bert(tmp_path):
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["  ", ""]])
+@pytest.mark.slow
 def test_nothing_to_learn_from(texts, tmp_path):
     processor = WordPiece(sequence_length=4)
     processor.adapt(tf.data.Dataset.from_tensor_slices(tf.constant(texts, tf.string, shape=[len(texts)])))
@@ -254,6 +255,7 @@ def test_bytes_that_are_no_text_fail_their_own_row_alone():
     assert features.numpy().tolist() == [[START, a, END, PAD], [START, END, PAD, PAD], [START, b, END, PAD]]
 
 
+@pytest.mark.slow
 def test_the_same_eagerly_in_a_function_and_in_a_saved_model(tmp_path):
     processor = adapted(vocabulary_size=400)
     module = tf.Module()

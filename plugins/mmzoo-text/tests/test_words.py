@@ -104,6 +104,7 @@ def test_ids_are_those_of_the_reference():
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.text("aZé9ßÜя-'’._ \t\u00a0\u200b\u200c红色スー。，ไ🍕م\u0301", max_size=12), min_size=1, max_size=8))
+@pytest.mark.slow
 def test_any_text_splits_as_the_reference(texts):
     known = [word for word, _ in by_count(texts)]
     words = adapted(texts, sequence_length=16)

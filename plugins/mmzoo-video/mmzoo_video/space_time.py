@@ -12,7 +12,7 @@ EPSILON = 1e-6
 """Epsilon of the layer normalisation before temporal attention, as in both papers and KerasHub."""
 
 SPREAD = 0.2
-"""Initial standard deviation of temporal position embeddings. The papers have 0.02 and zeros, but start from pretrained weights.
+"""Initial standard deviation of temporal position embeddings. The papers use 0.02 and zeros, with pretrained weights.
 From random weights, the order of a few small frames is learned three to six times sooner with this value."""
 
 
@@ -83,7 +83,7 @@ class Joint(SpaceTime):
 
 
 class Divided(SpaceTime):
-    """Divided attention, TimeSformer: attends to the same patch at all times, then to its time's patches and the class token."""
+    """Divided attention, TimeSformer: attends to the same patch at all times, then to all patches of its time."""
 
     def __init__(self, shape: tuple[int, ...], vit: dict[str, Any], depth_drop: float = 0.0, **kwargs: Any):
         super().__init__(shape, vit, depth_drop, **kwargs)

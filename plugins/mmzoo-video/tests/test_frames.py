@@ -40,8 +40,11 @@ def made(**options) -> Frames:
 
 
 @cache
-def reader(frames: int):
-    return tf.function(made(frames=frames), input_signature=[tf.TensorSpec([None, None], tf.string)], autograph=False)
+def reader(frames: int, animated: bool = False):
+    """Makes a processor as one graph, since an eager call traces the decoding of pictures each time."""
+    processor = made(frames=frames, animated=animated)
+    spec = tf.TensorSpec([None, *processor.raw.shape], tf.string)
+    return tf.function(processor, input_signature=[spec], autograph=False)
 
 
 def read(clips: list[list[bytes]], frames: int = 4) -> Processed:
@@ -156,6 +159,7 @@ def test_all_frames_of_a_batch_are_decoded_in_one_call():
     assert found.features.numpy().tolist() == [[1, 2], [3, 0]]
 
 
+@pytest.mark.slow
 def test_a_picture_processor_that_learns_sees_the_frames_that_are_looked_at(tmp_path):
     class Learning(Processor):
         features = FeatureSpec(shape=[], dtype="int32", vocabulary=None)
@@ -180,6 +184,7 @@ def test_a_picture_processor_that_learns_sees_the_frames_that_are_looked_at(tmp_
     assert again.picture.seen == ["b", "d", "e"]
 
 
+@pytest.mark.slow
 def test_served_from_a_saved_model(tmp_path):
     processor = made(frames=3)
     module = tf.Module()
@@ -189,11 +194,11 @@ def test_served_from_a_saved_model(tmp_path):
     tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": module.serve})
     served = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
     raw = tf.constant([[encoded(seed, "JPEG") for seed in range(7)], [encoded(8), *[b""] * 6], [b"x", *[b""] * 6], [b""] * 7])
-    expected = processor(raw)
+    expected = reader(3)(raw)
     for name, value in served(video=raw).items():
         np.testing.assert_array_equal(value, getattr(expected, name))
     for short in (raw[:, :1], raw[:, :0]):
-        np.testing.assert_array_equal(served(video=short)["mask"], processor(short).mask)
+        np.testing.assert_array_equal(served(video=short)["mask"], reader(3)(short).mask)
 
 
 # Animations
@@ -207,9 +212,8 @@ def animation(count: int) -> bytes:
 
 
 def test_animations_are_clips_and_are_served(tmp_path):
-    processor = made(frames=3, animated=True)
     raw = tf.constant([animation(10), b"", animation(2), b"GIF89a", b"x"])
-    found = processor(raw)
+    found = reader(3, animated=True)(raw)
     none, damaged, no_gif = "there is no frame", "the animation's data is damaged", "this is not a GIF"
     assert [one.decode() for one in found.fault.numpy()] == ["", none, "", damaged, no_gif]
     # What is damaged is not missing: its fault counts whatever else an example has.
@@ -220,7 +224,7 @@ def test_animations_are_clips_and_are_served(tmp_path):
         np.testing.assert_array_equal(found.features[0, place], np.asarray(shown.convert("RGB")))
     assert not found.features[1].numpy().any()
 
-    module = tf.Module()
+    processor, module = made(frames=3, animated=True), tf.Module()
     module.processor = processor
     spec = tf.TensorSpec([None], tf.string, name="video")
     module.serve = tf.function(lambda video: processor(video)._asdict(), input_signature=[spec], autograph=False)
@@ -235,6 +239,6 @@ def test_what_is_transparent_in_an_animation_is_white_as_in_a_png():
     clear.paste((255, 0, 0, 255), (2, 2, 5, 5))
     target = io.BytesIO()
     clear.save(target, format="GIF")
-    found = made(frames=1, animated=True)(tf.constant([target.getvalue()])).features[0, 0].numpy()
+    found = reader(3, animated=True)(tf.constant([target.getvalue()])).features[0, 0].numpy()
     assert (found[2:5, 2:5] == [255, 0, 0]).all()
     assert (found[5:] == 255).all()

@@ -92,6 +92,7 @@ def test_the_presets_own_scale_of_pixels_holds(image, tmp_path):
 
 
 @pytest.mark.parametrize("attention", ["joint", "divided", "factorised"])
+@pytest.mark.slow
 def test_a_run_is_reopened_without_the_preset(folder, attention):
     begun = VideoTransformer(features=FRAMES, weights=folder, tubelet=2, attention=attention, dropout=0.1)
     kept = json.loads(json.dumps(begun.backbone_config))

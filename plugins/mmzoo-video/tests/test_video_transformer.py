@@ -33,7 +33,7 @@ def compiled(encoder):
         return encoder
     import jax
 
-    return jax.jit(lambda pixels, there: encoder(pixels, padding_mask=there))
+    return jax.jit(lambda pixels, padding_mask: encoder(pixels, padding_mask=padding_mask))
 
 
 @pytest.mark.parametrize("tubelet", [1, 2])
@@ -106,6 +106,7 @@ def millions(attention: str, time: int, classes: int, **options) -> float:
         ("divided", 8, 174, {}, 121.4),  # the table's numbers are with the classifier of Something-Something
     ],
 )
+@pytest.mark.slow
 def test_published_sizes_have_the_published_number_of_weights(attention, time, classes, options, published):
     """Arnab et al. 2021, table 2; Bertasius et al. 2021, table 1."""
     assert millions(attention, time, classes, **options) == pytest.approx(published, abs=0.06)
@@ -140,6 +141,7 @@ def moving(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray
 
 
 @pytest.mark.parametrize("attention", ["joint", "divided"])  # factorised does too, in twice the epochs
+@pytest.mark.slow
 def test_learns_which_way_something_moves(attention):
     rng = np.random.default_rng(0)
     encoder = transformer(attention, (3, 8, 16, 3), patch=8, dim=32, depth=1, mlp=128)

@@ -1,6 +1,10 @@
 """What every encoder of frames must hold: the video transformer."""
 
+import pytest
+
 from mmzoo.testing import EncoderCase, conformance, features
+
+pytestmark = pytest.mark.slow
 
 FRAMES = features(4, 8, 12, 3, dtype="uint8", mask=[4])
 TINY = {"patch": 4, "dim": 8, "depth": 1, "heads": 2}

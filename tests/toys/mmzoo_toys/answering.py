@@ -1,4 +1,4 @@
-"""Several fused streams and a label, as in video question answering."""
+"""Toys of video question answering: frames, labels, a fusion of several streams and a classifier."""
 
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,10 @@ from mmzoo_toys.squares import pixels_of
 class Frames(Processor):
     """Reduces each BMP frame of a clip to its mean colour in three bands from top to bottom.
 
-    Gives `(batch, frames, 10)`, float32: nine numbers, 0 to 1, and whether there is such a frame, 0 or 1.
+    Returns `(batch, frames, 10)`, float32: nine numbers, 0 to 1, and 1 if the frame is present, else 0.
 
     Args:
-        frames: The most frames that count.
+        frames: Maximum number of frames that are read.
     """
 
     modality = "video"
@@ -54,7 +54,7 @@ class Frames(Processor):
 
 
 class Label(Processor):
-    """Turns a label into its number in the alphabetical order of the training split's labels; an unknown one is a fault."""
+    """Turns a label into its number among the sorted labels of the training split; an unknown label is a fault."""
 
     modality = "label"
 
@@ -93,11 +93,11 @@ class Label(Processor):
 
 
 class Sequence(keras.layers.Layer):
-    """Reads `(batch, time, numbers)`, whose last number says whether there is such a step: a token for each step.
+    """Encodes each step of `(batch, time, numbers)` as a token; the last number is 1 if the step is present.
 
     Args:
-        features: What is known of the numbers.
-        dim: Size of the tokens.
+        features: The `FeatureSpec` of the numbers.
+        dim: Size of a token.
     """
 
     def __init__(self, *, features: FeatureSpec, dim: PositiveInt = 16, **kwargs: Any):
@@ -109,7 +109,7 @@ class Sequence(keras.layers.Layer):
 
 
 class Concat(keras.layers.Layer):
-    """Lays the tokens of all streams one after the other in one stream, `joint`, each moved by what its stream is."""
+    """Concatenates the tokens of all streams to one stream, `joint`; adds a learned vector for each stream."""
 
     def build(self, streams: Any) -> None:
         self.kinds = {name: self.add_weight(shape=(shape["tokens"][-1],), name=name) for name, shape in streams.items()}
@@ -121,16 +121,16 @@ class Concat(keras.layers.Layer):
 
 
 class Classify(Head):
-    """Chooses one of the target's labels from the mean token.
+    """Chooses one of the target's labels by two dense layers on the mean token.
 
-    Outputs in training: `logits` `(batch, labels)`. Answers: `answer`, the best label; `top`, the best `top_k` of them
+    Outputs in training: `logits` `(batch, labels)`. Answers: `answer`, the best label; `top`, the best `top_k` labels
     `(batch, top_k)`, with their probabilities in `score`.
 
     Args:
-        inputs: What is known of each input.
-        target: The input that holds the label.
+        inputs: The `FeatureSpec` of each input.
+        target: The input with the label.
         units: Size of the hidden layer.
-        top_k: Labels that are answered.
+        top_k: Number of labels in `top`.
     """
 
     def __init__(
@@ -165,11 +165,11 @@ class Classify(Head):
 
 
 def cross_entropy(logits: Any, answer: Any) -> Any:
-    """Takes the negative log-probability of the right label.
+    """Cross-entropy: the negative log-probability of the right label.
 
     Args:
         logits: `(batch, labels)`.
-        answer: `(batch,)`, numbers of labels.
+        answer: `(batch,)`, the numbers of the right labels.
 
     Returns:
         `(batch,)`.
@@ -179,7 +179,7 @@ def cross_entropy(logits: Any, answer: Any) -> Any:
 
 
 class Accuracy:
-    """Counts right answers, and right ones among those that are answered."""
+    """Accuracy of the answer, and the share of examples with a right label in `top`."""
 
     def __init__(self) -> None:
         self.right = self.among = self.count = 0

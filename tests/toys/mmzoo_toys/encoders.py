@@ -9,12 +9,12 @@ from mmzoo import PAD, FeatureSpec, PositiveInt, Rate, Stream, make_stream
 
 
 class Flat(keras.layers.Layer):
-    """Reads pixels `(batch, height, width, 3)` with one dense layer: a stream of one token.
+    """Encodes pixels `(batch, height, width, 3)` with one dense layer as one token.
 
     Args:
-        features: What is known of the pixels.
+        features: The `FeatureSpec` of the pixels.
         dim: Size of the token.
-        dropout: Share of its numbers that is zeroed in training.
+        dropout: Dropout rate of the token.
     """
 
     def __init__(self, *, features: FeatureSpec, dim: PositiveInt = 16, dropout: Rate = 0.0, **kwargs: Any):
@@ -28,11 +28,11 @@ class Flat(keras.layers.Layer):
 
 
 class Embedding(keras.layers.Layer):
-    """Reads ids `(batch, length)` with an embedding: a token for each id, masked at PAD.
+    """Encodes ids `(batch, sequence_length)` with an embedding: one token per id, masked at PAD.
 
     Args:
-        features: What is known of the ids.
-        dim: Size of the tokens.
+        features: The `FeatureSpec` of the ids.
+        dim: Size of a token.
     """
 
     def __init__(self, *, features: FeatureSpec, dim: PositiveInt = 16, **kwargs: Any):

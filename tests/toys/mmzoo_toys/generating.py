@@ -11,17 +11,18 @@ from mmzoo import FeatureSpec, Head, InputName, PositiveInt, Signature, Stream, 
 
 
 class GAN(Head):
-    """Draws a picture from a text, and tells drawn from real and matching from other pictures.
+    """Generates a picture from a text; its discriminator scores pictures together with texts.
 
-    Outputs in training, scores `(batch,)`, high for a picture that is believed: `real`, of pictures with their text;
-    `mismatched`, with another text; `generated`, of drawn pictures, which moves the discriminator alone; `fooling`, the same,
-    which moves the generator and the encoders alone. Answers: `draw` gives `picture_bytes`, PNG.
+    Outputs in training are discriminator scores `(batch,)`, high for real pictures that match their text: `real`, pictures with
+    their own text; `mismatched`, pictures with another text; `generated`, generated pictures, with gradients for the
+    discriminator only; `fooling`, the same, with gradients for the generator and the encoders only. Answers: `draw` returns
+    `picture_bytes`, PNG.
 
     Args:
-        inputs: What is known of each input.
-        target: The input that holds the pictures, `(height, width, 3)`, 0 to 255.
+        inputs: The `FeatureSpec` of each input.
+        target: The input with the pictures, `(height, width, 3)`, 0 to 255.
         units: Size of the hidden layers.
-        noise: Random numbers that a picture is drawn from beside the text.
+        noise: Number of random inputs of the generator.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class GAN(Head):
             "real": self._score(pictures, text),
             "mismatched": self._score(ops.roll(pictures, 1, axis=0), text),
             "generated": self._score(ops.stop_gradient(drawn), text),
-            "fooling": self._score_held(drawn, text),
+            "fooling": self._score_frozen(drawn, text),
         }
 
     def signatures(self) -> dict[str, Signature]:
@@ -63,7 +64,7 @@ class GAN(Head):
 
     def _answer(self, streams: dict[str, Stream]) -> dict[str, Any]:
         text = pool(only_stream(streams, "the head 'toy_gan'"))
-        # The same noise for every text: an answer depends neither on the batch nor on chance.
+        # The same noise for every text, so that an answer depends neither on the batch nor on chance.
         noise = keras.random.normal((1, self.noise), seed=0) * ops.ones_like(text[:, :1])
         return {"picture_bytes": (ops.reshape(self._draw(text, noise), (-1, *self.shape)) + 1) * 127.5}
 
@@ -73,14 +74,14 @@ class GAN(Head):
     def _score(self, pictures: Any, text: Any) -> Any:
         return ops.squeeze(self.discriminator(ops.concatenate([ops.cast(pictures, text.dtype), text], axis=-1)), -1)
 
-    def _score_held(self, pictures: Any, text: Any) -> Any:
-        held = [(variable, ops.stop_gradient(variable.value)) for variable in self.discriminator.variables]
-        with keras.StatelessScope(state_mapping=held):
+    def _score_frozen(self, pictures: Any, text: Any) -> Any:
+        frozen = [(variable, ops.stop_gradient(variable.value)) for variable in self.discriminator.variables]
+        with keras.StatelessScope(state_mapping=frozen):
             return self._score(pictures, text)
 
 
 def believe(scores: Any) -> Any:
-    """Asks for high scores: `log(1 + exp(-score))`.
+    """Loss that rewards high scores: `log(1 + exp(-score))`.
 
     Args:
         scores: `(batch,)`.
@@ -92,7 +93,7 @@ def believe(scores: Any) -> Any:
 
 
 def doubt(scores: Any) -> Any:
-    """Asks for low scores: `log(1 + exp(score))`.
+    """Loss that rewards low scores: `log(1 + exp(score))`.
 
     Args:
         scores: `(batch,)`.
@@ -104,7 +105,7 @@ def doubt(scores: Any) -> Any:
 
 
 class ColourDistance:
-    """Averages the distance between the mean colours of a drawn picture and its reference, in shares of the largest one."""
+    """Mean distance between the mean colours of a generated picture and its reference, divided by the largest possible one."""
 
     def __init__(self) -> None:
         self.distances: list[float] = []

@@ -1,4 +1,4 @@
-"""What this plugin contributes."""
+"""The hooks of this plugin: the components that it contributes."""
 
 from mmzoo import hookimpl
 

@@ -1,4 +1,4 @@
-"""Pictures and clips of coloured squares with captions, questions and answers, from a numpy generator."""
+"""Toy data set: pictures and clips of coloured squares, with captions, questions and answers."""
 
 import struct
 from collections.abc import Iterator, Mapping
@@ -26,11 +26,11 @@ FIELDS = {
 
 
 class Squares:
-    """Draws coloured squares.
+    """Pictures and clips of coloured squares.
 
     Args:
-        examples: In the training split; the others have half as many.
-        seed: What the draw follows from.
+        examples: Number of examples of the training split; the other splits have half as many.
+        seed: Seed of the random generator.
     """
 
     def __init__(self, *, examples: PositiveInt = 48, seed: NonNegativeInt = 0):
