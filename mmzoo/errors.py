@@ -99,6 +99,7 @@ RENAMED = {
     "stream_dropout": ("modality_dropout",),
     "text": ("query",),
     "text_embedding": ("query_embedding",),
+    "top": ("top_k",),
 }
 """Old names of recipe keys -> their new names, for `suggest`."""
 

@@ -1,8 +1,10 @@
 """Trainings of the toys' recipe, and what is compared of their runs."""
 
+import copy
 import json
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -10,14 +12,33 @@ import pytest
 
 import mmzoo
 from mmzoo.contracts.progress import Screen
+from mmzoo.data.open import open_data
+from mmzoo.data.splits import Data
+from mmzoo.recipe.plan import Plan
 from mmzoo.run.folder import Run
 
+OPENED: dict[str, Data] = {}
+"""The data of the toys' recipes that were trained, opened once in a process."""
 
-def trained(name: Path, *overrides: str, screen: Screen | None = None, **options) -> Run:
-    """Trains the toy and neither rehearses, evaluates nor exports it."""
+
+def open_once(plan: Plan, screen: Screen, learned: Any = None) -> Data:
+    """Opens the data of a recipe, or takes what another training with the same data opened."""
+    recipe = plan.plain()
+    key = json.dumps([recipe["data"], recipe["inputs"]])
+    if key not in OPENED:
+        OPENED[key] = open_data(plan, screen)
+    data = copy.copy(OPENED[key])
+    data.plan = plan
+    return data
+
+
+def trained(name: Path, *overrides: str, screen: Screen | None = None, fresh: bool = False, **options) -> Run:
+    """Trains the toy and neither rehearses, evaluates nor exports it; `fresh` opens its data anew."""
     with pytest.MonkeyPatch.context() as patch:
         for skipped in ("_rehearse", "finish"):
             patch.setattr(import_module("mmzoo.build"), skipped, lambda *_: None)
+        if not fresh:
+            patch.setattr("mmzoo.data.open.open_data", open_once)
         return mmzoo.build("r.yaml", out=name, overrides=overrides, screen=screen or Screen(quiet=True), **options)
 
 

@@ -68,17 +68,13 @@ def nearest_examples(
     if step > 1:
         screen.say(f"evaluate  the nearest example is searched among {-(-data.sizes['train'] // step):,} of 'train'")
 
-    def compared(examples: tf.data.Dataset) -> Iterator[list[np.ndarray]]:
-        for batch in examples.map(lambda example: (example[name], example[mask_of(name)])).batch(256).as_numpy_iterator():
-            yield [_flat(part(*batch)) for part in parts]
-
     # Training examples are sorted by group, so that an example is compared with a slice of the table and no others.
     train_groups = np.zeros(-(-data.sizes["train"] // step), int) if groups is None else groups.train[::step]
     split_groups = np.zeros(data.sizes[split], int) if groups is None else groups.split
     order = np.argsort(train_groups, kind="stable")
-    tables = _gather(compared(examples_of(data, "train").shard(step, 0)), np.argsort(order))
+    tables = _gather(_compared(examples_of(data, "train").shard(step, 0), name, parts), np.argsort(order))
     squares, start = [np.einsum("nd,nd->n", table, table) for table in tables], 0
-    for queries in compared(examples_of(data, split)):
+    for queries in _compared(examples_of(data, split), name, parts):
         query_groups = split_groups[start : start + len(queries[0])]
         nearest = np.empty((len(queries[0]), len(parts)), int)
         start += len(query_groups)
@@ -95,6 +91,12 @@ def stride(data: Data, name: str) -> int:
     """Returns n, where every n-th training example is searched: evenly spaced, and few enough to fit into memory."""
     size = 4 * math.prod(data.processors[name].features["shape"])
     return -(-data.sizes["train"] // max(1, min(MAX_EXAMPLES, MAX_BYTES // size)))
+
+
+def _compared(examples: tf.data.Dataset, name: str, parts: Sequence[Part]) -> Iterator[list[np.ndarray]]:
+    """Reads what is compared of a batch of examples, an array for each part."""
+    for batch in examples.map(lambda example: (example[name], example[mask_of(name)])).batch(256).as_numpy_iterator():
+        yield [_flat(part(*batch)) for part in parts]
 
 
 def _gather(batches: Iterable[Sequence[np.ndarray]], places: np.ndarray) -> list[np.ndarray]:

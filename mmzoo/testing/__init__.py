@@ -1,6 +1,6 @@
-"""The conformance kit: a plugin's components, held against the contracts that recipes rely on.
+"""The conformance kit: checks that a plugin's components keep the contracts that recipes rely on.
 
-A plugin's tests list cases, and each property of each case becomes one test:
+A plugin's tests list cases. Each property of each case becomes one test:
 
     from mmzoo.testing import EncoderCase, conformance, features
 
@@ -8,7 +8,7 @@ A plugin's tests list cases, and each property of each case becomes one test:
         EncoderCase("resnet", features(16, 16, 3, dtype="uint8"), options={"blocks": [1, 1]}),
     )
 
-A component is looked up in the catalog of the installed plugins and its options are bound as a recipe's are. The kit needs
+A component is looked up in the catalog of the installed plugins, and its options are bound as in a recipe. The kit needs
 pytest and Keras' TensorFlow backend.
 """
 

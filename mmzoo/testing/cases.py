@@ -1,4 +1,4 @@
-"""What a plugin's author writes: a component, its options, and what it is tried on. Light: neither Keras nor TensorFlow."""
+"""The cases that a plugin's author writes: a component, its options and test data. Light: without Keras and TensorFlow."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 Tensors = Mapping[str, Any]
-"""Numbers by name, as nested lists or arrays whose first axis is the batch; a single number is the whole batch's."""
+"""Numbers by name, as nested lists or arrays whose first axis is the batch. A single number counts for the whole batch."""
 
 
 def features(
     *shape: int, dtype: str = "float32", vocabulary: int | None = None, mask: list[int] | None = None
 ) -> dict[str, Any]:
-    """Says what a processor gives for one example.
+    """Describes what a processor returns for one example.
 
     Args:
         shape: Without batch.
         dtype: `int32` for ids.
-        vocabulary: Number of distinct ids; None for features that are no ids.
-        mask: Shape of the mask that says what is there, `[time]` for the frames of a clip; None for none.
+        vocabulary: Number of distinct ids; None for features that are not ids.
+        mask: Shape of the mask of present parts, `[time]` for the frames of a clip; None for no mask.
     """
     known = {"shape": list(shape), "dtype": dtype, "vocabulary": vocabulary}
     return known if mask is None else known | {"mask": mask}
@@ -26,13 +26,13 @@ def features(
 
 @dataclass(frozen=True)
 class Case:
-    """A component that is held against its contract; each kind of component has a case of its own.
+    """A component and what it is tested with. Each kind of component has its own kind of case.
 
     Args:
-        name: As a recipe would write it.
-        options: As a recipe would write them. Small ones make fast tests.
+        name: The component's name, as in a recipe.
+        options: As in a recipe. Small ones make fast tests.
         skip: Property -> why it does not apply.
-        label: Tells cases of one component apart in the names of tests.
+        label: Distinguishes cases of one component in the names of tests.
     """
 
     name: str
@@ -51,7 +51,7 @@ class EncoderCase(Case):
     """An encoder.
 
     Args:
-        reads: What its processor gives; `features` writes it.
+        reads: What its processor returns; made by `features`.
     """
 
     reads: Mapping[str, Any]
@@ -75,9 +75,9 @@ class HeadCase(Case):
     """A head.
 
     Args:
-        streams: Stream name -> tokens and dim, as the encoders or the fusion give them.
-        inputs: Input name -> what its processor gives; targets among them.
-        losses: Losses that are made for it, each as a recipe would write it.
+        streams: Stream name -> tokens and dim, as the encoders or the fusion return them.
+        inputs: Input name -> what its processor returns. Includes the targets.
+        losses: Losses that are made for it, each as in a recipe.
     """
 
     streams: Mapping[str, tuple[int, int]]
@@ -91,9 +91,9 @@ class ProcessorCase(Case):
     """A processor.
 
     Args:
-        good: Raw values that it reads; it learns from them.
-        bad: Raw values that it must refuse, each with its row alone. Empty for one that reads everything.
-        exact: Whether what it decodes reads back as the same features; otherwise decoding only has to run.
+        good: Raw values that it can read. It is adapted to them.
+        bad: Raw values that must each have a fault. Empty for a processor that reads everything.
+        exact: Whether its decoded values read back as the same features. If not, decoding only has to run.
     """
 
     good: Sequence[Any]
@@ -104,10 +104,10 @@ class ProcessorCase(Case):
 
 @dataclass(frozen=True)
 class DatasetCase(Case):
-    """A data set; `options` keep it small.
+    """A data set. Choose `options` that keep it small.
 
     Args:
-        setup: Given an empty folder, writes there what the data set reads and gives the options that name it.
+        setup: Takes an empty folder, writes the files of the data set there, and returns the options that name them.
     """
 
     setup: Callable[[Path], Mapping[str, Any]] | None = field(default=None, kw_only=True)
@@ -120,9 +120,9 @@ class LossCase(Case):
 
     Args:
         best: The tensors of right answers.
-        worse: The tensors of answers of which each is worse.
-        same: Tensors that must cost as much as `best`: with other numbers at the padding, say.
-        extremes: Tensors of the largest numbers that may come; `best` and `worse` times 10,000 if not given.
+        worse: The tensors of worse answers, in every example.
+        same: Tensors with the same loss as `best`, for example with other numbers at the padding.
+        extremes: Tensors of the largest numbers that can occur. The default is `best` and `worse` times 10,000.
     """
 
     best: Tensors
@@ -137,11 +137,12 @@ class MetricCase(Case):
     """A metric.
 
     Args:
-        perfect: What `update` sees, example by example, when all answers are right.
+        perfect: What `update` receives, example by example, when all answers are right.
         wrong: The same when they are wrong.
         predict: Stands for the served model, for a metric that takes `predict`: signature and raw values -> output name ->
             array.
-        known_labels: The labels that can be answered, for a metric that takes `known_labels`; None for a model without labels.
+        known_labels: The labels that the model can answer, for a metric that takes `known_labels`; None for a model without
+            labels.
     """
 
     perfect: Sequence[Mapping[str, Any]]

@@ -1,4 +1,4 @@
-"""Cases -> tests: which properties each kind of component has, and how one is checked."""
+"""Cases -> tests: the properties of each kind of component, and how one is checked."""
 
 import tempfile
 import warnings
@@ -74,9 +74,9 @@ CHECKS: Mapping[str, Mapping[str, Check]] = {
 
 
 def properties(case: Case) -> list[str]:
-    """Lists the properties that a case is held against."""
+    """Lists the properties that are checked for a case."""
     idle = {
-        # There is no telling which values of one picture would be padding.
+        # No values of a picture without a mask are padding.
         "mask": isinstance(case, EncoderCase) and case.reads["vocabulary"] is None and "mask" not in case.reads,
         "faults": isinstance(case, ProcessorCase) and not case.bad,
         "padding": isinstance(case, LossCase) and not case.same,
@@ -115,7 +115,7 @@ def conformance(*cases: Case, catalog: Catalog | None = None) -> Callable[..., N
     Assign it to a name that pytest collects: `test_conformance = conformance(...)`.
 
     Args:
-        cases: What is tested.
+        cases: The components and their test data.
         catalog: Where components are looked up; the installed plugins by default.
     """
 
@@ -127,7 +127,7 @@ def conformance(*cases: Case, catalog: Catalog | None = None) -> Callable[..., N
             fault = ""
         except ConformanceError as error:
             if error.__cause__ is not None:
-                raise  # what the component raised is worth its traceback
+                raise  # an error of the component itself needs its traceback
             fault = str(error)
         if fault:
             pytest.fail(fault, pytrace=False)
@@ -147,7 +147,7 @@ def _parameters(cases: tuple[Case, ...]) -> Iterator[Any]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps back what Keras says of a layer that makes its weights when it is called first, which is as good."""
+    """Hides Keras' warnings about layers that make their weights in the first call, which is allowed."""
     with warnings.catch_warnings():
         for said in (r"`build\(\)` was called on layer", "Layer .* looks like it has unbuilt state"):
             warnings.filterwarnings("ignore", message=said, category=UserWarning)

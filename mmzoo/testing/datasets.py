@@ -1,4 +1,4 @@
-"""What data sets must hold."""
+"""The properties of data sets."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,11 +9,11 @@ from mmzoo.contracts.dataset import FAULT, ROW, SPLITS, Dataset
 from mmzoo.testing.subject import Subject, require
 
 READ = 16
-"""Examples of each split that are read."""
+"""Number of examples that are read of each split."""
 
 
 def check_card(subject: Subject) -> None:
-    """The card tells the fields and sizes before and after `prepare`, after which nothing is needed any more."""
+    """The card has the same fields before and after `prepare`, the right sizes, and no more needs after it."""
     dataset = subject.bound.make()
     require(isinstance(dataset, Dataset), "it must have `card`, `prepare` and `splits`; see mmzoo.Dataset.")
     before = dataset.card.fields
@@ -28,7 +28,7 @@ def check_card(subject: Subject) -> None:
 
 
 def check_fields(subject: Subject) -> None:
-    """The card's fields are those of every example: scalars, or lists of them."""
+    """Every example has the card's fields. They are scalars or lists of scalars."""
     dataset = subject.bound.make()
     dataset.prepare()
     splits = dataset.splits()
@@ -44,7 +44,7 @@ def check_fields(subject: Subject) -> None:
 
 
 def check_rows(subject: Subject) -> None:
-    """`ROW` and `FAULT`, where given, are strings, and every row has a name of its own."""
+    """`ROW` and `FAULT`, where present, are strings, and every row has a unique name."""
     for name, data in _splits(subject).items():
         for key in {ROW, FAULT} & set(data.element_spec):
             spec = data.element_spec[key]
@@ -54,7 +54,7 @@ def check_rows(subject: Subject) -> None:
 
 
 def check_deterministic(subject: Subject) -> None:
-    """Made and read twice, it gives the same examples in the same order."""
+    """Made twice or read twice, it returns the same examples in the same order."""
     first, second = _splits(subject), _splits(subject)
     require(list(first) == list(second), f"made twice, it has the splits {list(first)} and {list(second)}.")
     for name, data in first.items():

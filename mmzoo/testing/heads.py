@@ -1,4 +1,4 @@
-"""What heads must hold beside what every layer must."""
+"""The properties of heads, beside those of every layer."""
 
 from collections.abc import Iterable
 
@@ -15,7 +15,7 @@ from mmzoo.testing.tensors import BATCH, finite
 
 
 def check_targets(subject: Subject) -> None:
-    """The declared targets are inputs and are all that training needs; the outputs are tensors by name."""
+    """The declared targets are inputs and suffice for training. The outputs are tensors by name."""
     trial = Trial(subject)
     outputs = trial.call(trial.batch, training=True)
     named = isinstance(outputs, dict) and all(hasattr(value, "shape") for value in outputs.values())
@@ -24,7 +24,7 @@ def check_targets(subject: Subject) -> None:
 
 
 def check_signatures(subject: Subject) -> None:
-    """Signatures give named tensors whose first axis is the batch, and name only what there is."""
+    """Signatures return named tensors whose first axis is the batch. They name only known inputs and outputs."""
     trial = inference_trial(subject)
     signatures, inputs = trial.layer.signatures(), set(subject.case.inputs) | set(trial.batch[0])
     require(signatures, "signatures() is empty; give at least one, the first is the default one.")
@@ -48,7 +48,7 @@ def _known(what: str, names: Iterable[str], known: set[str]) -> None:
 
 
 def check_losses(subject: Subject) -> None:
-    """Each loss that is made for it finds its tensors and gives one finite number per example."""
+    """Each loss that is made for it finds its tensors and returns one finite number per example."""
     trial = Trial(subject)
     case = subject.case
     inputs = dict(trial.batch[1])

@@ -1,4 +1,4 @@
-"""What encoders, fusions and heads must hold."""
+"""The properties of encoders, fusions and heads."""
 
 import inspect
 import json
@@ -24,7 +24,7 @@ SEED = 1
 
 
 class Trial:
-    """A layer, made afresh and built, with a batch of what it takes.
+    """A new, built layer and a batch of its inputs.
 
     Args:
         subject: A case of a layer.
@@ -48,19 +48,19 @@ class Trial:
             variable.assign(value)
 
     def answers(self, batch: Any) -> Any:
-        """Gives what is served: the answers of a head by signature, the streams of another layer."""
+        """Returns what is served: the answers of a head by signature, the streams of another layer."""
         if not isinstance(self.case, HeadCase):
             return self.call(batch)
         return {name: self.answer(one, batch[0]) for name, one in self.layer.signatures().items()}
 
     def answer(self, signature: Signature, streams: Any) -> Any:
-        """Answers a signature on the streams that it takes, and with a gallery of other examples if it searches one."""
+        """Returns a signature's answer to its streams, with a gallery of other examples if it searches one."""
         taken = {signature.reads.get(name, name) for name in signature.inputs}
         seen = {name: value for name, value in streams.items() if not taken or name in taken or name not in self.case.inputs}
         return signature.answer(seen, *([self.entries()] if signature.gallery else []))
 
     def entries(self) -> Any:
-        """Gives embeddings of a gallery, `(entries, dim)`: those of the trial's own batch, turned round."""
+        """Returns embeddings for a gallery, `(entries, dim)`: those of the trial's own batch in reverse order."""
         wanted = self.layer.gallery
         require(wanted is not None, "a signature names `gallery`, but the head's property `gallery` says nothing of one.")
         found = self.answer(self.layer.signatures()[wanted.signature], self.batch[0])
@@ -70,7 +70,7 @@ class Trial:
         return keras.ops.flip(found[wanted.output], axis=0)
 
     def everything(self, batch: Any) -> Any:
-        """Gives what is trained on and what is served, with random numbers drawn as the last time."""
+        """Returns the outputs of training and of serving, always with the same random numbers."""
         self.restore()
         called = self.call(batch)
         return {"call": called, "answers": self.answers(batch) if isinstance(self.case, HeadCase) else called}
@@ -109,7 +109,7 @@ def _symbols(batch: Any) -> Any:
 
 
 def check_config(subject: Subject) -> None:
-    """Every option is in `get_config`, which is JSON and makes the same layer again."""
+    """Every option is in `get_config`, which is JSON and recreates the same layer."""
     layer = inference_trial(subject).layer
     config = layer.get_config()
     for name, value in subject.bound.options.items():
@@ -127,7 +127,7 @@ def check_config(subject: Subject) -> None:
 
 
 def check_shapes(subject: Subject) -> None:
-    """Shapes and types on symbolic tensors are those of real ones."""
+    """Symbolic tensors have the shapes and types of real ones."""
     _check_shapes(inference_trial(subject), _make(subject))
 
 
@@ -154,7 +154,7 @@ def _fits(promised: Any, given: Any) -> bool:
 
 
 def check_mask(subject: Subject) -> None:
-    """What is masked does not count: neither the values of masked tokens and missing frames nor more padding of a text."""
+    """Masked tokens, missing frames and more padding of a text change nothing."""
     trial = inference_trial(subject)
     if isinstance(trial.case, EncoderCase):
         (_check_missing if "mask" in trial.case.reads else _check_padding)(trial)
@@ -194,7 +194,7 @@ def _check_missing(trial: Trial) -> None:
 
 
 def check_absent(subject: Subject) -> None:
-    """A stream that is absent, masked as a whole, from some examples leaves finite numbers."""
+    """The result is finite for examples in which a stream is absent, which means fully masked."""
     trial = inference_trial(subject)
     for name, stream in trial.batch[0].items():
         mask = stream["mask"].copy()
@@ -219,7 +219,7 @@ def check_batch(subject: Subject) -> None:
 
 
 def check_deterministic(subject: Subject) -> None:
-    """Inference gives the same twice."""
+    """Inference returns the same twice."""
     trial = inference_trial(subject)
     text = "{name} differs from one call to the next in inference. Heed `training`; draw with a fixed seed."
     same(trial.answers(trial.batch), trial.answers(trial.batch), text, tolerance=0)
@@ -246,7 +246,7 @@ def _is_float(value: Any) -> bool:
 
 
 def check_keras_file(subject: Subject) -> None:
-    """A `.keras` file gives the layer back with its numbers."""
+    """A layer reloaded from a `.keras` file gives the same results."""
     trial = Trial(subject)
     inputs = _symbols(trial.batch)
     model = keras.Model(inputs, trial.call(inputs))
@@ -262,7 +262,7 @@ def check_keras_file(subject: Subject) -> None:
 
 
 def _known(layer: Any) -> Any:
-    """Makes Keras know the class of a layer and of each inside it, as whoever loads a file has to."""
+    """Registers the class of a layer and of its inner layers, as is necessary to load a file."""
     inside = [type(one) for one in layer._flatten_layers() if not type(one).__module__.startswith("keras.")]
     return keras.saving.custom_object_scope({one.__name__: one for one in inside})
 
@@ -282,7 +282,7 @@ def check_saved_model(subject: Subject) -> None:
 
 
 def check_mixed_precision(subject: Subject) -> None:
-    """It trains and answers in `mixed_bfloat16`, with finite numbers."""
+    """It trains and answers in `mixed_bfloat16` with finite numbers."""
     with _policy("mixed_bfloat16"):
         trial = Trial(subject)
         _check_shapes(trial, trial.layer)

@@ -1,4 +1,4 @@
-"""What processors must hold."""
+"""The properties of processors."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from mmzoo.testing.tensors import same
 
 
 class Trial:
-    """An adapted processor and what it gives for the good values; all properties share one, since tracing is slow.
+    """An adapted processor and its results for the good values. All properties share one, since tracing is slow.
 
     Args:
         processor: The processor, which has learned from `raw`.
@@ -43,7 +43,7 @@ class Trial:
 
 
 def check_features(subject: Subject) -> None:
-    """What it gives is what `features` says, and good values have no fault."""
+    """The result agrees with `features`, and good values have no fault."""
     trial = _trial(subject)
     processor = trial.processor
     text = (
@@ -69,7 +69,7 @@ def check_features(subject: Subject) -> None:
 
 
 def check_paths(subject: Subject) -> None:
-    """Gives the same called eagerly, in tf.data, in a tf.function, and row by row."""
+    """Eager calls, tf.data, a tf.function and single rows give the same result."""
     trial = _trial(subject)
     raw, eager = trial.raw, trial.eager._asdict()
     data = next(iter(tf.data.Dataset.from_tensors(raw).map(tf.autograph.experimental.do_not_convert(trial.named))))
@@ -81,7 +81,7 @@ def check_paths(subject: Subject) -> None:
 
 
 def check_saved(subject: Subject) -> None:
-    """`save` and `load` keep all that it learned."""
+    """`save` and `load` keep everything that it learned."""
     trial = _trial(subject)
     processor, again = trial.processor, subject.bound.make()
     with tempfile.TemporaryDirectory() as folder:
@@ -92,7 +92,7 @@ def check_saved(subject: Subject) -> None:
 
 
 def check_faults(subject: Subject) -> None:
-    """A value that cannot be read fails its own row alone."""
+    """A value that cannot be read has a fault and changes no other row."""
     trial = _trial(subject)
     good = trial.eager._asdict()
     for number, bad in enumerate(subject.case.bad):
@@ -103,7 +103,7 @@ def check_faults(subject: Subject) -> None:
 
 
 def check_decoded(subject: Subject) -> None:
-    """What `decode` gives reads back as the same features; one that does not decode says so."""
+    """Decoded values read back as the same features. A processor that cannot decode raises NotImplementedError."""
     trial = _trial(subject)
     processor, values = trial.processor, trial.eager.features
     try:

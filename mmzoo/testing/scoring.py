@@ -1,4 +1,4 @@
-"""What losses and metrics must hold."""
+"""The properties of losses and metrics."""
 
 import json
 import math
@@ -15,24 +15,24 @@ from mmzoo.testing.subject import Subject, require
 from mmzoo.testing.tensors import TOLERANCE, finite, numbers, same
 
 LARGE = 1e4
-"""What numbers are multiplied by to see whether a loss stays finite."""
+"""Factor for numbers, to check that a loss stays finite."""
 
 
 def per_example(value: Any, batch: int, who: str = "it") -> None:
-    """Holds that a loss gives one floating point number per example."""
+    """Checks that a loss returns one floating point number per example."""
     right = tuple(value.shape) == (batch,) and keras.backend.is_float_dtype(keras.backend.standardize_dtype(value.dtype))
     require(right, f"{who} must give one floating point number per example, ({batch},), received {describe(value)}.")
 
 
 def check_shape(subject: Subject) -> None:
-    """Gives one number per example, for one example too."""
+    """The loss returns one number per example, also for a batch of one."""
     one = {name: value[:1] if value.ndim else value for name, value in _arrays(subject.case.best).items()}
     for tensors in (subject.case.best, one):
         per_example(_loss(subject, tensors), len(next(iter(tensors.values()))))
 
 
 def check_least(subject: Subject) -> None:
-    """Each right answer costs less than each worse one."""
+    """Each right answer has a lower loss than the worse one."""
     best, worse = numbers(_loss(subject, subject.case.best)), numbers(_loss(subject, subject.case.worse))
     text = (
         f"right answers cost {_short(best)}, worse ones {_short(worse)}. Each right one must cost less; look for a wrong sign."
@@ -41,7 +41,7 @@ def check_least(subject: Subject) -> None:
 
 
 def check_finite(subject: Subject) -> None:
-    """The loss and its gradients are finite, for the largest numbers too."""
+    """The loss and its gradients are finite, also for the largest numbers."""
     case = subject.case
     extremes = case.extremes or [_times(tensors, LARGE) for tensors in (case.best, case.worse)]
     for tensors in (case.best, case.worse, *extremes):
@@ -59,7 +59,7 @@ def check_finite(subject: Subject) -> None:
 
 
 def check_padding(subject: Subject) -> None:
-    """Tensors that differ in what must not count cost the same."""
+    """The loss does not depend on padding and other values that must not count."""
     best = _loss(subject, subject.case.best)
     for number, tensors in enumerate(subject.case.same):
         text = f"the tensors same[{number}] cost other than the best: what must not count does. Multiply by what is real."
@@ -98,7 +98,7 @@ def _short(values: Any) -> str:
 
 
 def check_order(subject: Subject) -> None:
-    """Right answers score at least as well as wrong ones by every number, and better by one."""
+    """Right answers score at least as well as wrong ones in every number, and better in one or more."""
     metric = _updated(subject, subject.case.perfect)
     perfect, wrong = dict(metric.result()), _result(subject, subject.case.wrong)
     told = any(value != wrong[name] for name, value in perfect.items())
@@ -111,7 +111,7 @@ def check_order(subject: Subject) -> None:
 
 
 def check_empty(subject: Subject) -> None:
-    """Without examples it gives the same names with finite numbers."""
+    """Without examples it returns the same names, with finite numbers."""
     empty, full = _result(subject, ()), _result(subject, subject.case.perfect)
     require(set(empty) == set(full), f"without examples it gives {sorted(empty)}, with some {sorted(full)}.")
     for name, value in empty.items():
@@ -119,7 +119,7 @@ def check_empty(subject: Subject) -> None:
 
 
 def check_result(subject: Subject) -> None:
-    """The result is plain numbers by name, is the same when it is asked for twice, and does not depend on the order."""
+    """The result is plain numbers by name. It is the same when requested twice, and does not depend on the order."""
     case = subject.case
     metric = _updated(subject, case.perfect)
     first, second = metric.result(), metric.result()

@@ -1,4 +1,4 @@
-"""What every check is given, and what it raises."""
+"""What every check receives, and what it raises."""
 
 import inspect
 from collections.abc import Callable
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class ConformanceError(AssertionError):
-    """A component breaks its contract; the text says which one, which property, what was found and what is expected."""
+    """A component lacks a property. The message names both, what was found and what is expected."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Subject:
     """A component with the options of its case, as a recipe would bind them.
 
     Args:
-        case: What the author wrote.
-        bound: The component and every option.
+        case: The author's case.
+        bound: The component with every option.
         catalog: Where it was found.
     """
 
@@ -57,7 +57,7 @@ def shared(make: Callable[[Subject], T]) -> Callable[[Subject], T]:
 
 
 def subject_of(case: Case, catalog: Catalog, folder: Path) -> Subject:
-    """Looks a case's component up and binds its options; `folder` is an empty one that a data set may use.
+    """Looks up a case's component and binds its options. A data set may use `folder`, which is empty.
 
     Raises:
         PluginError: No plugin offers it.
@@ -70,7 +70,7 @@ def subject_of(case: Case, catalog: Catalog, folder: Path) -> Subject:
 
 
 def bind_component(catalog: Catalog, kind: str, written: dict[str, Any], leave: tuple[str, ...] = ()) -> BoundComponent:
-    """Binds a component that is written as in a recipe; `leave` are keys that are no options."""
+    """Binds a component that is written as in a recipe. `leave` are keys that are not options."""
     component = catalog.get(kind, written["type"])
     node = to_node(written, "the case", written["type"])
     known = options_of(component.load())
@@ -85,7 +85,7 @@ def bind_component(catalog: Catalog, kind: str, written: dict[str, Any], leave: 
 
 
 def require(holds: Any, text: str) -> None:
-    """Raises what a property says when it does not hold."""
+    """Raises a ConformanceError with `text` unless `holds`."""
     if not holds:
         raise ConformanceError(text)
 

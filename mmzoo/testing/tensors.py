@@ -1,4 +1,4 @@
-"""Batches to try components on, and how their results are compared."""
+"""Batches to test components with, and comparisons of their results."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,15 +10,15 @@ from mmzoo.contracts.streams import END, PAD
 from mmzoo.testing.subject import require
 
 BATCH = 4
-"""Examples in a batch that a layer is tried on."""
+"""Number of examples in a batch for a layer."""
 PADDING = 2
-"""Positions at the end of a text or stream that are padding in every example."""
+"""Number of positions at the end of a text or stream that are padding in every example."""
 TOLERANCE = 1e-4
-"""How far numbers that should be the same may be apart, relative or absolute."""
+"""Largest difference, relative or absolute, between numbers that should be the same."""
 
 
 def batch_of(known: Mapping[str, Any], rng: np.random.Generator) -> Any:
-    """Draws what a processor could give: ids end with END and PAD, whole numbers are pixels, others are normal."""
+    """Draws a batch as from a processor: ids end with END and PAD, other integers are pixels, and floats are normal."""
     shape, dtype = (BATCH, *known["shape"]), known["dtype"]
     if known["vocabulary"] is not None:
         return _ids(shape, dtype, known["vocabulary"], rng)
@@ -40,7 +40,7 @@ def _lengths(most: int, shape: tuple[int, ...], rng: np.random.Generator) -> Any
 
 
 def streams_of(shapes: Mapping[str, tuple[int, int]], rng: np.random.Generator) -> dict[str, Any]:
-    """Draws streams whose examples have real tokens of several numbers, at least one and not all."""
+    """Draws streams whose examples have different numbers of real tokens: at least one, and never all."""
     return {name: _stream(tokens, dim, rng) for name, (tokens, dim) in shapes.items()}
 
 
@@ -50,7 +50,7 @@ def _stream(tokens: int, dim: int, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def numbers(nest: Any) -> Any:
-    """Gives a nest of tensors as arrays, bfloat16 and half as float32, and zeros where a stream is masked."""
+    """Converts a nest of tensors to arrays: half precision to float32, and zeros where a stream is masked."""
     if isinstance(nest, Mapping):
         plain = {name: numbers(value) for name, value in nest.items()}
         return plain | {"tokens": plain["tokens"] * plain["mask"][..., None]} if set(plain) == {"tokens", "mask"} else plain
@@ -61,7 +61,7 @@ def numbers(nest: Any) -> Any:
 
 
 def named(nest: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Iterates over the leaves of a nest, each with its path: `joint.tokens`."""
+    """Iterates over the leaves of a nest, each with its path, such as `joint.tokens`."""
     if isinstance(nest, Mapping | list | tuple):
         for key, value in nest.items() if isinstance(nest, Mapping) else enumerate(nest):
             yield from named(value, f"{name}.{key}".strip("."))
@@ -70,7 +70,7 @@ def named(nest: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def same(first: Any, second: Any, text: str, tolerance: float = TOLERANCE) -> None:
-    """Holds that two nests are the same; `text` says what it means if they are not, with `{name}` for what differs."""
+    """Checks that two nests are the same. `text` is the message if not; its `{name}` is replaced by what differs."""
     left, right = dict(named(numbers(first))), dict(named(numbers(second)))
     require(set(left) == set(right), f"the results have other parts: {sorted(left)} and {sorted(right)}.")
     for name, value in left.items():
@@ -86,7 +86,7 @@ def _close(first: Any, second: Any, tolerance: float) -> bool:
 
 
 def finite(nest: Any, text: str) -> None:
-    """Holds that every number of a nest is finite."""
+    """Checks that every number of a nest is finite."""
     for name, value in named(numbers(nest)):
         bad = value.dtype.kind == "f" and not np.isfinite(value).all()
         require(not bad, text.format(name=f"'{name}'" if name else "the result"))

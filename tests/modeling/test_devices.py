@@ -6,6 +6,7 @@ from importlib import import_module
 import keras
 import numpy as np
 import pytest
+from toy_trainings import open_once
 
 import mmzoo
 from mmzoo.contracts.progress import Screen
@@ -55,6 +56,7 @@ def trained(toy_world, tmp_path, monkeypatch):
         monkeypatch.setattr("mmzoo.training.train.devices", lambda: count)
         for skipped in ("_rehearse", "finish"):
             monkeypatch.setattr(import_module("mmzoo.build"), skipped, lambda *_: None)
+        monkeypatch.setattr("mmzoo.data.open.open_data", open_once)
         run = mmzoo.build("r.yaml", out=tmp_path / f"{count}", overrides=overrides, screen=screen)
         return run.load_json(run.history), [line for line in said if "leaves out" in line]
 

@@ -31,16 +31,16 @@ AVERAGED = (
 )
 
 
-@pytest.mark.parametrize("overrides", [(), AVERAGED], ids=["plain", "averaged, scheduled"])
-def test_a_resumed_training_equals_an_unbroken_one(monkeypatch, tmp_path, overrides):
+@pytest.mark.parametrize(("overrides", "fresh"), [((), True), (AVERAGED, False)], ids=["plain", "averaged, scheduled"])
+def test_a_resumed_training_equals_an_unbroken_one(monkeypatch, tmp_path, overrides, fresh):
     four = ("train.epochs=4", "encoders.image.dropout=0.5", *overrides)
-    whole = trained(tmp_path / "whole", *four)
+    whole = trained(tmp_path / "whole", *four, fresh=fresh)
     with monkeypatch.context() as patch:
         break_off(patch, epoch=2)
         with pytest.raises(KeyboardInterrupt):
-            trained(tmp_path / "broken", *four)
+            trained(tmp_path / "broken", *four, fresh=fresh)
     assert not (tmp_path / "broken" / "task.weights.h5").exists()
-    assert_same(whole, trained(tmp_path / "broken", *four, resume=True))
+    assert_same(whole, trained(tmp_path / "broken", *four, fresh=fresh, resume=True))
 
 
 def test_two_trainings_are_one_and_another_seed_is_another(plain, tmp_path):
@@ -141,7 +141,7 @@ def test_a_batch_that_devices_cannot_share(monkeypatch):
 def test_patience_without_a_validation_split(tmp_path, monkeypatch):
     monkeypatch.setattr("mmzoo.data.open.SPLITS", ("train", "test"))
     with pytest.raises(DataError, match=r"no split 'validation'; it has train, test\.\nAdd one, .*--set train.patience=null"):
-        trained(tmp_path / "run", "train.patience=1")
+        trained(tmp_path / "run", "train.patience=1", fresh=True)
 
 
 def test_weights_of_another_plan_are_refused(plain, tmp_path):

@@ -40,27 +40,27 @@ class Accuracy:
 class TopAccuracy:
     """Top-k accuracy: the share of examples with a right answer among k.
 
-    `top_5`, if `top` is 5, is from 0 to 1; without answers, it is 0. Intervals and kinds are as in `accuracy`. Answers and
+    `top_5`, if `top_k` is 5, is from 0 to 1; without answers, it is 0. Intervals and kinds are as in `accuracy`. Answers and
     references are compared exactly.
 
     Args:
-        top: k, the number of best answers to look at; the model must return at least as many.
+        top_k: k, the number of best answers to look at; the model must return at least as many.
     """
 
-    def __init__(self, *, top: PositiveInt = 5):
-        self.scores, self.top = ByKind(), top
+    def __init__(self, *, top_k: PositiveInt = 5):
+        self.scores, self.top_k = ByKind(), top_k
 
     def update(self, label: list[str], references: list[str], kind: list[str] | None = None) -> None:
         """Adds the answers, best first, their references and the kinds of the question.
 
         Raises:
-            DataError: There are fewer than `top` answers.
+            DataError: There are fewer than `top_k` answers.
         """
-        if len(label) < self.top:
-            advice = f"Give the head `top: {self.top}`, or, if there are no more labels, the metric `top: {len(label)}`."
-            raise DataError(f"the metric 'top_accuracy' needs {self.top} answers, the model returns {len(label)}. {advice}")
-        self.scores.add(any(answer in references for answer in label[: self.top]), kind)
+        if len(label) < self.top_k:
+            advice = f"Give the head `top_k: {self.top_k}`, or, if there are no more labels, the metric `top_k: {len(label)}`."
+            raise DataError(f"the metric 'top_accuracy' needs {self.top_k} answers, the model returns {len(label)}. {advice}")
+        self.scores.add(any(answer in references for answer in label[: self.top_k]), kind)
 
     def result(self) -> dict[str, float]:
-        """Returns `top_5`, if `top` is 5, with its interval, over all examples and by kind."""
-        return self.scores.result(f"top_{self.top}")
+        """Returns `top_5`, if `top_k` is 5, with its interval, over all examples and by kind."""
+        return self.scores.result(f"top_{self.top_k}")

@@ -37,8 +37,8 @@ class Classify(Head):
     Outputs in training: `logits` `(batch, classes)`; the target as `label`, `(batch,)`, or `(batch, classes)` for a target
     with `output_mode: shares`; with `class_weights` also `class_weight` `(batch,)`, the factor of each example's loss.
 
-    Answers: `classify` returns `answer`, the most probable label, and the `top` most probable labels, best first: `label`
-    `(batch, top)`, and `score` `(batch, top)`, their probabilities among all labels.
+    Answers: `classify` returns `answer`, the most probable label, and the `top_k` most probable labels, best first: `label`
+    `(batch, top_k)`, and `score` `(batch, top_k)`, their probabilities among all labels.
 
     Source: late fusion as in Baltrusaitis et al. 2017, arXiv 1705.09406, section 6.1; the product of experts of Hinton 2002
     with weights that add up to 1.
@@ -47,7 +47,7 @@ class Classify(Head):
         inputs: The specification of each input's features.
         target: The input with the labels, read by the processor `label`.
         dropout: Dropout rate of the mean token.
-        top: Number of labels to return; all labels if there are fewer.
+        top_k: Number of labels to return; all labels if there are fewer.
         class_weights: Weight of each label in training, as `{label: weight}`, 1 for the others. `balanced` weights a label by
             examples / (labels * examples of the label), so that all labels contribute equally.
     """
@@ -58,7 +58,7 @@ class Classify(Head):
         inputs: Mapping[str, FeatureSpec],
         target: InputName,
         dropout: Rate = 0.0,
-        top: PositiveInt = 5,
+        top_k: PositiveInt = 5,
         class_weights: Literal["balanced"] | dict[str, PositiveFloat] | None = None,
         **kwargs: Any,
     ):
@@ -70,7 +70,7 @@ class Classify(Head):
             what = "no ids" if classes is None else f"{features['shape'][0]} ids per example"
             text = f"the head 'classify' needs a target with one id per example, '{target}' has {what}."
             raise StreamError(f"{text} Read it with the processor 'label'.")
-        self.target, self.top = target, min(top, classes)
+        self.target, self.top_k = target, min(top_k, classes)
         self.count = classes
         self.dropout = keras.layers.Dropout(dropout)
         self.decisions: dict[str, keras.layers.Dense] = {}  # for several streams, by name
@@ -138,7 +138,7 @@ class Classify(Head):
         return self.dropout(pool(stream), training=training)
 
     def _answer(self, streams: dict[str, Stream]) -> dict[str, Any]:
-        logs, label = ops.top_k(ops.log_softmax(self._logits(streams)), self.top)
+        logs, label = ops.top_k(ops.log_softmax(self._logits(streams)), self.top_k)
         return {"answer": label[:, 0], "label": label, "score": ops.exp(logs)}
 
 

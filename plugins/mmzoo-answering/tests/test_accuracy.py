@@ -22,7 +22,7 @@ def test_accuracy_counts_exact_answers():
 def test_top_accuracy_is_the_share_of_ranks_below_top(top):
     rng = np.random.default_rng(0)
     orders, wanted = np.argsort(rng.normal(size=(50, 6)), axis=1), rng.integers(0, 6, 50)
-    metric = TopAccuracy(top=top)
+    metric = TopAccuracy(top_k=top)
     for order, label in zip(orders, wanted, strict=True):
         metric.update([str(one) for one in order], [str(label)])
     ranks = np.argmax(orders == wanted[:, None], axis=1)
@@ -30,7 +30,7 @@ def test_top_accuracy_is_the_share_of_ranks_below_top(top):
 
 
 def test_a_label_that_cannot_be_answered_is_wrong():
-    metric = TopAccuracy(top=2)
+    metric = TopAccuracy(top_k=2)
     metric.update(["a", "b"], ["never seen"])
     assert metric.result() == {"top_2": 0.0, "top_2_low": 0.0, "top_2_high": 0.0}
 
@@ -46,7 +46,7 @@ def test_examples_that_no_label_can_answer_are_counted():
 def test_fewer_answers_than_the_metric_looks_at():
     text = (
         "the metric 'top_accuracy' needs 5 answers, the model returns 3. "
-        "Give the head `top: 5`, or, if there are no more labels, the metric `top: 3`."
+        "Give the head `top_k: 5`, or, if there are no more labels, the metric `top_k: 3`."
     )
     with pytest.raises(DataError, match="^" + re.escape(text) + "$"):
         TopAccuracy().update(["a", "b", "c"], ["a"])
@@ -88,7 +88,7 @@ def test_the_interval_is_that_of_a_binomial_share(share, count):
     np.testing.assert_allclose(bounds, np.percentile(draws, [2.5, 97.5]), atol=0.012)
 
 
-@pytest.mark.parametrize(("metric", "answer"), [(TopAccuracy(top=1), ["a", "b"]), (VqaAccuracy(), "a")])
+@pytest.mark.parametrize(("metric", "answer"), [(TopAccuracy(top_k=1), ["a", "b"]), (VqaAccuracy(), "a")])
 def test_every_metric_knows_kinds(metric, answer):
     found = updated(metric, [(answer, ["a"], ["x"]), (answer, ["b"], ["y", "z"]), (answer, ["b"], None)])
     (name,) = [key for key in found if key.endswith("_low") and "[" not in key]
@@ -99,7 +99,7 @@ def test_every_metric_knows_kinds(metric, answer):
 def test_one_recipe_may_score_by_all_metrics():
     rows = [("a", ["a"], ["x"]), ("b", ["a"], ["y"])]
     found = [updated(Accuracy(known_labels=frozenset("ab")), rows), updated(VqaAccuracy(), rows)]
-    found += [updated(TopAccuracy(top=top), [([answer, "c"], *more) for answer, *more in rows]) for top in (1, 2)]
+    found += [updated(TopAccuracy(top_k=top), [([answer, "c"], *more) for answer, *more in rows]) for top in (1, 2)]
     assert len(set().union(*found)) == sum(map(len, found))
 
 

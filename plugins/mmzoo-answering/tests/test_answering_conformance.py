@@ -30,7 +30,7 @@ test_conformance = conformance(
         "classify",
         {"image": (1, 6)},
         inputs=INPUTS,
-        options={"target": "kind", "dropout": 0.2, "top": 9},
+        options={"target": "kind", "dropout": 0.2, "top_k": 9},
         losses=LOSSES,
         label="pooled",
     ),
@@ -49,7 +49,7 @@ test_conformance = conformance(
     LossCase("focal", SOFT | WEIGHED, SOFT | WEIGHED | {"logits": -RIGHT}, options={"gamma": 0.5}, label="shares"),
     MetricCase("accuracy", PERFECT, WRONG),
     MetricCase("accuracy", PERFECT, WRONG, known_labels=frozenset({"cat", "dog"}), label="labels"),
-    MetricCase("top_accuracy", PERFECT_TOP, WRONG_TOP, options={"top": 2}),
+    MetricCase("top_accuracy", PERFECT_TOP, WRONG_TOP, options={"top_k": 2}),
     MetricCase("vqa_accuracy", PERFECT, [row | {"answer": "cow"} for row in PERFECT]),
     MetricCase(
         "accuracy",

@@ -31,7 +31,7 @@ def answer(head, streams):
 
 
 def test_logits_and_answers():
-    head, streams = make_head(top=3), make_streams()
+    head, streams = make_head(top_k=3), make_streams()
     targets = {"kind": tf.constant([1, -1, 6])}
     head(streams, targets=targets)
     kernel, bias = (np.random.default_rng(one).normal(size=weight.shape) for one, weight in enumerate(head.get_weights()))
@@ -51,7 +51,7 @@ def test_logits_and_answers():
 
 @pytest.mark.parametrize("classes", [1, 2])
 def test_fewer_labels_than_asked_for_are_all_answered(classes):
-    head, streams = make_head(vocabulary=classes, top=5), make_streams()
+    head, streams = make_head(vocabulary=classes, top_k=5), make_streams()
     head(streams, targets={"kind": tf.constant([0, 0, 0])})
     found = answer(head, streams)
     assert found["label"].shape == found["score"].shape == (BATCH, classes)

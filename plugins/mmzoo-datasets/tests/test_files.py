@@ -469,7 +469,6 @@ def tiny(table: str) -> list[str]:
         "inputs.caption={type: words, field: text, sequence_length: 4}",
         "encoders.image={type: resnet, blocks: [1], stem: 3}",
         "head.units=8",
-        "export.examples=2",
         "train.epochs=1",
         "train.batch_size=8",
     ]

@@ -29,8 +29,7 @@ SMALL = {"blocks": [1], "stem": 3}
 TINY = {"patch": 4, "dim": 8, "depth": 1, "heads": 2}
 
 test_conformance = conformance(
-    ProcessorCase("image", SQUARE, options={"size": 8}, bad=BAD, label="square"),
-    ProcessorCase("image", OBLONG, options={"size": 8}, label="oblong"),
+    ProcessorCase("image", SQUARE + OBLONG, options={"size": 8}, bad=BAD),
     EncoderCase("resnet", PIXELS, options=SMALL, label="basic"),
     EncoderCase("resnet", PIXELS, options=SMALL | {"block": "bottleneck", "dropout": 0.2}, label="bottleneck"),
     EncoderCase("vit", PIXELS, options=TINY | {"dropout": 0.2}, label="class"),

@@ -21,13 +21,13 @@ class ZeroShotAccuracy:
 
     Each label is put into each template, and the served model embeds these texts. The embedding of a label is the mean over the
     templates, scaled to length 1 before and after. `zero_shot_accuracy` is the share of candidates (pictures, sounds) for which
-    a right label has the largest inner product. `zero_shot_top_5`, if `top` is 5, is the share with a right label among the 5
+    a right label has the largest inner product. `zero_shot_top_5`, if `top_k` is 5, is the share with a right label among the 5
     largest. Both range from 0 to 1. Beside each: `..._chance`, the share of a random order, 1 / labels and 5 / labels for
     candidates with one label; `..._low` and `..._high`, the 95 % interval (bootstrap over the candidates, 1,000 draws, seeded).
     `zero_shot_mean_per_class` is the mean over the labels of the accuracy on their own candidates.
 
     Labels whose scores are within 1e-6 are tied, and every order of them is equally likely. Texts that the model cannot read
-    are left out; a label without a readable text is never predicted. With fewer labels than `top`, all are among the first.
+    are left out; a label without a readable text is never predicted. With fewer labels than `top_k`, all are among the first.
     Without examples all numbers are 0.
 
     Source: Radford et al. 2021, "Learning transferable visual models from natural language supervision", section 3.1.
@@ -36,7 +36,7 @@ class ZeroShotAccuracy:
         predict: The served model: signature, texts -> output name -> array.
         signature: The signature that embeds a text.
         templates: Texts, in the language of the captions, each with one `{}` where the label goes.
-        top: The number of first labels that count for `zero_shot_top_...`.
+        top_k: The number of first labels that count for `zero_shot_top_...`.
     """
 
     def __init__(
@@ -45,13 +45,13 @@ class ZeroShotAccuracy:
         predict: Callable[..., Mapping[str, Any]],
         signature: str = "embed_caption",
         templates: Annotated[list[str], MinLen(1)] = [MARK],  # noqa: B006  # never changed; an option's default shows in the help
-        top: PositiveInt = 5,
+        top_k: PositiveInt = 5,
     ):
         for template in templates:
             if (count := template.count(MARK)) != 1:
                 what = f"{WHO} has the template {template!r}, with {count} times '{MARK}'"
                 raise DataError(f"{what}; expected once. Write '{MARK}' where the label goes, as in 'a picture of {MARK}'.")
-        self.predict, self.signature, self.templates, self.top = predict, signature, templates, top
+        self.predict, self.signature, self.templates, self.top_k = predict, signature, templates, top_k
         self.examples: list[tuple[np.ndarray, list[str]]] = []
 
     def update(self, candidate_embedding: np.ndarray, label: list[Any]) -> None:
@@ -71,7 +71,7 @@ class ZeroShotAccuracy:
             DataError: The model has no such signature, or the signature does not have one embedding.
         """
         names = sorted({name for _, labels in self.examples for name in labels})
-        keys = [name + part for name in ("zero_shot_accuracy", f"zero_shot_top_{self.top}") for part in PARTS]
+        keys = [name + part for name in ("zero_shot_accuracy", f"zero_shot_top_{self.top_k}") for part in PARTS]
         if not names:
             return dict.fromkeys([*keys, "zero_shot_mean_per_class"], 0.0)
         candidates, counts = np.concatenate([rows for rows, _ in self.examples]), [len(rows) for rows, _ in self.examples]
@@ -79,7 +79,7 @@ class ZeroShotAccuracy:
         classes, readable = self._classes(names)
         kept = np.column_stack([pairs[:, 0], np.cumsum(readable)[pairs[:, 1]] - 1])[readable[pairs[:, 1]]]
         found = places(candidates, classes[readable], kept)
-        numbers = shares(found, any_order(pairs, len(candidates), len(names)), np.array(counts), (1, self.top))
+        numbers = shares(found, any_order(pairs, len(candidates), len(names)), np.array(counts), (1, self.top_k))
         hits = np.bincount(pairs[:, 1], found.hits(1)[pairs[:, 0]]) / np.bincount(pairs[:, 1])
         return dict(zip([*keys, "zero_shot_mean_per_class"], map(float, [*numbers.flat, hits.mean()]), strict=True))
 

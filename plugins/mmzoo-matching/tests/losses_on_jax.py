@@ -17,8 +17,13 @@ def results(case):
     loss = partial(discover().get("loss", name).load(), **options)
     floats = {key: value for key, value in tensors.items() if np.asarray(value).dtype.kind == "f"}
     integers = {key: value for key, value in tensors.items() if key not in floats}
-    gradients = jax.jit(jax.grad(lambda floats: (weights * loss(**floats, **integers)).sum()))(floats)
-    return np.asarray(jax.jit(loss)(**tensors)), {key: np.asarray(value) for key, value in gradients.items()}
+
+    def total(floats, integers):
+        values = loss(**floats, **integers)
+        return (weights * values).sum(), values
+
+    gradients, values = jax.jit(jax.grad(total, has_aux=True))(floats, integers)
+    return np.asarray(values), {key: np.asarray(value) for key, value in gradients.items()}
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from mmzoo_matching.triplet import triplet
 from mmzoo import MmzooError
 
 LOSSES = {"info_nce": info_nce, "sigmoid": sigmoid, "triplet": triplet}
+JAX = {"KERAS_BACKEND": "jax", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling costs more than what runs once
 KINDS = ["all", "semi_hard", "hardest"]
 few = settings(max_examples=25, deadline=None)
 
@@ -121,7 +122,7 @@ def on_jax(tmp_path_factory):
     (folder / "cases").write_bytes(pickle.dumps(numbered_cases()))
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("losses_on_jax.py")), str(folder / "cases"), str(folder / "results")],
-        env=os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join(sys.path)},
+        env=os.environ | JAX | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=False,
@@ -141,7 +142,8 @@ def test_the_same_on_jax(on_jax, number):
 @pytest.mark.parametrize("number", range(2 * len(CASES)))
 def test_the_same_in_a_graph_of_any_batch(number, compiled):
     name, tensors, options, weights = numbered_cases()[number]
-    graph = tf.function(partial(values_and_gradients, partial(LOSSES[name], **options)), jit_compile=compiled)
+    both = partial(values_and_gradients, partial(LOSSES[name], **options))
+    graph = tf.function(both, jit_compile=compiled, autograph=False)
     specs = {key: tf.TensorSpec((None,) * bool(value.ndim) + value.shape[1:], value.dtype) for key, value in tensors.items()}
     found = graph.get_concrete_function(specs, tf.TensorSpec((None,)))(tensors, weights)
     check(found, partial(getattr(formulas, name), **options), tensors, weights)

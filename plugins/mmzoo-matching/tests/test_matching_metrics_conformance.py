@@ -34,7 +34,7 @@ test_conformance = conformance(
         named(0),
         named(1),
         predict=embed,
-        options={"top": 2, "templates": ["{}", "no {}"]},
+        options={"top_k": 2, "templates": ["{}", "no {}"]},
         label="templates",
     ),
 )

@@ -32,7 +32,7 @@ def accuracy(examples, table=None, **options):
 
 
 def test_the_nearest_name_is_the_answer():
-    result = accuracy([([0.9, 0.4, 0], ["cat"]), ([0.6, 0.8, 0], ["cat"]), ([0, 1, 0], ["dog"]), ([0, 0, 1], ["owl"])], top=2)
+    result = accuracy([([0.9, 0.4, 0], ["cat"]), ([0.6, 0.8, 0], ["cat"]), ([0, 1, 0], ["dog"]), ([0, 0, 1], ["owl"])], top_k=2)
     assert result["zero_shot_accuracy"] == pytest.approx(0.75)
     assert result["zero_shot_top_2"] == 1
     assert result["zero_shot_mean_per_class"] == pytest.approx((0.5 + 1 + 1) / 3)
@@ -79,7 +79,7 @@ def test_every_label_is_embedded_in_every_template_once_and_in_blocks():
 
 def test_several_labels_are_each_right():
     examples = [([1, 0, 0], ["cat", "dog"]), ([0, 1, 0], ["cat", "dog", "cat"]), ([0, 0, 1], ["cat", "owl"])]
-    result = accuracy(examples, top=1)
+    result = accuracy(examples, top_k=1)
     assert result["zero_shot_accuracy"] == 1
     assert result["zero_shot_accuracy_chance"] == pytest.approx(2 / 3)
 
@@ -91,13 +91,13 @@ def test_several_pictures_are_each_named():
 
 
 def test_names_that_embed_alike_score_as_chance():
-    result = accuracy([([1, 0], [name]) for name in "abcd"], {name: [1.0, 1.0] for name in "abcd"}, top=2)
+    result = accuracy([([1, 0], [name]) for name in "abcd"], {name: [1.0, 1.0] for name in "abcd"}, top_k=2)
     assert result["zero_shot_accuracy"] == result["zero_shot_accuracy_chance"] == pytest.approx(0.25)
     assert result["zero_shot_top_2"] == result["zero_shot_top_2_chance"] == pytest.approx(0.5)
 
 
 def test_a_label_that_cannot_be_read_is_never_named():
-    result = accuracy([([-1, 0, 0], [""]), ([-1, 0, 0], ["cat"])], top=1)
+    result = accuracy([([-1, 0, 0], [""]), ([-1, 0, 0], ["cat"])], top_k=1)
     assert result["zero_shot_accuracy"] == result["zero_shot_mean_per_class"] == pytest.approx(0.5)
     assert result["zero_shot_accuracy_chance"] == pytest.approx(0.5)
     assert accuracy([([1, 0, 0], [""])])["zero_shot_top_5"] == 0
