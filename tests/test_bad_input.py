@@ -25,13 +25,14 @@ from mmzoo.recipe.options import options_of
 from mmzoo.recipe.settings import Train
 from mmzoo.registry.discovery import discover
 from mmzoo.run.atomic import replacing, write_text
+from mmzoo.run.folder import FORMAT
 
 RECIPE = """\
 name: toy
 data: {type: openmoji, data_dir: data}
 inputs:
   image: {type: image, field: image, size: 32}
-  caption: {type: words, field: name, sequence_length: 8}
+  caption: {type: words, field: name, sequence_length: 3}
 encoders:
   image: {type: resnet, blocks: [1]}
 head: {type: gru_captioner, target: caption, units: 8}
@@ -108,7 +109,7 @@ KEYS = "name, about, data, inputs, encoders, fusion, head, loss, train, metrics,
         (
             "target: caption, ",
             "",
-            "r.yaml:8:7  head: the option 'target' is missing; expected str.\n  The input that holds the caption.\n",
+            "r.yaml:8:7  head: the option 'target' is missing; expected str.\n  The input with the captions.\n",
         ),
         ("{type: token_cross_entropy}", "{weight: 1}", "r.yaml:9:7  loss: the key 'type' is missing; it names the loss.\n"),
         ("name: toy", "name: toy\nname: two", "r.yaml:2:1  name: the key is given twice, first at r.yaml:1:7.\n"),
@@ -142,15 +143,15 @@ KEYS = "name, about, data, inputs, encoders, fusion, head, loss, train, metrics,
             "target: captoin",
             "r.yaml:8:37  head.target: the recipe has no input 'captoin'.\n  Nearest: caption. Known: image, caption.\n",
         ),
-        ("batch: 4", "batch: 0", "r.yaml:10:27  train.batch_size: expected a number greater than 0, received 0.\n"),
+        ("batch_size: 4", "batch_size: 0", "r.yaml:10:32  train.batch_size: expected a number greater than 0, received 0.\n"),
         ("epochs: 1", "epochs: '3'", "r.yaml:10:17  train.epochs: expected int > 0, received '3'.\n"),
         (
-            "batch: 4",
+            "batch_size: 4",
             "optimizer: {type: adamm}",
             "r.yaml:10:38  train.optimizer.type: Keras has no optimizer 'adamm'.\n  Nearest: adam, nadam, adamw.\n",
         ),
         (
-            "batch: 4",
+            "batch_size: 4",
             "optimizer: {type: adamw, learning_rate: {type: cosine_decay, decay_stepz: 3}}",
             (
                 "r.yaml:10:81  train.optimizer.learning_rate.decay_stepz: Keras' schedule 'cosine_decay' has no such option.\n"
@@ -351,7 +352,7 @@ def test_a_run_is_resumed_with_its_own_recipe_alone():
     plain = check(
         "r.yaml", overrides=["head.units=16", "train.batch_size=8", "train.epochs=7", "train.backend=tensorflow"]
     ).plan.plain()
-    (run / "plan.json").write_text(json.dumps({"recipe": plain}), "utf-8")
+    (run / "plan.json").write_text(json.dumps({"format": FORMAT, "recipe": plain}), "utf-8")
     assert said("build", "r.yaml", "--resume") == (
         "runs/toy: the recipe is not the one that this run began with; changed: head, train.batch_size.\n"
         "Undo the change to resume, replace the run with --force, or choose another folder with --out.\n"
@@ -445,7 +446,7 @@ def test_ctrl_c_elsewhere(monkeypatch):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys.modules["mmzoo.model"], "load", interrupted)
+    monkeypatch.setattr(sys.modules["mmzoo.trained"], "load", interrupted)
     assert said("evaluate", "runs/a", code=130) == "\nStopped. No file is incomplete.\n"
 
 
@@ -506,7 +507,9 @@ def test_old_keys_name_the_new_ones():
         "It is called grad_cache_chunks now.",
     ]
     text = said("check", "r.yaml", "--set", "train={}", "--set", "inputs.caption={type: words, field: name, length: 8}")
-    assert text == "--set inputs.caption.length: there is no such option.\n  It is called sequence_length now.\n"
+    assert (
+        text == "--set inputs.caption  inputs.caption.length: there is no such option.\n  It is called sequence_length now.\n"
+    )
 
 
 def test_every_new_name_of_an_old_one_is_a_name():

@@ -67,7 +67,8 @@ def test_a_run_is_evaluated_and_exported_and_resumed_without_its_presets(tmp_pat
     Path("texts.csv").write_text("text,answer,split\n" + "\n".join(rows) + "\n", "utf-8")
     Path("r.yaml").write_text(RECIPE, "utf-8")
     with monkeypatch.context() as patch:
-        patch.setattr(import_module("mmzoo.build"), "export", lambda *_: None)  # which takes long; it is exported at the end
+        for skipped in ("_rehearse", "export"):  # which take long; it is exported at the end
+            patch.setattr(import_module("mmzoo.build"), skipped, lambda *_: None)
         run = mmzoo.build("r.yaml", out="run", screen=Screen(quiet=True))
     scores, asked = run.load_json(run.scores), ["red square !", "! blue"]
     before = mmzoo.load(run).predict(text=asked, again=asked)
@@ -79,6 +80,8 @@ def test_a_run_is_evaluated_and_exported_and_resumed_without_its_presets(tmp_pat
         np.testing.assert_array_equal(value, before[name])
     evaluate(again, Screen(quiet=True))
     assert json.loads(json.dumps(run.load_json(run.scores))) == scores
+    for skipped in ("_rehearse", "evaluate"):
+        monkeypatch.setattr(import_module("mmzoo.build"), skipped, lambda *_: None)
     resumed = mmzoo.build("r.yaml", out="run", resume=True, overrides=["train.epochs=2"], screen=Screen(quiet=True))
     assert len(resumed.load_json(resumed.history)["loss"]) == 2
     assert (resumed.export / "1/saved_model.pb").exists()

@@ -208,9 +208,9 @@ def test_predict_gives_json_with_a_reason_for_what_cannot_be_read(built):
     found = json.loads(run("predict", RUN, "--json", *words))
     assert [one["inputs"] for one in found] == [{"image": name} for name in words[1:]]
     assert [one["outputs"]["ok"] for one in found] == [True, False, True]
-    assert found[1]["outputs"]["reason"] == "image: this is not a JPEG, PNG, GIF or BMP picture"
+    assert found[1]["outputs"]["reason"] == "image: this is no BMP picture of 9 by 9 pixels"
     printed = rows(run("predict", RUN, *words))
-    assert printed[2] == ["notes.txt", "not answered: image: this is not a JPEG, PNG, GIF or BMP picture"]
+    assert printed[2] == ["notes.txt", "not answered: image: this is no BMP picture of 9 by 9 pixels"]
     for row, one in ((printed[1], found[0]), (printed[3], found[2])):
         assert row[1] == one["outputs"]["answer"]
 

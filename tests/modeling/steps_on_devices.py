@@ -199,7 +199,7 @@ def straight(task: Task, parts: int) -> tuple[list[np.ndarray], list[np.ndarray]
             outputs.append(found)
         return joined(outputs), state
 
-    slopes, state = jax.grad(total, has_aux=True)([one.value for one in task.trainable_variables])
+    slopes, state = jax.jit(jax.grad(total, has_aux=True))([one.value for one in task.trainable_variables])
     return before, values(slopes), values(state)
 
 

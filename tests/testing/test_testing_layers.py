@@ -296,8 +296,8 @@ class Untold(Gaps):
 @pytest.mark.parametrize(
     ("component", "text"),
     [
-        (Gaps, "'tokens' depends on what stands in the place of a missing part. Put zeros padding_mask, and mask it."),
-        (Unsafe, "'tokens' is not finite for an example of which nothing is padding_mask. Divide by at least 1."),
+        (Gaps, "'tokens' depends on what stands in the place of a missing part. Put zeros there, and mask it."),
+        (Unsafe, "'tokens' is not finite for an example of which nothing is there. Divide by at least 1."),
         (Untold, "its call takes no `padding_mask`, which says what is missing."),
     ],
 )

@@ -11,6 +11,8 @@ from mmzoo_captioning.losses import doubly_stochastic, token_cross_entropy
 
 from mmzoo import END, PAD, START, UNKNOWN, StreamError
 
+pytestmark = pytest.mark.slow
+
 TOKENS, DIM, VOCABULARY, LENGTH = 5, 3, 7, 4
 SAYABLE = [END, 4, 5, 6]
 
@@ -138,7 +140,6 @@ def test_each_step_sees_start_and_the_words_before_it():
     assert np.abs(teach(head, streams, [[4, 5, 6, END]])["logits"][0, 0] - logits[0, 0]).max() > 1e-3
 
 
-@pytest.mark.slow
 def test_learns_captions_and_says_them():
     head = make_head(5, vocabulary=9, units=24)
     streams = make_streams(4)

@@ -485,6 +485,7 @@ def test_recipe_builds_and_leaves_out_faulty_rows(tmp_path, capsys):
     assert "my.csv:43: image: the picture's data is damaged" in said
 
 
+@pytest.mark.slow
 def test_recipe_stops_at_faulty_rows(tmp_path):
     with pytest.raises(DataError, match="cannot be read") as caught:
         mmzoo.build(RECIPE, out=tmp_path / "run", overrides=tiny(recipe_table(tmp_path)))

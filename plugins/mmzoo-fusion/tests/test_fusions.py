@@ -16,6 +16,8 @@ import tensorflow as tf
 from mmzoo import StreamError, make_stream
 from mmzoo.registry.discovery import discover
 
+pytestmark = pytest.mark.slow
+
 DIMS = {"video": 7, "sound": 3, "caption": 5}  # in an order that is not the alphabet's
 TOKENS = {"video": 4, "sound": 1, "caption": 3}
 SMALL = {"dim": 8, "heads": 2, "depth": 2, "mlp": 6}
@@ -181,7 +183,6 @@ def on_jax(tmp_path_factory):
 
 
 @pytest.mark.parametrize("case", ON_JAX)
-@pytest.mark.slow
 def test_the_same_on_jax(on_jax, case: str) -> None:
     fusion, given = made(case), streams()
     found, by_weight = on_jax[case]

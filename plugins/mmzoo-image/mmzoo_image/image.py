@@ -1,6 +1,7 @@
 """Encoded pictures -> pixels. A picture that cannot be decoded is a fault of its own row only."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import tensorflow as tf
@@ -40,6 +41,8 @@ class Image(Processor):
     def __init__(self, *, size: PositiveInt = 224, fit: Literal["pad", "crop", "stretch"] = "pad"):
         super().__init__(name="image")
         self.size, self.fit = size, fit
+        # Traced once for all graphs that hold the processor. A partial hides it from tf.Module, which would save it by itself.
+        self._read_part = partial(tf.function(self._read_all, autograph=False))
 
     @property
     def features(self) -> FeatureSpec:
@@ -66,21 +69,18 @@ class Image(Processor):
         """
         sound, count = fault == "", tf.size(raw, out_type=tf.int64)
         together = tf.clip_by_value(count // PARTS, 1, TOGETHER)
-        read = tf.function(self._read_all, autograph=False)  # traced once for both
-        rows, pixels, faults = self._decoded(read, raw, tf.where(sound)[:, 0], together)
+        rows, pixels, faults = self._decoded(raw, tf.where(sound)[:, 0], together)
         left = (together > 1) & tf.tensor_scatter_nd_update(sound, rows[:, None], tf.zeros_like(rows, tf.bool))
-        alone = self._decoded(read, raw, tf.where(left)[:, 0], tf.constant(1, tf.int64))
+        alone = self._decoded(raw, tf.where(left)[:, 0], tf.constant(1, tf.int64))
         return tf.concat([rows, alone[0]], 0), tf.concat([pixels, alone[1]], 0), tf.concat([faults, alone[2]], 0)
 
-    def _decoded(
-        self, read: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]], raw: tf.Tensor, rows: tf.Tensor, together: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _decoded(self, raw: tf.Tensor, rows: tf.Tensor, together: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Decodes the pictures of some rows in parts of `together`; drops each part in which one fails.
 
         A graph cannot catch a decoder's error, but a tf.data pipeline inside the graph can drop the element that failed.
         """
         parts = tf.data.Dataset.from_tensor_slices((rows, tf.gather(raw, rows))).batch(together)
-        pictures = parts.map(lambda rows, data: (rows, *read(data)), num_parallel_calls=tf.data.AUTOTUNE)
+        pictures = parts.map(lambda rows, data: (rows, *self._read_part(data)), num_parallel_calls=tf.data.AUTOTUNE)
         # tf.data makes no empty batch, so a dummy row is added and removed again.
         dummy = (tf.constant(-1, tf.int64), tf.zeros([self.size, self.size, 3], tf.uint8), "")
         pictures = pictures.ignore_errors().unbatch().concatenate(tf.data.Dataset.from_tensors(dummy))

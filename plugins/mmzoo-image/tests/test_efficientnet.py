@@ -8,6 +8,8 @@ from mmzoo_image.efficientnet import EfficientNet
 
 from mmzoo import StreamError
 
+pytestmark = pytest.mark.slow
+
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 33, 33, 3), dtype=np.uint8)
 
 
@@ -26,7 +28,6 @@ def published(name: str, size: int) -> keras.Model:
     [(1.0, 1.0, 320, 4_049_564), (1.2, 1.4, 384, 10_783_528), (2.0, 3.1, 640, 64_097_680)],
     ids=["b0", "b3", "b7"],
 )
-@pytest.mark.slow
 def test_published_sizes_have_the_published_number_of_weights(width, depth, dim, with_top):
     # Keras' documentation counts the last convolution and its normalisation, 4 * dim wide, and 7 numbers of pixels' scale.
     top = 4 * dim * dim + 4 * (4 * dim)
@@ -37,7 +38,6 @@ def test_published_sizes_have_the_published_number_of_weights(width, depth, dim,
     assert encoder.backbone.count_params() == with_top - top
 
 
-@pytest.mark.slow
 def test_it_gives_what_keras_applications_give():
     encoder = EfficientNet(features=features(33, 33, 3))
     reference = published("EfficientNetB0", 33)

@@ -12,6 +12,8 @@ from mmzoo_image.image import Image
 from PIL import Image as Pillow
 from PIL import ImageOps
 
+pytestmark = pytest.mark.slow
+
 DAMAGED = b"the picture's data is damaged"
 UNKNOWN = b"this is not a JPEG, PNG, GIF or BMP picture"
 LARGE = b"the picture claims more than 64 million pixels"

@@ -10,6 +10,8 @@ from mmzoo import StreamError
 from mmzoo.testing import EncoderCase, check, properties
 from mmzoo.testing import features as known
 
+pytestmark = pytest.mark.slow
+
 IDS = np.array([[4, 5, 6, 3, 0, 0], [7, 3, 0, 0, 0, 0]], "int32")
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
 PICTURES, TEXT = known(32, 32, 3, dtype="uint8"), known(6, dtype="int32", vocabulary=20)
@@ -95,7 +97,6 @@ def test_of_clip_the_part_that_reads_the_input_is_taken(presets):
 
 
 @pytest.mark.parametrize(("name", "reads"), [("bert", TEXT), ("densenet", PICTURES)])
-@pytest.mark.slow
 def test_it_holds_what_every_encoder_must(presets, name, reads):
     case = EncoderCase("keras_hub", reads, options={"preset": str(presets[1] / name)})
     for one in properties(case):

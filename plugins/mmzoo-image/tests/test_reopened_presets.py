@@ -14,6 +14,8 @@ from mmzoo_image.vit import ViT
 
 from mmzoo.testing import features
 
+pytestmark = pytest.mark.slow
+
 PICTURES, TEXT = features(16, 16, 3, dtype="uint8"), features(6, dtype="int32", vocabulary=20)
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
 IDS = np.array([[4, 5, 6, 3, 0, 0], [7, 3, 0, 0, 0, 0]], "int32")

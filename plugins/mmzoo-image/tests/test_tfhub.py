@@ -13,6 +13,8 @@ from mmzoo import StreamError
 from mmzoo.testing import EncoderCase, check, properties
 from mmzoo.testing import features as known
 
+pytestmark = pytest.mark.slow
+
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
 PICTURES = known(8, 8, 3, dtype="uint8")
 KERNEL = np.random.default_rng(1).normal(size=(3, 4)).astype("float32")
@@ -134,7 +136,6 @@ def test_weights_are_saved_and_loaded_with_the_model(modules, tmp_path):
 @pytest.mark.parametrize(
     ("module", "options"), [("trained", {}), ("frozen", {"output": "vector"}), ("frozen", {"output": "map"})]
 )
-@pytest.mark.slow
 def test_it_holds_what_every_encoder_must(modules, module, options):
     case = EncoderCase("tfhub", PICTURES, options={"module": str(modules / module)} | options)
     for one in properties(case):

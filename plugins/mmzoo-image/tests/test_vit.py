@@ -8,6 +8,8 @@ from mmzoo_image.vit import ViT
 
 from mmzoo import StreamError
 
+pytestmark = pytest.mark.slow
+
 TINY = {"patch": 4, "dim": 8, "depth": 2, "heads": 2}
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 8, 12, 3), dtype=np.uint8)
 SQUARE = PIXELS[:, :, :8]
@@ -41,12 +43,10 @@ def count(size: int = 224, **options) -> int:
         (384, {"patch": 16, "dim": 768, "depth": 12, "heads": 12}, 86_090_496),
     ],
 )
-@pytest.mark.slow
 def test_published_sizes_have_the_published_number_of_weights(size, options, expected):
     assert count(size, **options) == expected
 
 
-@pytest.mark.slow
 def test_clips_tower_has_the_published_number_of_weights():
     projection, places = 768 * 512, 50  # the projection is the fusion's; the places of tokens are no weights
     whole = count(patch=32, dim=768, depth=12, heads=12, flavour="clip") - places + projection

@@ -20,6 +20,8 @@ from mmzoo_matching.triplet import triplet
 
 from mmzoo import MmzooError
 
+pytestmark = pytest.mark.slow
+
 LOSSES = {"info_nce": info_nce, "sigmoid": sigmoid, "triplet": triplet}
 JAX = {"KERAS_BACKEND": "jax", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling costs more than what runs once
 KINDS = ["all", "semi_hard", "hardest"]
@@ -132,7 +134,6 @@ def on_jax(tmp_path_factory):
 
 
 @pytest.mark.parametrize("number", range(2 * len(CASES)))
-@pytest.mark.slow
 def test_the_same_on_jax(on_jax, number):
     name, tensors, options, weights = numbered_cases()[number]
     check(on_jax[number], partial(getattr(formulas, name), **options), tensors, weights)

@@ -9,6 +9,8 @@ import pytest
 import mmzoo
 from mmzoo.contracts.progress import Screen
 
+pytestmark = pytest.mark.slow
+
 RECIPE = """\
 name: sounds
 data: {type: files, table: sounds.csv, files: [], split_column: split}

@@ -14,6 +14,8 @@ from mmzoo.registry.discovery import discover
 from mmzoo.testing import ProcessorCase
 from mmzoo.testing.subject import subject_of
 
+pytestmark = pytest.mark.slow
+
 SIZE = 12
 DAMAGED = "the picture's data is damaged"
 
@@ -159,7 +161,6 @@ def test_all_frames_of_a_batch_are_decoded_in_one_call():
     assert found.features.numpy().tolist() == [[1, 2], [3, 0]]
 
 
-@pytest.mark.slow
 def test_a_picture_processor_that_learns_sees_the_frames_that_are_looked_at(tmp_path):
     class Learning(Processor):
         features = FeatureSpec(shape=[], dtype="int32", vocabulary=None)
@@ -184,7 +185,6 @@ def test_a_picture_processor_that_learns_sees_the_frames_that_are_looked_at(tmp_
     assert again.picture.seen == ["b", "d", "e"]
 
 
-@pytest.mark.slow
 def test_served_from_a_saved_model(tmp_path):
     processor = made(frames=3)
     module = tf.Module()

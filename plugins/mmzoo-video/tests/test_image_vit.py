@@ -11,6 +11,8 @@ from mmzoo_video.video_transformer import VideoTransformer
 
 from mmzoo import StreamError
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 CLIPS = RNG.integers(0, 256, (2, 6, 8, 12, 3), dtype=np.uint8)
 STILL = np.repeat(CLIPS[:, :1], 6, axis=1)
@@ -92,7 +94,6 @@ def test_the_presets_own_scale_of_pixels_holds(image, tmp_path):
 
 
 @pytest.mark.parametrize("attention", ["joint", "divided", "factorised"])
-@pytest.mark.slow
 def test_a_run_is_reopened_without_the_preset(folder, attention):
     begun = VideoTransformer(features=FRAMES, weights=folder, tubelet=2, attention=attention, dropout=0.1)
     kept = json.loads(json.dumps(begun.backbone_config))

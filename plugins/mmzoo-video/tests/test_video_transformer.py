@@ -9,6 +9,8 @@ from mmzoo_video.video_transformer import VideoTransformer
 from mmzoo import StreamError
 from mmzoo.testing import features
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 CLIPS = RNG.integers(0, 256, (3, 4, 8, 12, 3), dtype=np.uint8)
 THERE = np.array([[True, True, True, True], [True, False, True, True], [False, False, False, True]])
@@ -106,7 +108,6 @@ def millions(attention: str, time: int, classes: int, **options) -> float:
         ("divided", 8, 174, {}, 121.4),  # the table's numbers are with the classifier of Something-Something
     ],
 )
-@pytest.mark.slow
 def test_published_sizes_have_the_published_number_of_weights(attention, time, classes, options, published):
     """Arnab et al. 2021, table 2; Bertasius et al. 2021, table 1."""
     assert millions(attention, time, classes, **options) == pytest.approx(published, abs=0.06)
@@ -141,7 +142,6 @@ def moving(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray
 
 
 @pytest.mark.parametrize("attention", ["joint", "divided"])  # factorised does too, in twice the epochs
-@pytest.mark.slow
 def test_learns_which_way_something_moves(attention):
     rng = np.random.default_rng(0)
     encoder = transformer(attention, (3, 8, 16, 3), patch=8, dim=32, depth=1, mlp=128)

@@ -42,15 +42,16 @@ class Frames(Processor):
 
     @property
     def features(self) -> FeatureSpec:
-        return FeatureSpec(shape=[self.frames, 10], dtype="float32", vocabulary=None)
+        return FeatureSpec(shape=[self.frames, 10], dtype="float32", vocabulary=None, mask=[self.frames])
 
     def __call__(self, raw: tf.Tensor) -> Processed:
         raw = raw[:, : self.frames]
         padded = tf.pad(raw, [[0, 0], [0, self.frames - tf.shape(raw)[1]]])
         pixels = tf.cast(pixels_of(padded), tf.float32) / 255
         bands = tf.reduce_mean(tf.reshape(pixels, [-1, self.frames, 3, 27, 3]), axis=3)
-        there = tf.cast(tf.strings.length(padded) > 0, tf.float32)[..., None]
-        return Processed(tf.concat([tf.reshape(bands, [-1, self.frames, 9]), there], axis=-1), no_faults(raw))
+        present = padded != ""
+        numbers = tf.concat([tf.reshape(bands, [-1, self.frames, 9]), tf.cast(present, tf.float32)[..., None]], axis=-1)
+        return Processed(numbers, no_faults(raw), present)
 
 
 class Label(Processor):
