@@ -313,7 +313,7 @@ def filled_in(part: dict) -> dict:
     if clips:
         found |= {"data": "moving_emoji", "encoders": {"video": {"type": "video_transformer"}}}
         found["inputs"] = {"video": {"type": "frames", "picture": "image"}, "caption": {"type": "words"}}
-    field = {"field": "caption" if clips else "name"}
+    field = {"field": "caption" if clips or "files" in str(part.get("data")) else "name"}
     inputs = found["inputs"] | {name: column | field for name, column in part.get("inputs", {}).items()}
     return found | part | {"inputs": {name: field | column for name, column in inputs.items()}}
 

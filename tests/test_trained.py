@@ -59,7 +59,7 @@ def bert(folder: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # KerasHub closes no SentencePiece file
-def test_a_run_is_evaluated_and_exported_and_resumed_without_its_presets(tmp_path, monkeypatch, asked_here):
+def test_a_run_is_evaluated_and_exported_and_resumed_without_its_presets(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     xlm_roberta(Path("xlm_roberta"))
     bert(Path("bert"))
@@ -82,6 +82,7 @@ def test_a_run_is_evaluated_and_exported_and_resumed_without_its_presets(tmp_pat
     assert json.loads(json.dumps(run.load_json(run.scores))) == scores
     for skipped in ("_rehearse", "evaluate"):
         monkeypatch.setattr(import_module("mmzoo.build"), skipped, lambda *_: None)
+    monkeypatch.setattr("mmzoo.serving.export._verify", lambda *_: None)
     resumed = mmzoo.build("r.yaml", out="run", resume=True, overrides=["train.epochs=2"], screen=Screen(quiet=True))
     assert len(resumed.load_json(resumed.history)["loss"]) == 2
     assert (resumed.export / "1/saved_model.pb").exists()

@@ -97,15 +97,16 @@ class Prediction:
         return _only(inputs_of(self.data.processors, self.inputs, *DENSE))
 
     @property
-    def is_video(self) -> bool:
-        """Whether the input with a distance is a video."""
-        return self.dense is not None and self.data.processors[self.dense].modality == "video"
+    def has_frames(self) -> bool:
+        """Whether the input with a distance is a video whose mask says which frames are present."""
+        processor = self.data.processors[self.dense] if self.dense is not None else None
+        return processor is not None and processor.modality == "video" and bool(processor.features.get("mask"))
 
     @cached_property
     def nearest_by(self) -> dict[str, tuple[int, ...]]:
         """The nearest training example of each example, by the whole features and by the middle frame: one pass for both."""
         assert self.dense is not None
-        parts = {"whole": all_features} | ({"middle frame": middle_frame} if self.is_video else {})
+        parts = {"whole": all_features} | ({"middle frame": middle_frame} if self.has_frames else {})
         found = nearest_examples(self.data, self.dense, self.split, self.screen, [*parts.values()], self.same_texts)
         return dict(zip(parts, zip(*found, strict=True), strict=True))
 
@@ -150,7 +151,7 @@ def nearest(wanted: Prediction) -> Baseline | None:
 
 def single_frame(wanted: Prediction) -> Baseline | None:
     """Answers with the answer of the training clip whose middle frame is nearest."""
-    if wanted.dense is None or not wanted.is_video:
+    if wanted.dense is None or not wanted.has_frames:
         return None
     distance = _distance(wanted.data, wanted.dense)
     about = f"the answer of the training example whose {wanted.dense} has the nearest middle frame, by {distance}"
