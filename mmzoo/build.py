@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmzoo.errors import RunError
+from mmzoo.errors import MmzooError, RunError
 from mmzoo.recipe.plan import Plan
 from mmzoo.recipe.resolve import resolve
 from mmzoo.recipe.source import read_recipe
@@ -261,12 +261,27 @@ def _rehearse(plan: Plan, task: Any, data: "Data") -> None:
 
 def _finish_under_tensorflow(run: "Run") -> None:
     """Evaluates and exports a run that another backend trained, in a process of its own with the TensorFlow backend."""
-    code = "import sys; from mmzoo.cli.verbs import finish_run; sys.exit(finish_run(sys.argv[1]))"
+    code = "import sys; from mmzoo.build import finish_alone; sys.exit(finish_alone(sys.argv[1]))"
     done = subprocess.run(
         [sys.executable, "-c", code, str(run.folder)], check=False, env=os.environ | {"KERAS_BACKEND": "tensorflow"}
     )
     if done.returncode != 0:
         raise RunError(f"{run.folder}: the run is trained, but could not be evaluated and exported; see the error above.")
+
+
+def finish_alone(folder: str) -> int:
+    """Finishes the run in a folder, as the only work of a process; returns its exit code."""
+    from mmzoo.contracts.progress import Screen
+    from mmzoo.run.folder import Run
+
+    try:
+        finish(Run(Path(folder)), Screen())
+    except MmzooError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except KeyboardInterrupt:
+        return 130  # the parent process prints how to continue
+    return 0
 
 
 def _versions(plan: Plan) -> dict[str, str]:

@@ -204,19 +204,3 @@ def _show(renderable: Any) -> None:
     from mmzoo.contracts.progress import Screen
 
     Screen().show(renderable)
-
-
-def finish_run(folder: str) -> int:
-    """Evaluates and exports a run that another backend trained; returns the exit code."""
-    from mmzoo.build import finish
-    from mmzoo.contracts.progress import Screen
-    from mmzoo.run.folder import Run
-
-    try:
-        finish(Run(Path(folder)), Screen())
-    except MmzooError as error:
-        click.echo(str(error), err=True)
-        return USER_FAULT
-    except KeyboardInterrupt:
-        return INTERRUPTED  # the parent process prints how to continue
-    return 0
