@@ -1,7 +1,6 @@
 """`Data`: the splits of a plan, as raw values by input and as processed examples, cached in memory if they fit."""
 
 import math
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -137,8 +136,3 @@ class Data:
         if self.plan.train.cache != "auto":
             return bool(self.plan.train.cache)
         return (count := self.cardinality(split) or 0) > 0 and count * self.bytes_each(split) <= MEMORY
-
-
-def most_common(references: Iterator[list[Any]]) -> Any:
-    """Returns the most frequent value; of several, the one that occurs first."""
-    return Counter(value for values in references for value in values).most_common(1)[0][0]

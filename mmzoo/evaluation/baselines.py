@@ -4,6 +4,7 @@ Each baseline is a function that returns its name, a sentence for people, and it
 `PREDICTING`, for models that predict an input, or in `EMBEDDING`, for models that embed their inputs.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ from mmzoo.contracts.processor import inputs_of
 from mmzoo.contracts.progress import Screen
 from mmzoo.contracts.streams import PAD
 from mmzoo.data.batches import examples_of
-from mmzoo.data.splits import Data, most_common
+from mmzoo.data.splits import Data
 from mmzoo.evaluation.neighbours import Groups, all_features, middle_frame, nearest_examples, stride
 from mmzoo.serving.served import Served
 
@@ -175,6 +176,11 @@ def predicting(served: Served, data: Data, split: str, screen: Screen) -> list[B
 def _nearest(wanted: Prediction, name: str, about: str, part: str) -> Baseline:
     among = f", among those with the same {_joined(wanted.texts)} if there are any" if wanted.texts else ""
     return wanted.answer(name, about + among, [wanted.train_answers[index][0] for index in wanted.nearest_by[part]])
+
+
+def most_common(references: Iterator[list[Any]]) -> Any:
+    """Returns the most frequent value; of several, the one that occurs first."""
+    return Counter(value for values in references for value in values).most_common(1)[0][0]
 
 
 # Models that embed their inputs

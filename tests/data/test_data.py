@@ -18,7 +18,7 @@ from mmzoo.contracts.raw import first_values, plain_values
 from mmzoo.data.batches import examples_of, ordered_batches, training_batches
 from mmzoo.data.open import learned_processors, open_data, read_data
 from mmzoo.data.scan import scan
-from mmzoo.data.splits import Data, most_common
+from mmzoo.data.splits import Data
 from mmzoo.errors import DataError, RecipeError
 from mmzoo.recipe.plan import BoundComponent, Input
 from mmzoo.recipe.source import parse_recipe
@@ -399,10 +399,6 @@ def test_references_are_all_values_and_text_where_they_are_text():
 def test_lists_of_a_batch_are_padded_with_empty_values():
     clips = tf.ragged.constant([["a", "b"], ["c"], []])
     assert first_values(clips, 2).numpy().tolist() == [[b"a", b"b"], [b"c", b""], [b"", b""]]
-
-
-def test_the_value_that_occurs_most_often_is_the_first_of_those_that_tie():
-    assert most_common(iter([["a"], ["b", "c"], ["c", "b"]])) == "b"
 
 
 # What is there

@@ -157,3 +157,7 @@ def test_a_single_frame_is_compared_of_videos_alone(data, monkeypatch, modality)
 def test_an_input_of_a_modality_without_a_distance_has_no_nearest(data, monkeypatch):
     monkeypatch.setattr(Clip, "modality", "graph")
     assert set(words(data, "clip", "question")) == {"most_frequent", "question_only"}
+
+
+def test_the_value_that_occurs_most_often_is_the_first_of_those_that_tie():
+    assert baselines.most_common(iter([["a"], ["b", "c"], ["c", "b"]])) == "b"
