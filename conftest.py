@@ -1,13 +1,40 @@
 """What the tests of the core and of the plugins share."""
 
+import gc
+import json
 import os
+from typing import Any
 
 import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Tests compile often and compute little.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# Tracing makes millions of objects that stay; looking through them again and again takes a twentieth of the time.
+gc.set_threshold(200_000, 20, 50)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds the one flag that refreshes the golden files."""
     parser.addoption("--refresh-goldens", action="store_true", help="write tests/goldens anew instead of comparing")
+
+
+@pytest.fixture(scope="session")
+def ask_here():
+    """Answers in this process, by both loaders, what an export asks a fresh one, which takes long to start."""
+    from mmzoo.serving.verify_export import by_saved_model, by_session
+
+    def ask(request: dict[str, Any]) -> dict[str, Any]:
+        asked = json.loads(json.dumps(request))
+        return {load.__name__: load(asked["folder"], asked["inputs"]) for load in (by_saved_model, by_session)}
+
+    return ask
+
+
+@pytest.fixture(scope="module")
+def asked_here(ask_here):
+    """Lets the exports of a module ask no fresh process; `serving/test_export.py` and `cli/test_verbs.py` ask one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mmzoo.serving.export._ask_fresh_process", ask_here)
+        yield

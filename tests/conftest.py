@@ -1,10 +1,8 @@
 """What the tests of the core share."""
 
-import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -65,26 +63,6 @@ def toy_world(tmp_path_factory):
         patch.chdir(folder)
         Path("r.yaml").write_text(RECIPE, "utf-8")
         yield folder
-
-
-@pytest.fixture(scope="session")
-def ask_here():
-    """Answers in this process, by both loaders, what an export asks a fresh one, which takes long to start."""
-    from mmzoo.serving.verify_export import by_saved_model, by_session
-
-    def ask(request: dict[str, Any]) -> dict[str, Any]:
-        asked = json.loads(json.dumps(request))
-        return {load.__name__: load(asked["folder"], asked["inputs"]) for load in (by_saved_model, by_session)}
-
-    return ask
-
-
-@pytest.fixture(scope="module")
-def asked_here(ask_here):
-    """Lets the exports of a module ask no fresh process; `serving/test_export.py` and `cli/test_verbs.py` ask one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mmzoo.serving.export._ask_fresh_process", ask_here)
-        yield
 
 
 @pytest.fixture(scope="module")

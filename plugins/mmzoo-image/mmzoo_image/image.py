@@ -71,8 +71,13 @@ class Image(Processor):
         together = tf.clip_by_value(count // PARTS, 1, TOGETHER)
         rows, pixels, faults = self._decoded(raw, tf.where(sound)[:, 0], together)
         left = (together > 1) & tf.tensor_scatter_nd_update(sound, rows[:, None], tf.zeros_like(rows, tf.bool))
-        alone = self._decoded(raw, tf.where(left)[:, 0], tf.constant(1, tf.int64))
-        return tf.concat([rows, alone[0]], 0), tf.concat([pixels, alone[1]], 0), tf.concat([faults, alone[2]], 0)
+
+        def with_rest() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            alone = self._decoded(raw, tf.where(left)[:, 0], tf.constant(1, tf.int64))
+            return tf.concat([rows, alone[0]], 0), tf.concat([pixels, alone[1]], 0), tf.concat([faults, alone[2]], 0)
+
+        # A second pipeline takes time even for no pictures.
+        return tf.cond(tf.reduce_any(left), with_rest, lambda: (rows, pixels, faults))
 
     def _decoded(self, raw: tf.Tensor, rows: tf.Tensor, together: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Decodes the pictures of some rows in parts of `together`; drops each part in which one fails.
@@ -133,14 +138,17 @@ class Image(Processor):
         height, width = tf.shape(picture)[0], tf.shape(picture)[1]
         if self.fit == "crop":
             side = tf.minimum(height, width)
-            picture = tf.image.resize_with_crop_or_pad(picture, side, side)
+            top, left = (height - side) // 2, (width - side) // 2
+            picture = picture[top : top + side, left : left + side]
         if self.fit != "pad":
             return tf.ensure_shape(self._resize(picture, self.size, self.size), [self.size, self.size, 3])
         scale = self.size / tf.maximum(height, width)
         sides = [tf.maximum(1, tf.cast(tf.round(tf.cast(s, scale.dtype) * scale), tf.int32)) for s in (height, width)]
-        # TensorFlow pads with 0, so the negative is padded.
-        padded = tf.image.resize_with_crop_or_pad(255 - self._resize(picture, *sides), self.size, self.size)
-        return tf.ensure_shape(255 - padded, [self.size, self.size, 3])
+        before = [(self.size - side) // 2 for side in sides]
+        after = [self.size - side - first for side, first in zip(sides, before, strict=True)]
+        margins = [*zip(before, after, strict=True), (0, 0)]
+        padded = tf.pad(self._resize(picture, *sides), margins, constant_values=tf.constant(255, tf.uint8))
+        return tf.ensure_shape(padded, [self.size, self.size, 3])
 
     def _resize(self, picture: tf.Tensor, height: Any, width: Any) -> tf.Tensor:
         return _rounded(tf.image.resize(picture, tf.stack([height, width]), antialias=True))

@@ -48,7 +48,7 @@ def picture(name: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def world(tmp_path_factory, asked_here):
     """A working folder with a table of pairs and its recipe."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("pairs")
