@@ -20,6 +20,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--refresh-goldens", action="store_true", help="write tests/goldens anew instead of comparing")
 
 
+@pytest.fixture
+def uninitialized():
+    """Lets a test make layers whose variables have shapes and no values: large models are counted in no time and memory."""
+    import keras
+
+    with keras.StatelessScope(initialize_variables=False):
+        yield
+    keras.utils.clear_session()  # or the next scope that ends would initialize them
+
+
 @pytest.fixture(scope="session")
 def ask_here():
     """Answers in this process, by both loaders, what an export asks a fresh one, which takes long to start."""

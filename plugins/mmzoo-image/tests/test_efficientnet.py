@@ -28,12 +28,10 @@ def published(name: str, size: int) -> keras.Model:
     [(1.0, 1.0, 320, 4_049_564), (1.2, 1.4, 384, 10_783_528), (2.0, 3.1, 640, 64_097_680)],
     ids=["b0", "b3", "b7"],
 )
-def test_published_sizes_have_the_published_number_of_weights(width, depth, dim, with_top):
+def test_published_sizes_have_the_published_number_of_weights(width, depth, dim, with_top, uninitialized):
     # Keras' documentation counts the last convolution and its normalisation, 4 * dim wide, and 7 numbers of pixels' scale.
     top = 4 * dim * dim + 4 * (4 * dim)
-    with keras.StatelessScope(initialize_variables=False):  # counted without numbers being drawn
-        encoder = EfficientNet(features=features(64, 64, 3), width=width, depth=depth)
-    keras.backend.clear_session()  # which forgets that they have no values
+    encoder = EfficientNet(features=features(64, 64, 3), width=width, depth=depth)
     assert encoder.backbone.output.shape[-1] == dim
     assert encoder.backbone.count_params() == with_top - top
 

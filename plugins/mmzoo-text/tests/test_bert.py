@@ -129,7 +129,7 @@ def test_a_text_without_words_is_absent_and_finite():
         assert np.all(np.isfinite(stream["tokens"]))
 
 
-def test_the_count_is_that_of_bert_tiny():
+def test_the_count_is_that_of_bert_tiny(uninitialized):
     # 4,385,920 with the dense layer on [CLS], by the model's card (Turc et al. 2019, L=2, H=128).
     encoder = Bert(features=known(512, 30_522), dim=128, depth=2, heads=2)
     encoder.build((None, 512))

@@ -88,7 +88,7 @@ def test_a_text_of_one_id():
     np.testing.assert_allclose(layer(np.array([[END]]))["tokens"][0], states(layer, np.array([END]), "quick_gelu"), rtol=1e-4)
 
 
-def test_the_count_is_that_of_clip_vit_b_32():
+def test_the_count_is_that_of_clip_vit_b_32(uninitialized):
     # 63.43 M, of which 512 x 512 are the projection into the shared space and 1 is the temperature.
     layer = TextTransformer(features={"shape": [77], "dtype": "int32", "vocabulary": 49_408})
     layer.build((None, 77))
