@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import sys
 from typing import Any
 
 import pytest
@@ -11,13 +12,27 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Tests compile often and compute little.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-# Tracing makes millions of objects that stay; looking through them again and again takes a twentieth of the time.
+# Tracing makes millions of objects that live long; looking through them again and again takes a twentieth of the time.
 gc.set_threshold(200_000, 20, 50)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds the one flag that refreshes the golden files."""
     parser.addoption("--refresh-goldens", action="store_true", help="write tests/goldens anew instead of comparing")
+
+
+def pytest_collection_finish() -> None:
+    """Takes the imported libraries out of what is looked through for garbage."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forget():
+    """Lets go of a module's graphs and models, which hold each other, so that a process does not grow with each module."""
+    yield
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.clear_session()
 
 
 @pytest.fixture

@@ -39,7 +39,8 @@ class Signature:
             With `gallery` it takes a second argument: the embeddings of the head's gallery, `(entries, dim)`.
         decode: Output -> the input whose processor decodes it, from ids or pixels to raw values.
         tokens: Output -> the input whose processor turns each of its ids into a string.
-        answers: Output -> the input that it predicts. Metrics compare the two, and baselines predict the same input.
+        answers: Output -> the target (an input without an encoder) that it predicts. Metrics compare the two, and baselines
+            predict the same target.
         attention: Name of the output that holds attention weights, `(batch, tokens, regions)`: how much each token of the
             answer attends to each token of an input. The report draws it. Empty for none.
         inputs: Inputs of the recipe that the signature takes, in order. Empty for every input that has an encoder.

@@ -31,7 +31,7 @@ EncoderPart = Annotated[str | dict[str, Any], Reference("encoder")]
 ProcessorPart = Annotated[str | dict[str, Any], Reference("processor")]
 """A processor, written as under `inputs` but without `field`. The component receives a factory that makes it."""
 FieldName = Annotated[str, Reference("field")]
-"""The name of a field of the data set that an option of the type `Examples` stands for."""
+"""The name of a field of the data set that the component's option of the type `Examples` chooses."""
 PositiveInt = Annotated[int, Gt(0)]
 """An integer >= 1."""
 NonNegativeInt = Annotated[int, Ge(0)]

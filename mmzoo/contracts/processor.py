@@ -31,8 +31,8 @@ class Processed(NamedTuple):
     Args:
         features: `(batch, ...)`.
         fault: `(batch,)` strings: why a row cannot be read; empty for a good row. The features of a faulty row are blank.
-        mask: `(batch,) + features["mask"]` booleans, True for what is present. None if a value has no parts, such as frames,
-            that may be missing on their own: then every value but the empty string is present.
+        mask: `(batch,) + features["mask"]` booleans, True for what is present. None for values without parts, such as a
+            picture or a text: then a row is present unless its raw value is the empty string.
     """
 
     features: tf.Tensor

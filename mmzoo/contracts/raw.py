@@ -53,13 +53,13 @@ def join_inputs(
 ) -> tuple[dict[str, Any], tf.Tensor]:
     """Combines the processed inputs of a batch: what is present of each, and why an example cannot be read.
 
-    An input is missing from an example if it is absent while another one is present. If all are absent, none is missing: an
-    empty text on its own is a text without words.
+    An input is *absent* where its value is empty. It is *missing* where it is absent while another one is present. If all are
+    absent, none is missing: an empty text on its own is a text without words.
 
     Args:
         processed: The outputs of the processors, by input.
-        may_lack: Inputs that an example may lack. Any other input is needed, whatever is present.
-        required: Those of `may_lack` that must be present in this batch: a missing one is a fault.
+        may_lack: Inputs whose absence the model tolerates. The absence of any other is for its processor to judge.
+        required: Those of `may_lack` that these data must have all the same: a missing one is a fault.
 
     Returns:
         The mask of each input in `may_lack`, True for what is present; and the reasons, `(batch,)` strings, empty for good

@@ -20,7 +20,7 @@ class Judged:
 
     Args:
         row: As scored.
-        correct: None where the question has no meaning: the answer is an image, an array or a fractional number.
+        correct: None where right or wrong cannot be told: the answer is an image, an array or a fractional number.
         texts: Predicted input -> the answer and the references as its processor reads them; for answers that are text.
     """
 

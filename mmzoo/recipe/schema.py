@@ -20,7 +20,7 @@ DESCRIPTIONS = {
     "about": "What the recipe shows, in a sentence for people.",
     "data": "The data set.",
     "inputs": "The inputs by name. Each reads a field of the data set with a processor.",
-    "encoders": "The encoder of each input, which turns it into a stream. An input without an encoder is a target.",
+    "encoders": "The encoder of each input, which turns it into a stream. An input without one is not shown to the model.",
     "fusion": "The fusion, which joins or aligns the streams. Without one they stay as they are.",
     "head": "The head, which turns streams into answers.",
     "loss": "The loss that training minimises, or a list of losses, which are summed with their weights.",

@@ -34,7 +34,7 @@ class Train:
         jit_compile: As in Keras: whether XLA compiles the training step. `auto` is Keras' choice: with TensorFlow, only
             on a single GPU.
         devices: GPUs to train on by data parallelism; `auto` takes all, or the CPU if there is none. Losses, clipping and
-            updates are those of one device with the whole batch. With TensorFlow, batch normalisation sees the share of one
+            updates are computed as if one device had the whole batch. With TensorFlow, batch normalisation sees the share of one
             device.
         backend: Keras backend of the training. `auto` takes the environment variable KERAS_BACKEND, or else tensorflow.
             Evaluation and export always use TensorFlow.

@@ -69,7 +69,7 @@ class Sample:
         inputs: The inputs of the default signature.
         answers: The answers of the model.
         references: The right answers.
-        correct: None where the question has no meaning.
+        correct: None where right or wrong cannot be told.
         image: The preprocessed image, a data URI, if attention is drawn over it.
         attention: Of each token of the answer.
     """

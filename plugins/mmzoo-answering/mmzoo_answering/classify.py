@@ -29,8 +29,8 @@ SMALLEST = 1e-12
 class Classify(Head):
     """Linear classifier on the mean token of each stream.
 
-    For one stream: `logits = W mean of the real tokens + b`; only `b` if it is absent. For several streams, late fusion of the
-    decisions: `logits = sum_s w_s (W_s mean_s + b_s)`, so the probabilities are a weighted geometric mean of those of each
+    For one stream: `logits = W mean(tokens) + b`, over the real tokens; only `b` if it is absent. For several streams, late
+    fusion of the decisions: `logits = sum_s w_s (W_s mean_s + b_s)`, so the probabilities are a weighted geometric mean of those of each
     stream alone. The weights w are the softmax of learned numbers, over the streams that are present. A stream that is absent
     or not given has weight 0. Where all are absent, w is the softmax over all streams, and only the biases decide.
 

@@ -10,7 +10,7 @@ from mmzoo import Rate
 def cross_entropy(logits: Any, label: Any, class_weight: Any = None, *, label_smoothing: Rate = 0.0) -> Any:
     """Cross-entropy: the negative log-probability of the right label.
 
-    `-(1 - s) log p(label) - s mean over the classes of log p`, times the weight of the example. For several labels with
+    `-(1 - s) log p(label) - s mean_c(log p_c)`, times the weight of the example. For several labels with
     shares, the sum of this, weighted by the shares. If all logits are equal, it is the logarithm of the number of classes. For
     an unknown label it is 0, and the example still counts in the mean of the batch.
 

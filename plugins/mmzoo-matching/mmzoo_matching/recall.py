@@ -23,14 +23,14 @@ class Recall:
 
     The score is the inner product. Scores within 1e-6 are tied, and every order of tied entries is equally likely: a hit counts
     with its probability, and the rank is the expected one. So a model that embeds everything alike scores as chance does, and a
-    text whose image occurs twice is half a hit. Without examples all numbers are 0.
+    text whose image stands in the set twice, as two examples, is half a hit at k = 1. Without examples all numbers are 0.
 
     Scores are computed in blocks: memory grows with the number of examples, not with its square.
 
     Source: Karpathy and Fei-Fei 2015, section 4.2; rsum: Faghri et al. 2018, "VSE++".
 
     Args:
-        candidate: The word for the candidates in the names of the numbers.
+        candidate: What candidates are called in the names of the scores.
         query: The word for the queries in the names of the numbers.
     """
 

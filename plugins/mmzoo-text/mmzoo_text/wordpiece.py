@@ -43,7 +43,7 @@ class WordPiece(Processor):
             KerasHub's format, `hf://...`, or a KerasHub preset such as `bert_base_en_uncased`. None learns one from the
             training split.
         vocabulary_size: Maximum number of tokens in a learned vocabulary, special tokens included.
-        lowercase: Whether to drop case and accents. None means as the given vocabulary does, else yes.
+        lowercase: Whether to drop case and accents. None: as the given vocabulary was made; true for a learned one.
         start: Whether to add [CLS] at the start. Set to false for a target, the text that a head generates.
     """
 
