@@ -89,9 +89,16 @@ class Data:
         return self._processed[split]
 
     def bytes_each(self, split: str) -> int:
-        """Measures the bytes in memory of a processed example of a split: the first one."""
-        example: Batch = next(iter(self.processed(split).take(1)), {})
-        return sum(int(tf.size(value).numpy()) * max(value.dtype.size or 0, 1) for value in example.values()) or 1
+        """Returns the bytes in memory of a processed example of a split, with as many values as the first example has."""
+        specs = self.processed(split).element_spec
+        several = {name: name.removesuffix(mask_of("")) for name, spec in specs.items() if None in spec.shape}
+        first: Batch = next(iter(self.raw[split].take(1)), {}) if several else {}
+        values = {name: len(first.get(owner, ())) for name, owner in several.items()}
+        sizes = (
+            math.prod(values[name] if dim is None else dim for dim in spec.shape) * max(spec.dtype.size or 0, 1)
+            for name, spec in specs.items()
+        )
+        return sum(sizes) or 1
 
     def has_several(self, name: str, value: Any) -> bool:
         """Returns whether an input has several values for one example.

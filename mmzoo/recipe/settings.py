@@ -34,8 +34,8 @@ class Train:
         jit_compile: As in Keras: whether XLA compiles the training step. `auto` is Keras' choice: with TensorFlow, only
             on a single GPU.
         devices: GPUs to train on by data parallelism; `auto` takes all, or the CPU if there is none. Losses, clipping and
-            updates are computed as if one device had the whole batch. With TensorFlow, batch normalisation sees the share of one
-            device.
+            updates are computed as if one device had the whole batch. With TensorFlow, batch normalisation sees one device's
+            share.
         backend: Keras backend of the training. `auto` takes the environment variable KERAS_BACKEND, or else tensorflow.
             Evaluation and export always use TensorFlow.
         patience: As in Keras' EarlyStopping: epochs without a lower validation loss after which training stops. The best

@@ -67,8 +67,8 @@ def restore(task: Task, run: Run) -> TrainingState:
 class BestWeights(keras.callbacks.Callback):
     """Saves the weights with the lowest validation loss.
 
-    It must come before `SwapEMAWeights` in the list: that callback puts back the weights that are not averaged, and the averaged
-    ones are to be saved.
+    It must come before `SwapEMAWeights` in the list: that callback puts back the weights that are not averaged, and the
+    averaged ones are to be saved.
     """
 
     def __init__(self, run: Run, state: TrainingState):

@@ -328,9 +328,14 @@ def test_as_many_examples_are_processed_at_a_time_as_fit(most, largest, monkeypa
     assert data.processors["number"].largest.numpy() == largest
 
 
+@pytest.mark.parametrize(("column", "values"), [(["1", "2"], 1), ([["1", "2", "3"], ["4"]], 3), ([[], ["1"]], 0)])
+def test_the_memory_of_an_example_is_that_of_its_numbers_and_of_two_strings(column, values):
+    assert opened(Table(train=column), on_error="skip").bytes_each("train") == 4 * values + 2
+
+
 def test_as_many_examples_are_shuffled_as_fit_into_memory(monkeypatch):
     data = opened(Table(train=texts(range(200))))
-    monkeypatch.setattr("mmzoo.data.batches.MEMORY", 10 * data.bytes_each("train"))
+    monkeypatch.setattr("mmzoo.data.batches.MEMORY", 10 * (4 + 2))
     drawn = flat(epochs(data, 200, 7, range(1))[0])
     assert sorted(drawn) == list(range(200)) != drawn
     assert all(value < place + 10 for place, value in enumerate(drawn))  # of ten at a time, none comes before its turn

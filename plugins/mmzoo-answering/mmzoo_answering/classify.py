@@ -30,9 +30,10 @@ class Classify(Head):
     """Linear classifier on the mean token of each stream.
 
     For one stream: `logits = W mean(tokens) + b`, over the real tokens; only `b` if it is absent. For several streams, late
-    fusion of the decisions: `logits = sum_s w_s (W_s mean_s + b_s)`, so the probabilities are a weighted geometric mean of those of each
-    stream alone. The weights w are the softmax of learned numbers, over the streams that are present. A stream that is absent
-    or not given has weight 0. Where all are absent, w is the softmax over all streams, and only the biases decide.
+    fusion of the decisions: `logits = sum_s w_s (W_s mean_s + b_s)`, so the probabilities are a weighted geometric mean of
+    those of each stream alone. The weights w are the softmax of learned numbers, over the streams that are present. A stream
+    that is absent or not given has weight 0. Where all are absent, w is the softmax over all streams, and only the biases
+    decide.
 
     Outputs in training: `logits` `(batch, classes)`; the target as `label`, `(batch,)`, or `(batch, classes)` for a target
     with `output_mode: shares`; with `class_weights` also `class_weight` `(batch,)`, the factor of each example's loss.

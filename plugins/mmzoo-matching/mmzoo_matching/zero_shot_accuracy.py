@@ -21,9 +21,10 @@ class ZeroShotAccuracy:
 
     Each label is put into each template, and the served model embeds these texts. The embedding of a label is the mean over the
     templates, each scaled to length 1; the mean is scaled again. `zero_shot_accuracy` is the share of candidates (pictures,
-    sounds) for which a right label has the largest inner product. `zero_shot_top_5`, if `top_k` is 5, is the share with a right label among the 5
-    largest. Both range from 0 to 1. Beside each: `..._chance`, the share of a random order, 1 / labels and 5 / labels for
-    candidates with one label; `..._low` and `..._high`, the 95 % interval (bootstrap over the candidates, 1,000 draws, seeded).
+    sounds) for which a right label has the largest inner product. `zero_shot_top_5`, if `top_k` is 5, is the share with a
+    right label among the 5 largest. Both range from 0 to 1. Beside each: `..._chance`, the share of a random order, 1 / labels
+    and 5 / labels for candidates with one label; `..._low` and `..._high`, the 95 % interval (bootstrap over the candidates,
+    1,000 draws, seeded).
     `zero_shot_mean_per_class` is the mean over the labels of the accuracy on their own candidates.
 
     Labels whose scores are within 1e-6 are tied, and every order of them is equally likely. Texts that the model cannot read
