@@ -4,6 +4,7 @@ import gc
 import json
 import os
 import sys
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -43,6 +44,14 @@ def uninitialized():
     with keras.StatelessScope(initialize_variables=False):
         yield
     keras.utils.clear_session()  # or the next scope that ends would initialize them
+
+
+@pytest.fixture(scope="module")
+def unrehearsed():
+    """Lets a module build without the rehearsal before training, which `tests/test_build.py` tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(import_module("mmzoo.build"), "_rehearse", lambda *_: None)
+        yield
 
 
 @pytest.fixture(scope="session")

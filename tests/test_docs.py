@@ -95,7 +95,7 @@ BUILD = next(text for text in snippets(README, "python") if "mmzoo.build(" in te
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def world(tmp_path_factory, unrehearsed):
     """A folder like a newcomer's: small recipes under the real names, a table, a finished run, the tutorial's plugin."""
     folder = tmp_path_factory.mktemp("world")
     with pytest.MonkeyPatch.context() as patch:
@@ -107,7 +107,6 @@ def world(tmp_path_factory):
         write(Path("recipes/openmoji/captioner.yaml"), renamed(Path("recipe.yaml")))
         write(Path("recipes/openmoji/retriever.yaml"), on_the_table(ROOT / "recipes/openmoji/retriever.yaml"))
         with pytest.MonkeyPatch.context() as short:  # what stands in other tests is left out: two builds are enough to wait for
-            short.setattr(import_module("mmzoo.build"), "_rehearse", lambda *_: None)
             short.setattr("mmzoo.serving.export._verify", lambda *_: None)
             exec(BUILD, {})
             for name in ("openmoji-captioner", "mine"):

@@ -475,7 +475,7 @@ def tiny(table: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_recipe_builds_and_leaves_out_faulty_rows(tmp_path, asked_here, capsys):
+def test_recipe_builds_and_leaves_out_faulty_rows(tmp_path, unrehearsed, asked_here, capsys):
     overrides = tiny(recipe_table(tmp_path))
     run = mmzoo.build(RECIPE, out=tmp_path / "run", overrides=[*overrides, "data.on_error=skip"])
     scores = json.loads((run.folder / "scores.json").read_text("utf-8"))

@@ -210,7 +210,7 @@ def fake_coco(builder, *args, **kwargs):
 
 
 @pytest.mark.slow
-def test_coco_recipe_builds(tmp_path, monkeypatch):
+def test_coco_recipe_builds(tmp_path, monkeypatch, unrehearsed):
     # The same parts are exported in test_files.py.
     monkeypatch.setattr("mmzoo.serving.export.export", lambda *args: tmp_path)
     overrides = [

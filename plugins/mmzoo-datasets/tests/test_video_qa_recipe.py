@@ -58,7 +58,7 @@ def write_msrvtt(folder: Path) -> Path:
     return folder / "qa.csv"
 
 
-def test_recipe_builds_with_clips_that_are_lacking_or_broken(tmp_path, monkeypatch, asked_here, capsys):
+def test_recipe_builds_with_clips_that_are_lacking_or_broken(tmp_path, monkeypatch, unrehearsed, asked_here, capsys):
     monkeypatch.chdir(tmp_path)
     table = write_msrvtt(tmp_path)
     (tmp_path / "broken.mp4").write_text("no video")

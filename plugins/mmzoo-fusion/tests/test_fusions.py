@@ -161,7 +161,6 @@ def test_half_precision_is_near(case: str) -> None:
 
 
 ON_JAX = ["gated", "hybrid", "bottleneck_class"]
-JAX = {"KERAS_BACKEND": "jax", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling costs more than what runs once
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +172,7 @@ def on_jax(tmp_path_factory):
     (folder / "cases").write_bytes(pickle.dumps(cases))
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("fusions_on_jax.py")), str(folder / "cases"), str(folder / "results")],
-        env=os.environ | JAX | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        env=os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=False,

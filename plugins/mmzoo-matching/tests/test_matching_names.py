@@ -32,7 +32,7 @@ ROWS += ["c d e,a scale,validation", "g g g,a drone,test", "c e g,a chord,test",
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory, asked_here):
+def built(tmp_path_factory, unrehearsed, asked_here):
     """The run of a recipe whose inputs are called `sound` and `caption`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("sounds"))
