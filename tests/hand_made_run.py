@@ -10,7 +10,7 @@ from mmzoo import Card, FeatureSpec, Processed, Processor, Signature, no_faults
 from mmzoo.contracts.dataset import FAULT, ROW
 from mmzoo.data.splits import Data
 from mmzoo.evaluation.scores import Scores
-from mmzoo.recipe.plan import BoundComponent, Input, Loss, Metric, Plan
+from mmzoo.recipe.plan import BoundComponent, BoundLoss, BoundMetric, Input, Plan
 from mmzoo.recipe.settings import Export, Train
 from mmzoo.recipe.source import parse_recipe
 from mmzoo.registry.catalog import Component, Plugin
@@ -115,8 +115,8 @@ def make_plan(**changes) -> Plan:
         "fusion": None,
         "head": bound("head", "say"),
         "gallery": None,
-        "losses": (Loss(bound("loss", "blame"), {}),),
-        "metrics": (Metric(bound("metric", "distance", f"{__name__}:Distance"), {}),),
+        "losses": (BoundLoss(bound("loss", "blame"), {}),),
+        "metrics": (BoundMetric(bound("metric", "distance", f"{__name__}:Distance"), {}),),
         "train": Train(backend="jax", seed=41),
         "export": Export(),
     }

@@ -7,7 +7,7 @@ from mmzoo.errors import RecipeError, suggest
 from mmzoo.evaluation.scores import Row
 from mmzoo.recipe.component_keys import called_function
 from mmzoo.recipe.options import core_parameters_of, tensors_of
-from mmzoo.recipe.plan import Metric, Plan
+from mmzoo.recipe.plan import BoundMetric, Plan
 from mmzoo.serving.served import Served
 
 
@@ -64,13 +64,13 @@ class Scoring:
 _needed = cache(tensors_of)  # called for every example
 
 
-def _arguments(metric: Metric, values: Row) -> dict[str, str]:
+def _arguments(metric: BoundMetric, values: Row) -> dict[str, str]:
     """Maps a metric's parameters to names of values; without optional ones that the recipe does not name and no value has."""
     needed = _needed(called_function(metric.bound.component))
     return {one: name for one, name in metric.values.items() if needed[one] or name != one or name in values}
 
 
-def _calls_model(metric: Metric) -> bool:
+def _calls_model(metric: BoundMetric) -> bool:
     return "predict" in core_parameters_of(metric.bound.component.load())
 
 

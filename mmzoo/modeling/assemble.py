@@ -14,7 +14,7 @@ from mmzoo.contracts.streams import FeatureSpec, check_stream, describe, mask_of
 from mmzoo.errors import RecipeError, StreamError, suggest
 from mmzoo.modeling.task import Task, WeightedLoss
 from mmzoo.recipe.options import tensors_of
-from mmzoo.recipe.plan import BoundComponent, Loss, Plan
+from mmzoo.recipe.plan import BoundComponent, BoundLoss, Plan
 from mmzoo.recipe.source import Node
 
 
@@ -141,7 +141,7 @@ def _check_inputs(plan: Plan, head: Head) -> None:
         raise RecipeError([column.node.key_fault("nothing uses this input.", advice) for column in unused])
 
 
-def _loss(loss: Loss, symbols: Mapping[str, Any]) -> WeightedLoss:
+def _loss(loss: BoundLoss, symbols: Mapping[str, Any]) -> WeightedLoss:
     """Binds a loss to its options and tensors, and checks on symbols that it returns one value per example."""
     name = loss.bound.component.name
     function = loss.bound.component.load()

@@ -66,7 +66,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Loss:
+class BoundLoss:
     """A loss, the tensors that it takes, and its weight in the sum.
 
     Args:
@@ -86,7 +86,7 @@ class Loss:
 
 
 @dataclass(frozen=True)
-class Metric:
+class BoundMetric:
     """A metric and the values that it takes.
 
     Args:
@@ -137,8 +137,8 @@ class Plan:
     fusion: BoundComponent | None
     head: BoundComponent
     gallery: BoundComponent | None
-    losses: tuple[Loss, ...]
-    metrics: tuple[Metric, ...]
+    losses: tuple[BoundLoss, ...]
+    metrics: tuple[BoundMetric, ...]
     train: Train
     export: Export
 

@@ -10,7 +10,7 @@ from mmzoo.contracts.option_types import PARTS
 from mmzoo.errors import Fault, MmzooError, PluginError, RecipeError, suggest
 from mmzoo.recipe.component_keys import ON_ERROR, called_function, component_keys, settings_of
 from mmzoo.recipe.options import Option, bind, options_of, tensors_of
-from mmzoo.recipe.plan import BoundComponent, Input, Loss, Metric, Plan
+from mmzoo.recipe.plan import BoundComponent, BoundLoss, BoundMetric, Input, Plan
 from mmzoo.recipe.settings import Export, Train
 from mmzoo.recipe.source import Node, Recipe
 from mmzoo.registry.catalog import Catalog
@@ -242,16 +242,16 @@ class _Resolver:
             what = "at least two inputs must have an encoder."
             self.faults.append(place.fault(what, "Remove it, or give another input an encoder."))
 
-    def _loss(self, node: Node) -> Loss | None:
+    def _loss(self, node: Node) -> BoundLoss | None:
         bound = self._component("loss", node)
         if bound is None:
             return None
         weight = dict(node.items()).get("weight", Node(1.0, "")).value
-        return Loss(bound, _tensor_names(bound), float(weight) if not self.faults else 1.0)
+        return BoundLoss(bound, _tensor_names(bound), float(weight) if not self.faults else 1.0)
 
-    def _metric(self, node: Node) -> Metric | None:
+    def _metric(self, node: Node) -> BoundMetric | None:
         bound = self._component("metric", node)
-        return Metric(bound, _tensor_names(bound)) if bound is not None else None
+        return BoundMetric(bound, _tensor_names(bound)) if bound is not None else None
 
 
 def _tensor_names(bound: BoundComponent) -> dict[str, str]:

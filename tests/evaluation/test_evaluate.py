@@ -18,7 +18,7 @@ from mmzoo.errors import RecipeError, RunError
 from mmzoo.evaluation.evaluate import evaluate, evaluate_missing, rehearse
 from mmzoo.evaluation.scores import Scores
 from mmzoo.recipe.options import tensors_of
-from mmzoo.recipe.plan import BoundComponent, Metric
+from mmzoo.recipe.plan import BoundComponent, BoundMetric
 from mmzoo.recipe.source import parse_recipe
 from mmzoo.registry.catalog import Component, Plugin
 
@@ -118,7 +118,7 @@ def make_plan(*metrics: type) -> Any:
     plugin = Plugin("p", "1", "m")
     return SimpleNamespace(
         metrics=[
-            Metric(
+            BoundMetric(
                 BoundComponent(Component("metric", m.__name__.lower(), f"{__name__}:{m.__name__}", plugin), {}, METRICS),
                 {name: name for name in tensors_of(m.update)},
             )

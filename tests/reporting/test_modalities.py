@@ -13,7 +13,7 @@ from mmzoo.contracts.progress import Screen
 from mmzoo.data.scan import scan
 from mmzoo.data.splits import Data
 from mmzoo.evaluation.evaluate import evaluate, evaluate_missing
-from mmzoo.recipe.plan import Input, Metric
+from mmzoo.recipe.plan import BoundMetric, Input
 from mmzoo.recipe.source import parse_recipe
 from mmzoo.reporting.report import report
 from mmzoo.run.atomic import write_json
@@ -114,7 +114,7 @@ def plan_with(metric: type, *values: str):
         about="Hears dogs.",
         inputs=inputs,
         encoders={"sound": bound("encoder", "listen"), "caption": bound("encoder", "read")},
-        metrics=(Metric(bound("metric", "luck", f"{__name__}:{metric.__name__}"), {name: name for name in values}),),
+        metrics=(BoundMetric(bound("metric", "luck", f"{__name__}:{metric.__name__}"), {name: name for name in values}),),
     )
 
 
