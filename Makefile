@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PLUGINS := $(sort $(wildcard plugins/mmzoo-*))
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 # The tests of mmzoo-image call TF-Hub.
 INSTALLED := $(PLUGINS:mmzoo-image=mmzoo-image[tfhub])
 
@@ -19,11 +20,13 @@ install: .venv/installed
 	$(BIN)/pip install -q --no-build-isolation -e ".[test]" $(INSTALLED:%=-e "%")
 	touch $@
 
+# Two runs, because the memory of a process that tests grows with its modules.
 test: check
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(PYTEST) tests
+	$(PYTEST) plugins
 
 test-quick: install
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: install
 	$(BIN)/ruff check .

@@ -1,21 +1,20 @@
 """The whole way on one screen: recipe -> plan -> task -> trained run -> scores -> SavedModel -> report."""
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmzoo.errors import MmzooError, RunError
+from mmzoo.planned import Planned, Work, needed_processors, needed_weights, plan_build, plan_works
 from mmzoo.recipe.plan import Plan
-from mmzoo.recipe.resolve import resolve
 from mmzoo.recipe.source import read_recipe
 from mmzoo.registry.catalog import Catalog
 from mmzoo.registry.discovery import discover
+from mmzoo.run.stages import TRAINED, dependencies, fingerprint
 from mmzoo.trained import Model, fill_gallery, load
 from mmzoo.training.backend import choose_backend
 
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
     from mmzoo.modeling.task import Task
     from mmzoo.run.folder import Run
 
-LIBRARIES = ("mmzoo", "keras", "tensorflow", "keras-hub", "tensorflow-datasets", "jax")
-"""Libraries whose versions a run records."""
-
 
 def build(
     recipe: str | Path,
@@ -43,13 +39,16 @@ def build(
     catalog: Catalog | None = None,
     screen: "Screen | None" = None,
 ) -> "Run":
-    """Builds a recipe: trains, evaluates, exports and reports.
+    """Builds a recipe: trains, evaluates, exports and reports. Builds the recipes that it needs first.
+
+    Only stages are run whose recipe, data or plugins have changed since they were done. An unfinished build goes on from its
+    last checkpoint.
 
     Args:
         recipe: Path of the recipe.
-        out: Folder of the run; `runs/<name>` by default.
+        out: Folder of the run; `runs/<name>` by default. Needed runs are beside it.
         overrides: `key=value` pairs that replace or add values of the recipe.
-        resume: Continue the run in `out` from its last checkpoint.
+        resume: Train the run in `out` on to another number of epochs.
         force: Replace the run in `out`.
         catalog: The components; those of the installed plugins by default.
         screen: Shows the progress; on the terminal by default.
@@ -62,19 +61,13 @@ def build(
         MmzooError: The data, the run's folder, the training or the export failed; the message says what to do.
     """
     from mmzoo.contracts.progress import Screen
-    from mmzoo.run.folder import Run
 
-    source = read_recipe(recipe, tuple(overrides))
-    backend: Any = choose_backend(source)
-    plan = resolve(source, catalog or discover())
-    plan = replace(plan, train=replace(plan.train, backend=backend))  # the run records the backend that trained it
-    screen, run = screen or Screen(), Run(Path(out or Path("runs") / plan.name))
-    data = _train(plan, run, screen, resume, force)
-    if backend == "tensorflow":
-        finish(run, screen, catalog, data)
-    else:
-        _finish_under_tensorflow(run)
-    return run
+    source, catalog, screen = read_recipe(recipe, tuple(overrides)), catalog or discover(), screen or Screen()
+    choose_backend(source)
+    works = plan_works(source, catalog, Path(out) if out is not None else None, resume, force)
+    for planned, work in works:
+        _build(planned, work, catalog, screen)
+    return works[-1][0].run
 
 
 @dataclass(frozen=True)
@@ -107,12 +100,37 @@ def check(recipe: str | Path, *, overrides: Iterable[str] = (), catalog: Catalog
     """
     source = read_recipe(recipe, tuple(overrides))
     choose_backend(source)
-    plan = resolve(source, catalog or discover())
+    plan = plan_build(source, catalog or discover()).plan
     task, layers = _assemble_before_data(plan)
     return Checked(plan, layers, task.signatures())
 
 
-def finish(run: "Run", screen: "Screen", catalog: Catalog | None = None, data: "Data | None" = None) -> None:
+def _build(planned: Planned, work: Work, catalog: Catalog, screen: "Screen") -> None:
+    """Runs the stages of a build that are due."""
+    run, backend = planned.run, planned.plan.train.backend
+    if not work.due:
+        screen.say(f"run       {run.folder} is complete and nothing has changed; nothing to do (--force builds it anew)")
+        return
+    if work.resume:
+        screen.say(f"run       {run.folder} goes on: " + "; ".join(f"{stage}: {why}" for stage, why in work.due.items()))
+    data = None
+    if work.trains:
+        data = _train(planned, run, screen, work.resume, catalog)
+    else:
+        run.begin(planned.plan, fingerprint(planned.stages), resume=True)
+    if backend == "tensorflow":
+        finish(run, screen, catalog, data, work.due)
+    else:
+        _finish_under_tensorflow(run, work.due)
+
+
+def finish(
+    run: "Run",
+    screen: "Screen",
+    catalog: Catalog | None = None,
+    data: "Data | None" = None,
+    stages: Iterable[str] = ("evaluation", "export"),
+) -> None:
     """Evaluates, reports and exports a trained run.
 
     Args:
@@ -120,12 +138,15 @@ def finish(run: "Run", screen: "Screen", catalog: Catalog | None = None, data: "
         screen: Shows the progress.
         catalog: The components; those of the installed plugins by default.
         data: The run's data, if it is already open.
+        stages: What to do of `evaluation`, `report` (which needs an evaluation) and `export`.
     """
     model = load(run, catalog)
     data = data or model.open_data(screen)
     model = fill_gallery(model, screen, data)
-    evaluate(model, screen, data)
-    export(model, screen, data)
+    if {"evaluation", "report"} & set(stages):
+        evaluate(model, screen, data)
+    if "export" in stages:
+        export(model, screen, data)
 
 
 def evaluate(model: Model, screen: "Screen", data: "Data | None" = None, missing: float | None = None) -> dict[str, Any]:
@@ -153,6 +174,7 @@ def evaluate(model: Model, screen: "Screen", data: "Data | None" = None, missing
         write_json(model.run.missing, {"split": data.held_out(), "share": missing, "scores": numbers})
     scores = score(model.plan, model.served, data, screen)
     report(model.plan, model.run, model.served, data, scores)
+    _finish_stages(model, "evaluation", "report")
     return scores.flat()
 
 
@@ -163,64 +185,50 @@ def export(model: Model, screen: "Screen", data: "Data | None" = None) -> Path:
     data = data or model.open_data(screen)
     if model.served.index is None:
         model = fill_gallery(model, screen, data)
-    return write(model.plan, model.run, model.served, data, screen)
+    version = write(model.plan, model.run, model.served, data, screen)
+    _finish_stages(model, "export")
+    return version
 
 
-def _train(plan: Plan, run: "Run", screen: "Screen", resume: bool, force: bool) -> "Data":
+def _finish_stages(model: Model, *stages: str) -> None:
+    """Records that stages of a trained run are done."""
+    found = dependencies(model.plan, {})
+    for stage in stages:
+        model.run.finish_stage(stage, found[stage])
+
+
+def _train(planned: Planned, run: "Run", screen: "Screen", resume: bool, catalog: Catalog) -> "Data":
     """Reads the data, assembles the task and trains it; returns the data for the evaluation."""
     from mmzoo.data.open import make_processors, open_data
     from mmzoo.modeling.assemble import assemble
     from mmzoo.modeling.devices import on_devices
+    from mmzoo.modeling.parts import start_part
     from mmzoo.training.train import prepare, train
 
-    resume = _check_folder(plan, run, screen, resume, force)
-    has_checkpoint = resume and run.checkpoint.exists()
+    plan, has_checkpoint = planned.plan, resume and run.checkpoint.exists()
     backbone_configs = run.load_backbone_configs() if has_checkpoint else None
     if plan.dataset.card.needs:
         _assemble_before_data(plan, backbone_configs)  # finds parts that do not fit before the data is downloaded or rendered
+    parts = {} if has_checkpoint else needed_weights(planned, catalog)
     prepare(plan.train)
     # A resumed run keeps its processors: if the data has changed, the same ids would mean other words.
-    data = open_data(plan, screen, run.load_processors(make_processors(plan)) if has_checkpoint else None)
+    learned = run.load_processors(make_processors(plan)) if has_checkpoint else needed_processors(planned, screen)
+    data = open_data(plan, screen, learned)
     with on_devices(plan.train):
         task, layers = assemble(plan, _features(data.processors), backbone_configs)
+        for place, weights in parts.items():
+            start_part(task, place, plan.starts()[place], weights)
+            screen.say(f"start     {place} from {plan.starts()[place].start}")
         _rehearse(plan, task, data)
         screen.say(f"data      {', '.join(f'{size:,} {split}' for split, size in data.sizes.items())}")
         screen.say(f"task      {sum(layer.weights for layer in layers):,} weights")
-        run.begin(plan, _versions(plan), resume)
+        run.begin(plan, fingerprint(planned.stages), resume)
         run.save_processors(data.processors)
         run.save_backbone_configs(task.encoders)
         train(task, data, run, screen, resume)
+    for stage in TRAINED:
+        run.finish_stage(stage, planned.stages[stage])
     return data
-
-
-def _check_folder(plan: Plan, run: "Run", screen: "Screen", resume: bool, force: bool) -> bool:
-    """Checks that the run's folder may be written; returns whether there is a run to resume.
-
-    Raises:
-        RunError: A run is present and is neither resumed nor replaced, or the recipe is not that of the resumed run.
-    """
-    if resume and force:
-        raise RunError(f"{run.folder}: --resume continues the run and --force replaces it; give one of the two.")
-    if not resume:
-        run.check_free(force)
-    elif run.plan.exists():
-        _check_same(plan, run)
-    else:
-        run.check_free()
-        screen.say(f"run       nothing to resume in {run.folder}; training from the first epoch")
-    return resume and run.plan.exists()
-
-
-def _check_same(plan: Plan, run: "Run") -> None:
-    """Checks that a run is resumed with its own recipe; only the number of epochs and the export may differ."""
-    saved, now = run.load_plan(), json.loads(json.dumps(plan.plain()))  # JSON turns tuples into lists, as in the saved plan
-    changed = [key for key in now if key not in ("train", "export") and now[key] != saved.get(key)]
-    changed += [f"train.{key}" for key, value in now["train"].items() if key != "epochs" and saved["train"].get(key) != value]
-    if changed:
-        raise RunError(
-            f"{run.folder}: the recipe is not the one that this run began with; changed: {', '.join(changed)}.\n"
-            "Undo the change to resume, replace the run with --force, or choose another folder with --out."
-        )
 
 
 def _assemble_before_data(plan: Plan, backbone_configs: Mapping[str, Any] | None = None) -> "tuple[Task, list[LayerSummary]]":
@@ -259,37 +267,26 @@ def _rehearse(plan: Plan, task: Any, data: "Data") -> None:
     audit(served)
 
 
-def _finish_under_tensorflow(run: "Run") -> None:
+def _finish_under_tensorflow(run: "Run", stages: Iterable[str]) -> None:
     """Evaluates and exports a run that another backend trained, in a process of its own with the TensorFlow backend."""
-    code = "import sys; from mmzoo.build import finish_alone; sys.exit(finish_alone(sys.argv[1]))"
+    code = "import sys; from mmzoo.build import finish_alone; sys.exit(finish_alone(*sys.argv[1:]))"
     done = subprocess.run(
-        [sys.executable, "-c", code, str(run.folder)], check=False, env=os.environ | {"KERAS_BACKEND": "tensorflow"}
+        [sys.executable, "-c", code, str(run.folder), *stages], check=False, env=os.environ | {"KERAS_BACKEND": "tensorflow"}
     )
     if done.returncode != 0:
         raise RunError(f"{run.folder}: the run is trained, but could not be evaluated and exported; see the error above.")
 
 
-def finish_alone(folder: str) -> int:
+def finish_alone(folder: str, *stages: str) -> int:
     """Finishes the run in a folder, as the only work of a process; returns its exit code."""
     from mmzoo.contracts.progress import Screen
     from mmzoo.run.folder import Run
 
     try:
-        finish(Run(Path(folder)), Screen())
+        finish(Run(Path(folder)), Screen(), stages=stages)
     except MmzooError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     except KeyboardInterrupt:
         return 130  # the parent process prints how to continue
     return 0
-
-
-def _versions(plan: Plan) -> dict[str, str]:
-    """Returns the versions of plugins and libraries, which the run records."""
-    versions = {}
-    for library in LIBRARIES:
-        try:
-            versions[library] = version(library)
-        except PackageNotFoundError:
-            continue  # an optional library that is not installed
-    return plan.versions() | versions

@@ -15,8 +15,11 @@ from mmzoo.registry.discovery import discover
 from mmzoo.training.backend import set_backend
 
 if TYPE_CHECKING:
+    from mmzoo.contracts.processor import Processor
     from mmzoo.contracts.progress import Screen
     from mmzoo.data.splits import Data
+    from mmzoo.modeling.parts import Weights
+    from mmzoo.modeling.task import Task
     from mmzoo.run.folder import Run
 
 
@@ -90,23 +93,50 @@ def load(run: "str | Path | Run", catalog: Catalog | None = None, overrides: Ite
         RecipeError: The installed plugins do not fit the run's plan any more, or an override is wrong.
     """
     set_backend("tensorflow")
-    from mmzoo.data.open import make_processors
-    from mmzoo.modeling.assemble import assemble
     from mmzoo.run.folder import Run
     from mmzoo.serving.entries import load_entries
     from mmzoo.serving.served import Served
-    from mmzoo.training.checkpoint import load_weights
-    from mmzoo.training.train import prepare
 
     run = run if isinstance(run, Run) else Run(Path(run))
     saved, catalog = _saved_recipe(run), catalog or discover()
     plan = resolve(override(saved, overrides), catalog, with_data=False)
     _check_weights_unchanged(resolve(saved, catalog, with_data=False), plan, run)
+    task, processors = _reopened(plan, run)
+    return Model(plan, run, task, Served(task, processors, load_entries(run)))
+
+
+def load_parts(run: "Run", parts: Iterable[str], catalog: Catalog) -> "dict[str, Weights]":
+    """Loads the trained weights of parts of a run, under the backend that is set.
+
+    Args:
+        run: A trained run.
+        parts: `encoders.INPUT`, `fusion` or `head`.
+        catalog: The components.
+
+    Returns:
+        Part -> its weights in their order.
+
+    Raises:
+        RunError: The folder holds no trained run.
+    """
+    from mmzoo.modeling.parts import weights_of
+
+    task, _ = _reopened(resolve(_saved_recipe(run), catalog, with_data=False), run)
+    return {part: weights_of(task, part) for part in parts}
+
+
+def _reopened(plan: Plan, run: "Run") -> "tuple[Task, dict[str, Processor]]":
+    """Assembles the task of a run's plan with the run's processors, and loads its weights."""
+    from mmzoo.data.open import make_processors
+    from mmzoo.modeling.assemble import assemble
+    from mmzoo.training.checkpoint import load_weights
+    from mmzoo.training.train import prepare
+
     prepare(plan.train)
     processors = run.load_processors(make_processors(plan))
     task, _ = assemble(plan, {name: processor.features for name, processor in processors.items()}, run.load_backbone_configs())
     load_weights(task, run)
-    return Model(plan, run, task, Served(task, processors, load_entries(run)))
+    return task, processors
 
 
 def fill_gallery(model: "Model", screen: "Screen", data: "Data") -> "Model":

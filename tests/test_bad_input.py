@@ -79,7 +79,7 @@ def changed(old: str = "", new: str = "") -> str:
     return RECIPE.replace(old, new, 1)
 
 
-KEYS = "name, about, data, inputs, encoders, fusion, head, loss, train, metrics, export"
+KEYS = "name, about, needs, data, inputs, encoders, fusion, head, loss, train, metrics, export"
 
 
 @pytest.mark.parametrize("verb", ["check", "build"])
@@ -337,26 +337,17 @@ def test_a_run_that_is_there_is_not_replaced_unasked():
     checkpoint = Path("runs/toy/checkpoint/state.json")
     checkpoint.parent.mkdir(parents=True)
     Path("runs/toy/plan.json").write_text("{}", "utf-8")
-    advice = "Continue it with --resume, replace it with --force, or choose another folder with --out.\n"
-    assert said("build", "r.yaml") == f"runs/toy: there is a run already, with nothing trained yet.\n{advice}"
     checkpoint.write_text('{"epoch": 3}', "utf-8")
-    Path("runs/toy/task.weights.h5").touch()
-    there = "a checkpoint after epoch 3, trained weights"
-    assert said("build", "r.yaml") == f"runs/toy: there is a run already, with {there}.\n{advice}"
-
-
-def test_a_run_is_resumed_with_its_own_recipe_alone():
-    Path("r.yaml").write_text(RECIPE, "utf-8")
-    run = Path("runs/toy")
-    run.mkdir(parents=True)
-    plain = check(
-        "r.yaml", overrides=["head.units=16", "train.batch_size=8", "train.epochs=7", "train.backend=tensorflow"]
-    ).plan.plain()
-    (run / "plan.json").write_text(json.dumps({"format": FORMAT, "recipe": plain}), "utf-8")
-    assert said("build", "r.yaml", "--resume") == (
-        "runs/toy: the recipe is not the one that this run began with; changed: head, train.batch_size.\n"
-        "Undo the change to resume, replace the run with --force, or choose another folder with --out.\n"
-    )
+    other = ["head.units=16", "train.batch_size=9", "train.epochs=7"]
+    plain = check("r.yaml", overrides=other).plan.plain()
+    Path("runs/toy/plan.json").write_text(json.dumps({"format": FORMAT, "recipe": plain}), "utf-8")
+    advice = "Undo the change, replace the run with --force, or choose another folder with --out."
+    there = "runs/toy: there is a run of another recipe, with a checkpoint after epoch 3; changed: head"
+    assert said("build", "r.yaml") == f"{there}, train.epochs, train.batch_size.\n{advice}\n"
+    assert said("build", "r.yaml", "--resume") == f"{there}, train.batch_size.\n{advice}\n"
+    more = " --resume trains on to other `train.epochs`."
+    sets = [word for one in other[:2] for word in ("--set", one)]
+    assert said("build", "r.yaml", *sets).endswith(f"changed: train.epochs.\n{advice}{more}\n")
 
 
 def test_resume_and_force_exclude_each_other():

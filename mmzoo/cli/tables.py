@@ -16,6 +16,7 @@ from mmzoo.registry.catalog import Catalog, Component
 if TYPE_CHECKING:
     from mmzoo.build import Checked
     from mmzoo.cli.typed import Answer
+    from mmzoo.planned import Planned, Work
     from mmzoo.recipe.options import Option
     from mmzoo.run.folder import Run
 
@@ -104,6 +105,15 @@ def checked(found: "Checked") -> RenderableType:
 
 def _lines(*lines: str) -> str:
     return "\n".join(line for line in lines if line)
+
+
+def explained(works: "list[tuple[Planned, Work]]") -> RenderableType:
+    """Shows what a build would do: each run, its stages, and why each one runs."""
+    table = _table("run", "stage", "")
+    for planned, work in works:
+        for stage in planned.stages:
+            table.add_row(str(planned.run.folder), stage, work.due.get(stage, "done"))
+    return table
 
 
 def finished(run: "Run") -> RenderableType:

@@ -45,13 +45,20 @@ SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", hel
 @RECIPE
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; runs/<name> by default.")
 @SET
-@click.option("--resume", is_flag=True, help="Continue the run from its last checkpoint.")
+@click.option("--resume", is_flag=True, help="Train the run on to another number of epochs.")
 @click.option("--force", is_flag=True, help="Replace an existing run.")
-def build(recipe: Path, out: Path | None, overrides: tuple[str, ...], resume: bool, force: bool) -> None:
-    """Train, evaluate and export RECIPE."""
+@click.option("--explain", is_flag=True, help="Say which stages a build would run and why; build nothing.")
+def build(recipe: Path, out: Path | None, overrides: tuple[str, ...], resume: bool, force: bool, explain: bool) -> None:
+    """Train, evaluate and export RECIPE, and first the recipes that it needs. What has not changed is not done again."""
     from mmzoo.build import build as build_run
-    from mmzoo.cli.tables import finished
+    from mmzoo.cli.tables import explained, finished
+    from mmzoo.planned import plan_works
+    from mmzoo.recipe.source import read_recipe
+    from mmzoo.registry.discovery import discover
 
+    if explain:
+        _show(explained(plan_works(read_recipe(recipe, overrides), discover(), out, resume, force)))
+        return
     try:
         run = build_run(recipe, out=out, overrides=overrides, resume=resume, force=force)
     except (KeyboardInterrupt, click.Abort) as stop:

@@ -39,6 +39,8 @@ class Card:
         source: Where it comes from.
         licence: Its licence.
         needs: What `prepare` still has to do, and at what cost. Empty when the data is ready.
+        fingerprint: A text that differs when the data differs under the same options, such as a digest of a table. Empty if
+            the options, and the version of the plugin, say all.
     """
 
     fields: Mapping[str, str]
@@ -47,6 +49,7 @@ class Card:
     source: str = ""
     licence: str = ""
     needs: str = ""
+    fingerprint: str = ""
 
 
 @runtime_checkable

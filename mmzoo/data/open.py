@@ -23,7 +23,7 @@ def learned_processors(plan: Plan) -> dict[str, Processor]:
     if plan.dataset.card.needs:
         return make_processors(plan)
     data = read_data(plan, Screen(quiet=True))
-    data.adapt()
+    data.adapt(data.processors)
     return data.processors
 
 
@@ -33,7 +33,7 @@ def open_data(plan: Plan, screen: Screen, learned: dict[str, Processor] | None =
     Args:
         plan: The plan, whose `dataset` is set.
         screen: Shows the progress.
-        learned: Adapted processors, such as those of a run; they are used as they are.
+        learned: Input -> a processor that is adapted already, such as those of a run; it is used as it is.
 
     Raises:
         DataError: The data cannot be read, or a split that training needs is missing; or examples are unreadable and the
@@ -41,13 +41,12 @@ def open_data(plan: Plan, screen: Screen, learned: dict[str, Processor] | None =
         RecipeError: A field has another type or shape than its processor reads.
     """
     data = read_data(plan, screen)
-    if learned is None:
+    data.processors |= learned or {}
+    if fresh := [name for name in data.processors if name not in (learned or {})]:
         if plan.train.patience is not None and "validation" not in data.raw:
             what = "train.patience waits for a better validation loss, but the data has no split 'validation'"
             raise DataError(f"{what}; it has {', '.join(data.raw)}.\nAdd one, or train without: `--set train.patience=null`.")
-        data.adapt()
-    else:
-        data.processors = learned
+        data.adapt(fresh)
     for name, processor in data.processors.items():
         if processor.note:
             screen.say(f"data      {name}: {processor.note}")

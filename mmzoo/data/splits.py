@@ -1,7 +1,7 @@
 """`Data`: the splits of a plan, as raw values by input and as processed examples, cached in memory if they fit."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,15 +52,15 @@ class Data:
     def __post_init__(self) -> None:
         self._graph = tf.function(self._process, autograph=False)  # traced once for all splits: tracing takes seconds
 
-    def adapt(self) -> None:
-        """Adapts the processors on the training split.
+    def adapt(self, names: Iterable[str]) -> None:
+        """Adapts the processors of some inputs on the training split.
 
         Raises:
             DataError: A processor cannot be adapted; the message names its input.
         """
-        for name, processor in self.processors.items():
+        for name in names:
             try:
-                processor.adapt(self.values("train", name))
+                self.processors[name].adapt(self.values("train", name))
             except DataError as error:
                 raise DataError(f"{name}: {error}") from error
 

@@ -27,6 +27,13 @@ OPTIONAL = Option(
     False,
     "Whether an example may lack this input (its value is empty). Another input with an encoder must then be present.",
 )
+WEIGHTS = Option(
+    "weights",
+    str | None,
+    None,
+    "Part of a needed run whose weights this one starts from: `late/encoders.video`, `late/fusion` or `late/head` for a recipe "
+    "that `needs` one as `late`.",
+)
 WEIGHT = Option("weight", float, 1.0, "Factor of this loss in the sum of the losses.")
 
 
@@ -36,10 +43,13 @@ def component_keys(component: Component) -> list[Option]:
     Raises:
         PluginError: A parameter of the component has the same name as one of these keys.
     """
-    fixed = {"dataset": [ON_ERROR], "processor": [FIELD, OPTIONAL], "encoder": [TRAINABLE], "loss": [WEIGHT]}
+    own = {option.name for option in options_of(component.load())}
+    weights = [WEIGHTS] if WEIGHTS.name not in own else []  # an option of that name takes the same values and presets
+    fixed = {"dataset": [ON_ERROR], "processor": [FIELD, OPTIONAL], "loss": [WEIGHT]}
+    fixed |= {"encoder": [TRAINABLE, *weights], "fusion": weights, "head": weights}
     source = {"loss": "head's output", "metric": "model's answer"}.get(component.kind)
     keys = (_tensor_keys(component, source) if source else []) + fixed.get(component.kind, [])
-    names = ["type", *(option.name for option in [*keys, *options_of(component.load())])]
+    names = ["type", *(option.name for option in keys), *own]
     if len(names) > len(set(names)):
         twice = next(name for name in names if names.count(name) > 1)
         who = f"the {component.kind} '{component.name}' of {component.plugin.name}"

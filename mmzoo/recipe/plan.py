@@ -18,11 +18,13 @@ class BoundComponent:
         component: The component.
         options: The value of every option. An option that is a component itself is a `BoundComponent`.
         node: Its place in the recipe.
+        start: The part of a needed run whose weights it starts from, `late/encoders.video`; empty for none.
     """
 
     component: Component
     options: Mapping[str, Any]
     node: Node
+    start: str = ""
 
     def make(self, **supplied: Any) -> Any:
         """Makes the object. Of `supplied`, the parameters that the core fills in, it receives those that it takes."""
@@ -39,7 +41,8 @@ class BoundComponent:
     def plain(self) -> dict[str, Any]:
         """Returns it as plain data, written as in a recipe, with every option."""
         options = {name: value.plain() if isinstance(value, BoundComponent) else value for name, value in self.options.items()}
-        return {"type": f"{self.component.plugin.name}/{self.component.name}", **options}
+        start = {"weights": self.start} if self.start else {}
+        return {"type": f"{self.component.plugin.name}/{self.component.name}", **options} | start
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ class Plan:
         recipe: The recipe that it was resolved from.
         name: Name of the run.
         about: What the recipe shows, for people.
+        needs: Name -> the recipe that must be built first, as a path from this recipe's folder.
         data: The data set as a component.
         on_error: What happens to an unreadable example: `stop` ends the build; `skip` leaves it out and counts it.
         dataset: The data set object. None in a reopened run, which needs no data.
@@ -128,6 +132,7 @@ class Plan:
     recipe: Recipe
     name: str
     about: str
+    needs: Mapping[str, str]
     data: BoundComponent
     on_error: str
     dataset: Any
@@ -151,9 +156,15 @@ class Plan:
         whole = [self.data, *inputs, *self.encoders.values(), *fusion, self.head, *gallery, *losses, *metrics]
         return [part for bound in whole for part in bound.parts()]
 
+    def starts(self) -> dict[str, BoundComponent]:
+        """Returns the layers that start from a part of a needed run: `encoders.image`, `fusion` or `head` -> the layer."""
+        layers = {f"encoders.{name}": bound for name, bound in self.encoders.items()} | {"head": self.head}
+        layers |= {"fusion": self.fusion} if self.fusion is not None else {}
+        return {place: bound for place, bound in layers.items() if bound.start}
+
     def plain(self) -> dict[str, Any]:
         """Returns the plan as a recipe with every default written out. Resolving that recipe returns the same plan."""
-        plain: dict[str, Any] = {"name": self.name, "about": self.about}
+        plain: dict[str, Any] = {"name": self.name, "about": self.about, "needs": dict(self.needs)}
         plain["data"] = self.data.plain() | {"on_error": self.on_error}
         plain["inputs"] = {name: column.plain() for name, column in self.inputs.items()}
         plain["encoders"] = {name: bound.plain() | {"trainable": self.trainable[name]} for name, bound in self.encoders.items()}

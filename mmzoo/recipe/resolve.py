@@ -15,11 +15,13 @@ from mmzoo.recipe.settings import Export, Train
 from mmzoo.recipe.source import Node, Recipe
 from mmzoo.registry.catalog import Catalog
 
-KEYS = ("name", "about", "data", "inputs", "encoders", "fusion", "head", "loss", "train", "metrics", "export")
+KEYS = ("name", "about", "needs", "data", "inputs", "encoders", "fusion", "head", "loss", "train", "metrics", "export")
 """Top-level keys of a recipe."""
 REQUIRED = ("name", "data", "inputs", "encoders", "head", "loss")
 """Top-level keys that every recipe must have."""
 
+PART = {"encoder": r"encoders\.[^/]+", "fusion": "fusion", "head": "head"}
+"""Kind -> pattern of the parts of a run that a component of this kind can start from."""
 NAME = r"[A-Za-z0-9][\w.-]*"
 """Pattern of a recipe's name, which becomes the name of the run's folder."""
 
@@ -52,6 +54,7 @@ class _Resolver:
         from mmzoo.recipe.optimizer_options import check_optimizer
 
         self._check_keys()
+        needs = self._needs()
         data, dataset = self._data(self._get("data"))
         inputs = self._mapping("inputs", lambda name, node: self._input(name, node, dataset))
         encoders = self._mapping("encoders", self._encoder)
@@ -73,6 +76,7 @@ class _Resolver:
             recipe=self.recipe,
             name=name,
             about=about,
+            needs=needs,
             data=data,
             on_error=on_error,
             dataset=dataset,
@@ -122,6 +126,17 @@ class _Resolver:
             self.faults.append(about.fault(f"expected text, received {about.plain()!r}."))
         return str(about.value)
 
+    def _needs(self) -> dict[str, str]:
+        node = self._get("needs", {})
+        if not isinstance(node.value, dict):
+            self.faults.append(node.fault(f"expected a mapping of names to recipes, received {node.plain()!r}."))
+        for name, child in node.items():
+            if not re.fullmatch(NAME, name):
+                self.faults.append(child.key_fault(f"expected a name of letters, digits, '.', '_' and '-', received {name!r}."))
+            if not isinstance(child.value, str) or not child.value:
+                self.faults.append(child.fault(f"expected the path of a recipe, received {child.plain()!r}."))
+        return {name: str(child.value) for name, child in node.items()}
+
     def _mapping(self, key: str, read: Callable[[str, Node], T | None]) -> dict[str, T]:
         node = self._get(key, {})
         if not isinstance(node.value, dict):
@@ -160,10 +175,27 @@ class _Resolver:
             what, _, advice = str(error).partition("\n")
             self.faults.append(named.fault(what, advice))
             return None
-        values, faults = bind([*known.values(), *core_keys], node, ignore=("type",))
+        start = "" if inside else self._start(kind, node, own="weights" in known)
+        values, faults = bind([*known.values(), *core_keys], node, ignore=("type", "weights") if start else ("type",))
         self.faults += faults
         self._follow_references(known, values, node)
-        return BoundComponent(component, {name: value for name, value in values.items() if name in known}, node)
+        return BoundComponent(component, {name: value for name, value in values.items() if name in known}, node, start)
+
+    def _start(self, kind: str, node: Node, own: bool) -> str:
+        """Returns the part of a needed run that a layer starts from; empty if its `weights` are none or a preset of its own."""
+        weights, needs = dict(node.items()).get("weights"), dict(self._get("needs").items())
+        if kind not in PART or weights is None or not isinstance(weights.value, str):
+            return ""
+        name, _, part = weights.value.partition("/")
+        if own and name not in needs:
+            return ""
+        expected = f"expected NEED/{'encoders.INPUT' if kind == 'encoder' else kind}, a part of a run that the recipe needs"
+        if name not in needs:
+            what = f"the recipe needs no '{name}'; {expected}."
+            self.faults.append(weights.fault(what, suggest(name, needs) if needs else "Name its recipe under `needs`."))
+        elif not re.fullmatch(PART[kind], part):
+            self.faults.append(weights.fault(f"{expected}, received '{weights.value}'."))
+        return weights.value
 
     def _type(self, kind: str, node: Node) -> Node | None:
         named = node.value.get("type") if isinstance(node.value, dict) else node

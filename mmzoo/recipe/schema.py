@@ -18,6 +18,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DESCRIPTIONS = {
     "name": "Name of the run. Its folder is runs/<name>.",
     "about": "What the recipe shows, in a sentence for people.",
+    "needs": "Recipes that are built first, by name: paths from this recipe's folder. See `weights` of encoders.",
     "data": "The data set.",
     "inputs": "The inputs by name. Each reads a field of the data set with a processor.",
     "encoders": "The encoder of each input, which turns it into a stream. An input without one is not shown to the model.",
@@ -58,6 +59,7 @@ def _properties(definitions: Schema) -> Schema:
     found = {
         "name": {"type": "string", "pattern": f"^{NAME}$"},
         "about": {"type": "string"},
+        "needs": {"type": "object", "additionalProperties": {"type": "string"}},
         "data": _ref("dataset"),
         "inputs": _each("processor"),
         "encoders": _each("encoder"),

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,10 @@ from mmzoo.run.atomic import write_json, write_text, writing
 if TYPE_CHECKING:
     from mmzoo.contracts.processor import Processor
 
-FORMAT = 2
+FORMAT = 3
 """Version of the format of `plan.json`. It is raised when older plans can no longer be read."""
+LIBRARIES = ("mmzoo", "keras", "tensorflow", "keras-hub", "tensorflow-datasets", "jax")
+"""Libraries whose versions a run records."""
 NOTE_FILE = "note.txt"
 """File in a processor's folder with its `note`; missing if the note is empty."""
 
@@ -77,6 +80,11 @@ class Run:
         return self.folder / "scores.json"
 
     @property
+    def stages(self) -> Path:
+        """The finished stages of the build, and what each depended on."""
+        return self.folder / "stages.json"
+
+    @property
     def missing(self) -> Path:
         """The scores with inputs left out, if they were computed."""
         return self.folder / "missing.json"
@@ -109,21 +117,12 @@ class Run:
         results["an exported model"] = any(self.export.glob("[0-9]*"))  # a failed export leaves an empty folder
         return progress + [name for name, exists in results.items() if exists]
 
-    def check_free(self, force: bool = False) -> None:
-        """Checks that a run can begin in this folder; writes nothing.
-
-        Args:
-            force: Whether a run in it may be replaced.
+    def check_usable(self) -> None:
+        """Checks that a run can be written into this folder, where there may be a run already; writes nothing.
 
         Raises:
-            RunError: The folder holds a run and `force` is not given, it holds other files, or it cannot be made or written.
+            RunError: The folder holds files that are not a run, or it cannot be made or written.
         """
-        if self.plan.exists() and not force:
-            contents = ", ".join(self.contents()) or "nothing trained yet"
-            raise RunError(
-                f"{self.folder}: there is a run already, with {contents}.\n"
-                "Continue it with --resume, replace it with --force, or choose another folder with --out."
-            )
         if self.folder.is_dir() and any(self.folder.iterdir()) and not self.plan.exists():
             example = next(self.folder.iterdir()).name
             raise RunError(
@@ -137,12 +136,12 @@ class Run:
                 f"{self.folder}: the run cannot be written there: {parent} {what}.\nChoose another folder with --out."
             )
 
-    def begin(self, plan: Plan, versions: dict[str, str], resume: bool = False) -> None:
+    def begin(self, plan: Plan, fingerprint: str, resume: bool = False) -> None:
         """Writes the recipe and the plan into the folder.
 
         Args:
             plan: The plan of the build.
-            versions: Versions of plugins and libraries, by name.
+            fingerprint: Names what the run learns; recipes that need this run find it by it.
             resume: Whether to keep the files of the run in the folder. Otherwise they are deleted.
 
         Raises:
@@ -153,7 +152,8 @@ class Run:
                 shutil.rmtree(self.folder)
             self.folder.mkdir(parents=True, exist_ok=True)
         # The plan first: --resume and --force recognise a run by it.
-        write_json(self.plan, {"format": FORMAT, "recipe": plan.plain(), "versions": versions})
+        found = {"format": FORMAT, "fingerprint": fingerprint, "recipe": plan.plain(), "versions": _versions(plan)}
+        write_json(self.plan, found)
         write_text(self.recipe, plan.recipe.text)
 
     def save_processors(self, processors: dict[str, "Processor"]) -> None:
@@ -165,19 +165,26 @@ class Run:
                 if processor.note:
                     (self.processors / name / NOTE_FILE).write_text(processor.note, "utf-8")
 
-    def load_processors(self, processors: dict[str, "Processor"]) -> dict[str, "Processor"]:
+    def load_processors(
+        self, processors: dict[str, "Processor"], inputs: Mapping[str, str] | None = None
+    ) -> dict[str, "Processor"]:
         """Loads into processors what they learned, with their notes, and returns them.
+
+        Args:
+            processors: By input.
+            inputs: Input -> its name in this run, where that is another one.
 
         Raises:
             RunError: A file of a processor is missing or damaged.
         """
         for name, processor in processors.items():
+            folder = self.processors / (inputs or {}).get(name, name)
             try:
-                processor.load(self.processors / name)
-                note = self.processors / name / NOTE_FILE
+                processor.load(folder)
+                note = folder / NOTE_FILE
                 processor.note = note.read_text("utf-8") if note.exists() else ""
             except (OSError, ValueError) as error:
-                raise RunError(f"{self.processors / name}: the run is incomplete or damaged: {error}.") from error
+                raise RunError(f"{folder}: the run is incomplete or damaged: {error}.") from error
         return processors
 
     def save_backbone_configs(self, encoders: Mapping[str, Any]) -> None:
@@ -210,6 +217,18 @@ class Run:
             raise RunError(f"{self.folder}: {what}; build it again: `mmzoo build RECIPE --force`.")
         return dict(saved["recipe"])
 
+    def load_stages(self) -> dict[str, dict[str, Any]]:
+        """Reads the finished stages: stage -> what it depended on.
+
+        Raises:
+            RunError: The file is damaged.
+        """
+        return dict(self.load_json(self.stages)) if self.stages.exists() else {}
+
+    def finish_stage(self, stage: str, dependencies: Mapping[str, Any]) -> None:
+        """Records that a stage is done, and what it depended on."""
+        write_json(self.stages, self.load_stages() | {stage: dict(dependencies)})
+
     def load_json(self, path: Path) -> Any:
         """Reads a JSON file of the run.
 
@@ -220,3 +239,14 @@ class Run:
             return json.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise RunError(f"{path}: the run is incomplete or damaged: {error}.") from error
+
+
+def _versions(plan: Plan) -> dict[str, str]:
+    """Returns the versions of plugins and libraries, which the run records."""
+    versions = {}
+    for library in LIBRARIES:
+        try:
+            versions[library] = version(library)
+        except PackageNotFoundError:
+            continue  # an optional library that is not installed
+    return plan.versions() | versions

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mmzoo.errors import TrainingError
 from mmzoo.recipe.source import Recipe
@@ -18,7 +19,7 @@ CPU_MEMORY_LIMIT = 2**22
 
 
 def choose_backend(recipe: Recipe) -> str:
-    """Sets the backend of a recipe: its `train.backend`, or else KERAS_BACKEND, or else TensorFlow.
+    """Sets the backend of a recipe, as `backend_of` returns it.
 
     Returns:
         The backend.
@@ -26,12 +27,17 @@ def choose_backend(recipe: Recipe) -> str:
     Raises:
         TrainingError: As in `set_backend`.
     """
+    return set_backend(backend_of(recipe))
+
+
+def backend_of(recipe: Recipe) -> Any:
+    """Returns the backend of a recipe: its `train.backend`, or else KERAS_BACKEND, or else TensorFlow. Sets nothing."""
     node = dict(recipe.root.items()).get("train")
     option = dict(node.items()).get("backend") if node is not None else None
     backend = option.value if option is not None else "auto"
     if backend == "auto" or backend not in BACKENDS:  # `resolve` reports an unknown one
         backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    return set_backend(backend)
+    return backend
 
 
 def set_backend(backend: str) -> str:

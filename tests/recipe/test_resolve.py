@@ -156,11 +156,11 @@ def test_a_component_can_be_named_with_its_plugin():
 @pytest.mark.parametrize(
     ("old", "new", "text"),
     [
-        ("about:", "abuot:", "r.yaml:2:1  abuot: a recipe has no such key.\n  Nearest: about. Known: name, about, data, "
+        ("about:", "abuot:", "r.yaml:2:1  abuot: a recipe has no such key.\n  Nearest: about. Known: name, about, needs, data, "
          "inputs, encoders, fusion, head, loss, train, metrics, export."),
         ("head:", "haed:", "r.yaml:1:1  head: this key is missing; every recipe needs it.\n"
          "r.yaml:9:1  haed: a recipe has no such key.\n  "
-         "Nearest: head, name. Known: name, about, data, inputs, encoders, fusion, head, loss, train, metrics, export."),
+         "Nearest: head, name. Known: name, about, needs, data, inputs, encoders, fusion, head, loss, train, metrics, export."),
         ("name: toy", "name: to/y", "r.yaml:1:7  name: expected a name of letters, digits, '.', '_' and '-', received 'to/y'.\n"
          "  It becomes the name of the run's folder."),
         ("name: toy", "name: 3", "r.yaml:1:7  name: expected a name of letters, digits, '.', '_' and '-', received 3.\n"
@@ -175,7 +175,7 @@ def test_a_component_can_be_named_with_its_plugin():
         ("type: eye", "type: [eye]", "r.yaml:8:17  encoders.image.type: expected the encoder's name, received ['eye']."),
         ("dim: 4", "dim: big", "r.yaml:8:27  encoders.image.dim: expected int > 0, received 'big'."),
         ("dim: 4", "dim: 4, size: 3", "r.yaml:8:30  encoders.image.size: there is no such option.\n"
-         "  Known: dim, dropout, trainable."),
+         "  Known: dim, dropout, trainable, weights."),
         (", dim: 4", "", "r.yaml:8:10  encoders.image: the option 'dim' is missing; expected int > 0."),
         ("field: picture", "field: image", "r.yaml:5:32  inputs.image.field: the data set 'drawings' has no field 'image'.\n"
          "  Its fields: picture, name."),

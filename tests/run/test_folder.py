@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,9 +14,11 @@ import pytest
 
 from mmzoo.errors import RunError, TrainingError
 from mmzoo.run.atomic import replacing, write_json, write_text, writing
-from mmzoo.run.folder import FORMAT, Run
+from mmzoo.run.folder import FORMAT, LIBRARIES, Run
 
-PLAN = SimpleNamespace(recipe=SimpleNamespace(text="name: toy\n"), plain=lambda: {"name": "toy"})
+PLAN = SimpleNamespace(
+    recipe=SimpleNamespace(text="name: toy\n"), plain=lambda: {"name": "toy"}, versions=lambda: {"mmzoo-toys": "0.1"}
+)
 
 
 def said(call, *arguments, **options) -> str:
@@ -26,7 +29,7 @@ def said(call, *arguments, **options) -> str:
 
 def begun(folder: Path) -> Run:
     run = Run(folder)
-    run.begin(PLAN, {"keras": "3"})
+    run.begin(PLAN, "abc")
     return run
 
 
@@ -38,14 +41,10 @@ def files(folder: Path) -> list[str]:
 def test_a_run_is_begun_anew_unless_it_is_resumed(tmp_path, resume, kept):
     run = begun(tmp_path / "run")
     run.weights.touch()
-    plan = SimpleNamespace(recipe=SimpleNamespace(text="name: toy\n"), plain=lambda: {"name": "toy", "train": {"epochs": 3}})
-    run.begin(plan, {"keras": "4"}, resume)
+    plain = {"name": "toy", "train": {"epochs": 3}}
+    run.begin(SimpleNamespace(**vars(PLAN) | {"plain": lambda: plain}), "def", resume)
     assert files(run.folder) == ["plan.json", "recipe.yaml", *kept]
-    assert run.load_json(run.plan) == {
-        "format": FORMAT,
-        "recipe": {"name": "toy", "train": {"epochs": 3}},
-        "versions": {"keras": "4"},
-    }
+    assert run.load_json(run.plan).items() >= {"format": FORMAT, "fingerprint": "def", "recipe": plain}.items()
 
 
 # Written whole or not at all
@@ -193,7 +192,12 @@ def test_a_folder_that_is_a_file_cannot_be_written_to(tmp_path):
 def test_a_run_begins_with_the_recipe_and_the_plan(tmp_path):
     run = begun(tmp_path / "runs" / "toy")
     assert run.recipe.read_text() == "name: toy\n"
-    assert run.load_json(run.plan) == {"format": FORMAT, "recipe": {"name": "toy"}, "versions": {"keras": "3"}}
+    assert run.load_json(run.plan) == {
+        "format": FORMAT,
+        "fingerprint": "abc",
+        "recipe": {"name": "toy"},
+        "versions": {"mmzoo-toys": "0.1"} | {name: version(name) for name in LIBRARIES},
+    }
     assert run.contents() == []
 
 
@@ -204,31 +208,33 @@ def test_every_part_of_a_run_has_a_place_of_its_own(tmp_path):
     assert all(place.parent == tmp_path for place in places)
 
 
-def test_a_new_run_may_begin_in_an_absent_or_empty_folder(tmp_path):
-    Run(tmp_path).check_free()
-    Run(tmp_path / "a" / "b").check_free()
+def test_a_run_may_be_written_into_an_absent_or_empty_folder_or_that_of_a_run(tmp_path):
+    Run(tmp_path).check_usable()
+    Run(tmp_path / "a" / "b").check_usable()
     assert files(tmp_path) == []
-
-
-def test_a_run_is_not_replaced_unless_forced(tmp_path):
     run = begun(tmp_path / "toy")
     write_json(run.scores, {})
     run.weights.write_text("")
     write_json(run.checkpoint / "state.json", {"epoch": 3})
-    assert said(run.check_free) == (
-        f"{run.folder}: there is a run already, with a checkpoint after epoch 3, trained weights, scores.\n"
-        "Continue it with --resume, replace it with --force, or choose another folder with --out."
-    )
-    run.check_free(force=True)
+    assert run.contents() == ["a checkpoint after epoch 3", "trained weights", "scores"]
+    run.check_usable()
     assert run.scores.exists()
-    run.begin(PLAN, {})
+    run.begin(PLAN, "abc")
     assert files(run.folder) == ["plan.json", "recipe.yaml"]
 
 
-@pytest.mark.parametrize("force", [True, False])
-def test_files_that_are_no_run_are_never_replaced(tmp_path, force):
+def test_the_stages_that_are_done_are_recorded(tmp_path):
+    run = begun(tmp_path / "toy")
+    assert run.load_stages() == {}
+    run.finish_stage("training", {"train.epochs": 1})
+    run.finish_stage("export", {})
+    run.finish_stage("training", {"train.epochs": 2})
+    assert run.load_stages() == {"training": {"train.epochs": 2}, "export": {}}
+
+
+def test_files_that_are_no_run_are_never_replaced(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    assert said(Run(tmp_path).check_free, force=force).startswith(
+    assert said(Run(tmp_path).check_usable).startswith(
         f"{tmp_path}: the folder holds files that are not a run (thesis.tex ...); they are not replaced."
     )
     assert files(tmp_path) == ["thesis.tex"]
@@ -236,7 +242,7 @@ def test_files_that_are_no_run_are_never_replaced(tmp_path, force):
 
 def test_a_file_in_the_place_of_the_folder(tmp_path):
     (tmp_path / "toy").write_text("")
-    assert said(Run(tmp_path / "toy" / "deep").check_free) == (
+    assert said(Run(tmp_path / "toy" / "deep").check_usable) == (
         f"{tmp_path}/toy/deep: the run cannot be written there: {tmp_path}/toy is a file, not a folder.\n"
         "Choose another folder with --out."
     )
@@ -244,7 +250,7 @@ def test_a_file_in_the_place_of_the_folder(tmp_path):
 
 def test_a_read_only_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # the tests may run as root, who may write anywhere
-    assert f"{tmp_path} is read-only." in said(Run(tmp_path / "toy").check_free)
+    assert f"{tmp_path} is read-only." in said(Run(tmp_path / "toy").check_usable)
 
 
 @pytest.mark.parametrize("text", [None, "", "{", '{"a": 1', "\xff"])
@@ -272,6 +278,7 @@ def test_what_processors_learned_comes_back(tmp_path):
     run, again = begun(tmp_path / "toy"), {"a": Remembers(), "b": Remembers()}
     run.save_processors({"a": Remembers(1), "b": Remembers(2)})
     run.load_processors(again)
+    assert run.load_processors({"c": Remembers()}, {"c": "b"})["c"].number == 2
     assert [(processor.number, processor.note) for processor in again.values()] == [(1, "saw 1"), (2, "saw 2")]
 
 

@@ -18,7 +18,7 @@ def train(out: Path, recipes: list[Path]) -> None:
     building = importlib.import_module("mmzoo.build")
     for recipe in recipes:
         building.build(recipe, out=out / recipe.stem, overrides=["train.backend=jax"], screen=Screen(quiet=True))
-        building._finish_under_tensorflow = lambda run: None
+        building._finish_under_tensorflow = lambda run, stages: None
 
 
 def gradients() -> dict[str, dict[str, float]]:

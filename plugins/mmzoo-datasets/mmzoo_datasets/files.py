@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,7 @@ class Files:
             about=f"The table {self.layout.table.name} and the files that it names.",
             source=str(self.layout.table),
             needs=self._needs,
+            fingerprint=sha256(self.layout.table.read_bytes()).hexdigest(),
         )
 
     def prepare(self) -> None:

@@ -1,0 +1,96 @@
+"""What each stage of a build depends on, which stages have changed, and the run that a plan would give. Light."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmzoo.recipe.options import MISSING, options_of
+from mmzoo.recipe.plan import BoundComponent, Plan
+from mmzoo.run.folder import Run
+
+AFTER = {"data": (), "training": ("data",), "evaluation": ("training",), "report": ("evaluation",), "export": ("training",)}
+"""The stages of a build in their order, and the stages that each one uses."""
+TRAINED = ("data", "training")
+"""The stages whose change makes another model."""
+
+Dependencies = dict[str, dict[str, Any]]
+"""Stage -> what it depends on: dotted key of the plan -> value."""
+
+
+def dependencies(plan: Plan, needs: Mapping[str, str]) -> Dependencies:
+    """Returns what each stage of a plan depends on: its part of the plan, versions of plugins, the data, needed runs.
+
+    Args:
+        plan: The plan, with its data set.
+        needs: Name -> fingerprint of each needed run.
+    """
+    plain = plan.plain()
+    searched = {option.name for option in options_of(plan.head.component.load()) if option.refers_to in ("examples", "field")}
+    gallery = {name: value for name, value in plain["head"].items() if name in searched}
+    head = {name: value for name, value in plain["head"].items() if name not in searched}
+    contents = plan.dataset.card.fingerprint if plan.dataset is not None else ""
+    layers = [*plan.encoders.values(), *([plan.fusion] if plan.fusion is not None else []), plan.head]
+    losses, metrics = [loss.bound for loss in plan.losses], [metric.bound for metric in plan.metrics]
+    readers = [plan.data, *(column.processor for column in plan.inputs.values())]
+    parts: Dependencies = {
+        "data": {"data": plain["data"], "inputs": plain["inputs"], "contents": contents, "plugins": _versions(readers)},
+        "training": {key: plain[key] for key in ("encoders", "fusion", "loss", "train")}
+        | {"head": head, "needs": dict(needs), "plugins": _versions([*layers, *losses])},
+        "evaluation": {"metrics": plain["metrics"], "head": gallery, "plugins": _versions(metrics)},
+        "report": {"name": plan.name, "about": plan.about},
+        "export": {"export": plain["export"], "head": gallery},
+    }
+    # As JSON gives them back: a tuple is a list.
+    return {stage: json.loads(json.dumps(dict(_flat(part)))) for stage, part in parts.items()}
+
+
+def fingerprint(found: Dependencies) -> str:
+    """Returns a name of what a run has learned: 16 hexadecimal digits, the same for the same data and training alone."""
+    text = json.dumps([found.get(stage) for stage in TRAINED], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def due(found: Dependencies, recorded: Dependencies) -> dict[str, str]:
+    """Returns the stages that must run, in order, and why.
+
+    Args:
+        found: What the stages depend on now.
+        recorded: What they depended on when they were done.
+    """
+    reasons: dict[str, str] = {}
+    for stage, earlier in AFTER.items():
+        if stage not in recorded:
+            reasons[stage] = "not done yet"
+        elif keys := changed(found[stage], recorded[stage]):
+            reasons[stage] = f"changed: {', '.join(keys)}"
+        elif again := next((one for one in earlier if one in reasons), ""):
+            reasons[stage] = "the data changed" if again == "data" else f"the {again} runs again"
+    return reasons
+
+
+def changed(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
+    """Returns the dotted keys whose values differ; of plugins those alone whose version differs."""
+    keys = [key for key in {*now, *before} if now.get(key, MISSING) != before.get(key, MISSING)]
+    return sorted(key for key in keys if not key.startswith("plugins") or (key in now and key in before))
+
+
+def find_run(folder: Path, wanted: str) -> Run | None:
+    """Finds the run with a fingerprint among the runs in a folder; a trained one if there is one."""
+    runs = [Run(path) for path in sorted(folder.iterdir())] if folder.is_dir() else []
+    found = [run for run in runs if run.plan.exists() and run.load_json(run.plan).get("fingerprint") == wanted]
+    return next((run for run in found if run.weights.exists()), found[0] if found else None)
+
+
+def _versions(components: Iterable[BoundComponent]) -> dict[str, str]:
+    return {part.component.plugin.name: part.component.plugin.version for bound in components for part in bound.parts()}
+
+
+def _flat(value: Any, key: str = "") -> Iterable[tuple[str, Any]]:
+    """Yields the entries of nested mappings by their dotted keys; an empty mapping is a value."""
+    if isinstance(value, Mapping) and value:
+        for name, inner in value.items():
+            yield from _flat(inner, f"{key}.{name}" if key else str(name))
+    else:
+        yield key, value
