@@ -56,7 +56,7 @@ def recipe_schema(catalog: Catalog) -> Schema:
 
 
 def _properties(definitions: Schema) -> Schema:
-    found = {
+    found: Schema = {
         "name": {"type": "string", "pattern": f"^{NAME}$"},
         "about": {"type": "string"},
         "needs": {"type": "object", "additionalProperties": {"type": "string"}},
