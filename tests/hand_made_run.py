@@ -105,6 +105,7 @@ def make_plan(**changes) -> Plan:
     parts = {
         "recipe": parse_recipe(f"name: toy  # {EVIL}"),
         "name": "toy",
+        "needs": {},
         "about": "Says what it sees.",
         "data": bound("dataset", "toys"),
         "on_error": "skip",

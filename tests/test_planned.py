@@ -108,6 +108,8 @@ def test_another_training_is_another_run(runs):
 
 def test_a_needed_run_is_found_by_what_it_learned_wherever_it_is(runs, tmp_path, recipes):
     Path(shutil.copytree("runs", tmp_path / "runs") / "late").rename(tmp_path / "runs" / "renamed")
+    (tmp_path / "runs" / "damaged").mkdir()
+    (tmp_path / "runs" / "damaged" / "plan.json").write_text("{", "utf-8")
     found = plan_build(read_recipe("early.yaml"), discover(), tmp_path / "runs" / "other")
     assert found.needs["base"].run.folder == tmp_path / "runs" / "renamed"
     text = Path("late.yaml").read_text("utf-8")

@@ -3,9 +3,11 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from mmzoo.errors import RunError
 from mmzoo.recipe.options import MISSING, options_of
 from mmzoo.recipe.plan import BoundComponent, Plan
 from mmzoo.run.folder import Run
@@ -79,8 +81,15 @@ def changed(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
 def find_run(folder: Path, wanted: str) -> Run | None:
     """Finds the run with a fingerprint among the runs in a folder; a trained one if there is one."""
     runs = [Run(path) for path in sorted(folder.iterdir())] if folder.is_dir() else []
-    found = [run for run in runs if run.plan.exists() and run.load_json(run.plan).get("fingerprint") == wanted]
+    found = [run for run in runs if _fingerprint_of(run) == wanted]
     return next((run for run in found if run.weights.exists()), found[0] if found else None)
+
+
+def _fingerprint_of(run: Run) -> str:
+    """Returns the fingerprint that a run records; empty for a folder without a readable plan."""
+    with suppress(RunError):  # another run's damage is not this build's
+        return str(run.load_json(run.plan).get("fingerprint", ""))
+    return ""
 
 
 def _versions(components: Iterable[BoundComponent]) -> dict[str, str]:
