@@ -6,15 +6,18 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import mmzoo
 from mmzoo.build import build
+from mmzoo.cli.verbs import main
 from mmzoo.contracts.progress import Screen
 from mmzoo.errors import MmzooError
 from mmzoo.planned import plan_build, plan_works
 from mmzoo.recipe.source import read_recipe
 from mmzoo.registry.discovery import discover
 from mmzoo.run.folder import Run
+from mmzoo.run.stages import AFTER
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +70,21 @@ def test_a_finished_build_does_nothing(runs, monkeypatch, capsys):
         monkeypatch.setattr(import_module("mmzoo.build"), step, None)
     assert build("early.yaml", overrides=STILL).folder == runs[0].folder
     assert capsys.readouterr().out.count("is complete and nothing has changed; nothing to do") == 2
+
+
+def test_what_a_build_would_do_is_shown(runs):
+    command = ["build", "early.yaml", *(word for one in (*STILL, "metrics=[]") for word in ("--set", one)), "--explain"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    rows = [line.split(maxsplit=2) for line in map(str.rstrip, result.output.splitlines()) if line.startswith("runs/")]
+    assert rows == [
+        *(["runs/late", stage, "done"] for stage in AFTER),
+        ["runs/early", "data", "done"],
+        ["runs/early", "training", "done"],
+        ["runs/early", "evaluation", "changed: metrics"],
+        ["runs/early", "report", "the evaluation runs again"],
+        ["runs/early", "export", "done"],
+    ]
 
 
 @pytest.mark.parametrize(

@@ -55,9 +55,12 @@ def build(recipe: Path, out: Path | None, overrides: tuple[str, ...], resume: bo
     from mmzoo.planned import plan_works
     from mmzoo.recipe.source import read_recipe
     from mmzoo.registry.discovery import discover
+    from mmzoo.training.backend import choose_backend
 
     if explain:
-        _show(explained(plan_works(read_recipe(recipe, overrides), discover(), out, resume, force)))
+        source = read_recipe(recipe, overrides)
+        choose_backend(source)
+        _show(explained(plan_works(source, discover(), out, resume, force)))
         return
     try:
         run = build_run(recipe, out=out, overrides=overrides, resume=resume, force=force)
