@@ -1,4 +1,4 @@
-"""Base classes of the data sets that are generated on this machine, `openmoji` and `moving_emoji`."""
+"""Base classes of the data sets that are generated on this machine, such as `openmoji`."""
 
 from __future__ import annotations
 

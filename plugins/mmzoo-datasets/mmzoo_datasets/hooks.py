@@ -8,6 +8,7 @@ def mmzoo_datasets() -> dict[str, str]:
     return {
         "openmoji": "mmzoo_datasets.openmoji:OpenMoji",
         "moving_emoji": "mmzoo_datasets.moving_emoji:MovingEmoji",
+        "shapes": "mmzoo_datasets.shapes:Shapes",
         "files": "mmzoo_datasets.files:Files",
         "tfds": "mmzoo_datasets.tfds:TFDS",
     }

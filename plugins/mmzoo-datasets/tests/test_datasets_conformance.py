@@ -51,5 +51,6 @@ test_conformance = conformance(
     DatasetCase("files", setup=own_clips),
     DatasetCase("openmoji", options={"limit": 12, "size": 16}, setup=drawings),
     DatasetCase("moving_emoji", options={"clips": 10, "size": 16}, setup=drawings),
+    DatasetCase("shapes", options={"pictures": 20, "size": 16, "most": 3}, setup=drawings),
     DatasetCase("tfds", setup=dummy),
 )
