@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -205,7 +205,9 @@ def _train(planned: Planned, run: "Run", screen: "Screen", resume: bool, catalog
     from mmzoo.modeling.parts import start_part
     from mmzoo.training.train import prepare, train
 
-    plan, has_checkpoint = planned.plan, resume and run.checkpoint.exists()
+    # The data set is made anew: a needed build may have prepared the same data since the plan was made.
+    plan = replace(planned.plan, dataset=planned.plan.data.make())
+    has_checkpoint = resume and run.checkpoint.exists()
     backbone_configs = run.load_backbone_configs() if has_checkpoint else None
     if plan.dataset.card.needs:
         _assemble_before_data(plan, backbone_configs)  # finds parts that do not fit before the data is downloaded or rendered

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
 
@@ -87,6 +88,13 @@ def test_what_a_build_would_do_is_shown(runs):
     ]
 
 
+def test_check_shows_what_a_recipe_stands_on(recipes):
+    printed = " ".join(CliRunner().invoke(main, ["check", "early.yaml"]).output.split())
+    assert "needs base: late.yaml" in printed
+    assert "starts from base/encoders.image takes" in printed
+    assert "starts from base/head takes" in printed
+
+
 @pytest.mark.parametrize(
     ("override", "due"),
     [
@@ -112,6 +120,28 @@ def test_a_build_that_stopped_after_training_goes_on_there(runs, tmp_path, monke
     now = json.loads((folder / "stages.json").read_text("utf-8"))
     assert now["report"]["about"] == "Other words."
     assert now.keys() == done.keys()
+
+
+def test_data_that_a_needed_build_prepares_is_read(recipes, unrehearsed, tmp_path, monkeypatch):
+    """A data set may know what is there from when it was made, before the needed build."""
+    from mmzoo_toys.squares import Squares
+
+    begin, splits, ready = Squares.__init__, Squares.splits, tmp_path / "ready"
+
+    @wraps(begin)
+    def made(self, **options):
+        begin(self, **options)
+        self.ready = ready.exists()
+
+    def prepare(self):
+        self.ready = self.ready or not ready.exists()
+        ready.touch()
+
+    monkeypatch.setattr(Squares, "__init__", made)
+    monkeypatch.setattr(Squares, "prepare", prepare)
+    monkeypatch.setattr(Squares, "splits", lambda self: splits(self) if self.ready else {})
+    monkeypatch.setattr(import_module("mmzoo.build"), "finish", lambda *_: None)
+    assert build("early.yaml", out=tmp_path / "runs" / "early", overrides=STILL, screen=Screen(quiet=True)).weights.exists()
 
 
 def test_another_training_is_another_run(runs):

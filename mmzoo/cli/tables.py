@@ -82,15 +82,18 @@ def checked(found: "Checked") -> RenderableType:
     """Shows what a recipe builds: data, inputs, layers, losses, metrics and signatures."""
     plan, card, grid = found.plan, found.plan.dataset.card, _grid()
     grid.add_row("recipe", f"{plan.name}  {plan.about}")
+    if plan.needs:
+        grid.add_row("needs", _lines(*(f"{name}: {path}" for name, path in plan.needs.items())))
     sizes = ", ".join(f"{count:,} {split}" for split, count in card.sizes.items())
     about = [card.about, sizes, f"from {card.source}" if card.source else "", card.licence and f"licence {card.licence}"]
     grid.add_row("data", _lines(plan.data.component.name, *about, f"needs {card.needs}" if card.needs else "ready"))
     for name, column in plan.inputs.items():
         grid.add_row(f"inputs.{name}", f"the field '{column.field}' read by {column.processor.component.name}")
     for layer in found.layers:
-        grid.add_row(
-            layer.part, _lines(f"{layer.name}, {layer.weights:,} weights", f"takes {layer.takes}", f"gives {layer.gives}")
-        )
+        start = plan.starts().get(layer.part)
+        begins = f"starts from {start.start}" if start is not None else ""
+        facts = (f"{layer.name}, {layer.weights:,} weights", begins, f"takes {layer.takes}", f"gives {layer.gives}")
+        grid.add_row(layer.part, _lines(*facts))
     rest = ", without those whose number depends on the data, which is not ready" if card.needs else ""
     grid.add_row("weights", f"{sum(layer.weights for layer in found.layers):,} in total{rest}")
     for loss in plan.losses:

@@ -55,6 +55,8 @@ class Built:
     def prepare(self) -> None:
         try:
             self.builder.download_and_prepare()
+            if not self.builder.info.splits:  # another object has generated the data since this one was made
+                self.builder.info.read_from_directory(self.builder.data_dir)
         except OSError as error:
             reason = error.strerror or error
             raise DataError(f"the {self.what} cannot be kept in {self.builder.data_dir}: {reason}.") from error

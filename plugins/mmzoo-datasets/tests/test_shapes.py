@@ -285,3 +285,12 @@ def test_options_that_cannot_be(options, text, tmp_path):
 def test_options_have_folders_of_their_own(tmp_path):
     many = [{}, {"split": "random"}, {"size": 32}, {"pictures": 48}, {"most": 3}, {"seed": 1}, {"language": "fr"}]
     assert len({shapes(data_dir=str(tmp_path), **options).data_dir for options in many}) == len(many)
+
+
+def test_what_another_object_has_painted_is_read(tmp_path):
+    one, other = (Shapes(size=16, pictures=10, data_dir=str(tmp_path)) for _ in range(2))
+    assert one.card.needs
+    other.prepare()
+    one.prepare()
+    assert {name: len(split) for name, split in one.splits().items()} == {"train": 10, "validation": 1, "test": 2}
+    assert not one.card.needs
