@@ -16,7 +16,7 @@ from mmzoo.registry.catalog import Catalog
 from mmzoo.registry.discovery import discover
 from mmzoo.run.stages import TRAINED, dependencies, fingerprint
 from mmzoo.trained import Model, fill_gallery, load
-from mmzoo.training.backend import choose_backend
+from mmzoo.training.backend import choose_backend, set_backend
 
 if TYPE_CHECKING:
     from mmzoo.contracts.head import Signature
@@ -115,6 +115,7 @@ def _build(planned: Planned, work: Work, catalog: Catalog, screen: "Screen") -> 
         screen.say(f"run       {run.folder} goes on: " + "; ".join(f"{stage}: {why}" for stage, why in work.due.items()))
     data = None
     if work.trains:
+        set_backend(backend)  # a needed recipe may name another one than the recipe that needs it
         data = _train(planned, run, screen, work.resume, catalog)
     else:
         run.begin(planned.plan, fingerprint(planned.stages), resume=True)

@@ -144,6 +144,13 @@ def test_data_that_a_needed_build_prepares_is_read(recipes, unrehearsed, tmp_pat
     assert build("early.yaml", out=tmp_path / "runs" / "early", overrides=STILL, screen=Screen(quiet=True)).weights.exists()
 
 
+def test_a_needed_run_of_another_backend_is_built_by_itself(recipes, tmp_path):
+    Path("jax.yaml").write_text(Path("late.yaml").read_text("utf-8").replace("train: {", "train: {backend: jax, "), "utf-8")
+    with pytest.raises(MmzooError, match="Keras is already imported with the backend 'tensorflow', but 'jax' is needed"):
+        build("early.yaml", out=tmp_path / "runs" / "early", overrides=["needs.base=jax.yaml"], screen=Screen(quiet=True))
+    assert not (tmp_path / "runs").exists()
+
+
 def test_another_training_is_another_run(runs):
     assert said("late.yaml", "head.units=9", "train.batch_size=4") == (
         "runs/late: there is a run of another recipe, "
