@@ -24,7 +24,7 @@ def jpeg(index: int) -> bytes:
     return target.getvalue()
 
 
-class MmzooShapes(tfds.core.GeneratorBasedBuilder):
+class MmzooFeatures(tfds.core.GeneratorBasedBuilder):
     """Something of each kind of feature."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -76,15 +76,15 @@ class MmzooShapes(tfds.core.GeneratorBasedBuilder):
 def shapes(tmp_path_factory):
     """Prepares the data set, and gives its folder."""
     folder = str(tmp_path_factory.mktemp("shapes"))
-    data = TFDS(name="mmzoo_shapes", data_dir=folder)
-    assert data.card.needs.startswith(f"TFDS downloads and prepares 'mmzoo_shapes' in {folder}")
+    data = TFDS(name="mmzoo_features", data_dir=folder)
+    assert data.card.needs.startswith(f"TFDS downloads and prepares 'mmzoo_features' in {folder}")
     assert data.card.sizes == {}
     data.prepare()
     return folder
 
 
 def test_card(shapes):
-    card = TFDS(name="mmzoo_shapes", data_dir=shapes).card
+    card = TFDS(name="mmzoo_features", data_dir=shapes).card
     assert card.fields == {
         "picture": "encoded picture, bytes",
         "picture/name": "text",
@@ -98,13 +98,13 @@ def test_card(shapes):
         "vector": "float32; several",
     }
     left_out = "table (float32 of shape (2, 2)), boxes/box (float32 of shape (None, 4)), steps (nested)"
-    assert card.about == f"TFDS mmzoo_shapes/1.0.0. Left out: {left_out}."
+    assert card.about == f"TFDS mmzoo_features/1.0.0. Left out: {left_out}."
     assert (card.sizes, card.needs) == ({"train": 4, "test": 2}, "")
     assert (card.source, card.licence) == ("https://shapes", "CC0")
 
 
 def test_values_stay_raw(shapes):
-    data = TFDS(name="mmzoo_shapes", data_dir=shapes)
+    data = TFDS(name="mmzoo_features", data_dir=shapes)
     train = data.splits()["train"]
     assert set(train.element_spec) == set(data.card.fields)
     assert train.element_spec["picture"] == tf.TensorSpec((), tf.string)
@@ -122,40 +122,40 @@ def test_values_stay_raw(shapes):
 
 
 def test_order_is_the_same_twice(shapes):
-    splits = [TFDS(name="mmzoo_shapes", data_dir=shapes).splits()["train"] for _ in range(2)]
+    splits = [TFDS(name="mmzoo_features", data_dir=shapes).splits()["train"] for _ in range(2)]
     first, second = ([row["picture/name"].numpy() for row in split] for split in splits)
     assert first == second
 
 
 def test_slices(shapes):
-    data = TFDS(name="mmzoo_shapes", data_dir=shapes, splits={"train": "train[:3]+test[:1]", "test": "train[75%:]"})
+    data = TFDS(name="mmzoo_features", data_dir=shapes, splits={"train": "train[:3]+test[:1]", "test": "train[75%:]"})
     assert data.card.sizes == {"train": 4, "test": 1}
     assert {name: sum(1 for _ in split) for name, split in data.splits().items()} == {"train": 4, "test": 1}
 
 
 def test_prepared_data_is_left_alone(shapes, monkeypatch):
-    monkeypatch.setattr(MmzooShapes, "download_and_prepare", None)
-    TFDS(name="mmzoo_shapes", data_dir=shapes).prepare()
+    monkeypatch.setattr(MmzooFeatures, "download_and_prepare", None)
+    TFDS(name="mmzoo_features", data_dir=shapes).prepare()
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"name": "coco_caption"}, "TFDS has no data set 'coco_caption'.\nNearest: coco_captions, "),
-        ({"name": "mmzoo_shapes", "version": "9.9.9"}, "TFDS cannot open 'mmzoo_shapes': "),
-        ({"name": "mmzoo_shapes", "config": "small"}, "TFDS cannot open 'mmzoo_shapes': "),
+        ({"name": "mmzoo_features", "version": "9.9.9"}, "TFDS cannot open 'mmzoo_features': "),
+        ({"name": "mmzoo_features", "config": "small"}, "TFDS cannot open 'mmzoo_features': "),
         ({"name": "no name"}, "TFDS cannot open 'no name': "),
         (
-            {"name": "mmzoo_shapes", "splits": {"trian": "train"}},
+            {"name": "mmzoo_features", "splits": {"trian": "train"}},
             "option splits: there is no split 'trian'.\nNearest: train. Known: train, validation, test.",
         ),
         (
-            {"name": "mmzoo_shapes", "splits": {"train": "trian[:2]"}},
-            "option splits: TFDS' 'mmzoo_shapes' has no split 'trian[:2]'.\nNearest: train. Known: test, train.",
+            {"name": "mmzoo_features", "splits": {"train": "trian[:2]"}},
+            "option splits: TFDS' 'mmzoo_features' has no split 'trian[:2]'.\nNearest: train. Known: test, train.",
         ),
         (
-            {"name": "mmzoo_shapes", "splits": {"test": "test"}},
-            "option splits: there is no split to train on; those of TFDS' 'mmzoo_shapes' are test, train.\n"
+            {"name": "mmzoo_features", "splits": {"test": "test"}},
+            "option splits: there is no split to train on; those of TFDS' 'mmzoo_features' are test, train.\n"
             "Name it as in `splits: {train: test}`.",
         ),
     ],
@@ -170,12 +170,12 @@ def test_data_that_cannot_be_had(tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise ConnectionError("no route\n  to host")
 
-    monkeypatch.setattr(MmzooShapes, "_split_generators", fail)
-    data = TFDS(name="mmzoo_shapes", data_dir=str(tmp_path))
+    monkeypatch.setattr(MmzooFeatures, "_split_generators", fail)
+    data = TFDS(name="mmzoo_features", data_dir=str(tmp_path))
     with pytest.raises(DataError) as caught:
         data.prepare()
-    what = f"TFDS cannot prepare 'mmzoo_shapes' in {tmp_path}/mmzoo_shapes/1.0.0: ConnectionError: no route to host"
-    advice = "Prepare it where that works (`tfds build mmzoo_shapes`), and pass that folder as `data_dir`."
+    what = f"TFDS cannot prepare 'mmzoo_features' in {tmp_path}/mmzoo_features/1.0.0: ConnectionError: no route to host"
+    advice = "Prepare it where that works (`tfds build mmzoo_features`), and pass that folder as `data_dir`."
     assert str(caught.value) == f"{what}\n{advice}"
 
 
