@@ -20,11 +20,12 @@ install: .venv/installed
 	$(BIN)/pip install -q --no-build-isolation -e ".[test]" $(INSTALLED:%=-e "%")
 	touch $@
 
-# In three runs, because the memory of a process that tests grows with its modules.
+# In four runs, because the memory of a process that tests grows with its modules.
 test: check
 	$(PYTEST) tests
 	$(PYTEST) plugins/mmzoo-[a-f]*
-	$(PYTEST) plugins/mmzoo-[g-z]*
+	$(PYTEST) plugins/mmzoo-[g-m]*
+	$(PYTEST) plugins/mmzoo-[n-z]*
 
 test-quick: install
 	$(PYTEST) -m "not slow"
