@@ -108,8 +108,7 @@ def _part_fault(place: str, bound: BoundComponent, needs: Mapping[str, Planned])
     """Returns what is wrong with the part that a layer starts from, as far as the plans show it."""
     name, _, part = bound.start.partition("/")
     plan = needs[name].plan
-    layers = {f"encoders.{name}": encoder for name, encoder in plan.encoders.items()} | {"head": plan.head}
-    layers |= {"fusion": plan.fusion} if plan.fusion is not None else {}
+    layers = plan.layers()
     node = dict(bound.node.items())["weights"]
     if part not in layers:
         return node.fault(f"the recipe '{plan.name}' has no part '{part}'.", suggest(part, layers))

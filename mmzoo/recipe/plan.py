@@ -1,6 +1,6 @@
 """The plan of a build: a recipe with every component looked up and every option filled in. Light."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,17 +150,19 @@ class Plan:
     def components(self) -> list[BoundComponent]:
         """Returns every component of the plan, and the components inside them."""
         inputs = [column.processor for column in self.inputs.values()]
-        fusion = [self.fusion] if self.fusion is not None else []
         gallery = [self.gallery] if self.gallery is not None else []
         losses, metrics = [loss.bound for loss in self.losses], [metric.bound for metric in self.metrics]
-        whole = [self.data, *inputs, *self.encoders.values(), *fusion, self.head, *gallery, *losses, *metrics]
+        whole = [self.data, *inputs, *self.layers().values(), *gallery, *losses, *metrics]
         return [part for bound in whole for part in bound.parts()]
 
+    def layers(self) -> dict[str, BoundComponent]:
+        """Returns the parts of the task by their place in the recipe: `encoders.image`, `fusion`, `head`."""
+        fusion = {"fusion": self.fusion} if self.fusion is not None else {}
+        return {f"encoders.{name}": bound for name, bound in self.encoders.items()} | fusion | {"head": self.head}
+
     def starts(self) -> dict[str, BoundComponent]:
-        """Returns the layers that start from a part of a needed run: `encoders.image`, `fusion` or `head` -> the layer."""
-        layers = {f"encoders.{name}": bound for name, bound in self.encoders.items()} | {"head": self.head}
-        layers |= {"fusion": self.fusion} if self.fusion is not None else {}
-        return {place: bound for place, bound in layers.items() if bound.start}
+        """Returns the layers that start from a part of a needed run, by their place in the recipe."""
+        return {place: bound for place, bound in self.layers().items() if bound.start}
 
     def plain(self) -> dict[str, Any]:
         """Returns the plan as a recipe with every default written out. Resolving that recipe returns the same plan."""
@@ -178,4 +180,10 @@ class Plan:
 
     def versions(self) -> dict[str, str]:
         """Returns the version of each plugin in use, by name."""
-        return {b.component.plugin.name: b.component.plugin.version for b in self.components()}
+        return versions_of(self.components())
+
+
+def versions_of(components: Iterable[BoundComponent]) -> dict[str, str]:
+    """Returns the version of each plugin of some components and of the components inside them, by name."""
+    plugins = [part.component.plugin for bound in components for part in bound.parts()]
+    return {plugin.name: plugin.version for plugin in plugins}

@@ -9,7 +9,7 @@ from typing import Any
 
 from mmzoo.errors import RunError
 from mmzoo.recipe.options import MISSING, options_of
-from mmzoo.recipe.plan import BoundComponent, Plan
+from mmzoo.recipe.plan import Plan, versions_of
 from mmzoo.run.folder import Run
 
 AFTER = {"data": (), "training": ("data",), "evaluation": ("training",), "report": ("evaluation",), "export": ("training",)}
@@ -33,14 +33,13 @@ def dependencies(plan: Plan, needs: Mapping[str, str]) -> Dependencies:
     gallery = {name: value for name, value in plain["head"].items() if name in searched}
     head = {name: value for name, value in plain["head"].items() if name not in searched}
     contents = plan.dataset.card.fingerprint if plan.dataset is not None else ""
-    layers = [*plan.encoders.values(), *([plan.fusion] if plan.fusion is not None else []), plan.head]
     losses, metrics = [loss.bound for loss in plan.losses], [metric.bound for metric in plan.metrics]
     readers = [plan.data, *(column.processor for column in plan.inputs.values())]
     parts: Dependencies = {
-        "data": {"data": plain["data"], "inputs": plain["inputs"], "contents": contents, "plugins": _versions(readers)},
+        "data": {"data": plain["data"], "inputs": plain["inputs"], "contents": contents, "plugins": versions_of(readers)},
         "training": {key: plain[key] for key in ("encoders", "fusion", "loss", "train")}
-        | {"head": head, "needs": dict(needs), "plugins": _versions([*layers, *losses])},
-        "evaluation": {"metrics": plain["metrics"], "head": gallery, "plugins": _versions(metrics)},
+        | {"head": head, "needs": dict(needs), "plugins": versions_of([*plan.layers().values(), *losses])},
+        "evaluation": {"metrics": plain["metrics"], "head": gallery, "plugins": versions_of(metrics)},
         "report": {"name": plan.name, "about": plan.about},
         "export": {"export": plain["export"], "head": gallery},
     }
@@ -90,10 +89,6 @@ def _fingerprint_of(run: Run) -> str:
     with suppress(RunError):  # another run's damage is not this build's
         return str(run.load_json(run.plan).get("fingerprint", ""))
     return ""
-
-
-def _versions(components: Iterable[BoundComponent]) -> dict[str, str]:
-    return {part.component.plugin.name: part.component.plugin.version for bound in components for part in bound.parts()}
 
 
 def _flat(value: Any, key: str = "") -> Iterable[tuple[str, Any]]:
