@@ -106,7 +106,7 @@ def _need(plan: Plan, name: str, path: str, catalog: Catalog, runs: Path, above:
 
 def _part_fault(place: str, bound: BoundComponent, needs: Mapping[str, Planned]) -> Fault | None:
     """Returns what is wrong with the part that a layer starts from, as far as the plans show it."""
-    name, _, part = bound.start.partition("/")
+    name, part = _start_of(bound)
     plan = needs[name].plan
     layers = plan.layers()
     node = dict(bound.node.items())["weights"]
@@ -187,10 +187,9 @@ def _check_same(run: Run, changes: list[str]) -> None:
 def needed_weights(planned: Planned, catalog: Catalog) -> "dict[str, Weights]":
     """Loads the weights that layers start from: `encoders.image`, `fusion` or `head` -> weights."""
     found: dict[str, Weights] = {}
+    starts = {place: _start_of(bound) for place, bound in planned.plan.starts().items()}
     for name, need in planned.needs.items():
-        wanted = {
-            place: bound.start.partition("/")[2] for place, bound in planned.plan.starts().items() if _need_of(bound) == name
-        }
+        wanted = {place: part for place, (of, part) in starts.items() if of == name}
         loaded = load_parts(need.run, set(wanted.values()), catalog) if wanted else {}
         found |= {place: loaded[part] for place, part in wanted.items()}
     return found
@@ -200,12 +199,12 @@ def needed_processors(planned: Planned, screen: "Screen") -> "dict[str, Processo
     """Loads what the processors learned whose ids the needed parts know: of encoders their input's, of heads their targets'."""
     found: dict[str, Processor] = {}
     for place, bound in planned.plan.starts().items():
-        need = planned.needs[_need_of(bound)]
-        theirs, inputs = need.plan.inputs, planned.plan.inputs
-        part = bound.start.partition("/")[2]
+        name, part = _start_of(bound)
+        need, inputs = planned.needs[name], planned.plan.inputs
+        theirs = need.plan.inputs
         pairs = {place.partition(".")[2]: part.partition(".")[2]} if part.startswith("encoders.") else {}
         if part == "head":
-            pairs = {name: name for name in inputs if name in theirs and name not in planned.plan.encoders}
+            pairs = {own: own for own in inputs if own in theirs and own not in planned.plan.encoders}
         for own, their in pairs.items():
             if inputs[own].processor.component != theirs[their].processor.component:
                 what = (
@@ -214,9 +213,11 @@ def needed_processors(planned: Planned, screen: "Screen") -> "dict[str, Processo
                 raise RecipeError([inputs[own].node.fault(what)])
             processor = inputs[own].processor.make()
             found |= need.run.load_processors({own: processor}, {own: their})
-            screen.say(f"data      {own}: what {_need_of(bound)} has learned of its '{their}'")
+            screen.say(f"data      {own}: what {name} has learned of its '{their}'")
     return found
 
 
-def _need_of(bound: BoundComponent) -> str:
-    return bound.start.partition("/")[0]
+def _start_of(bound: BoundComponent) -> tuple[str, str]:
+    """Returns the need and its part that a layer starts from."""
+    need, _, part = bound.start.partition("/")
+    return need, part
