@@ -104,7 +104,7 @@ class Files:
             about=f"The table {self.layout.table.name} and the files that it names.",
             source=str(self.layout.table),
             needs=self._needs,
-            fingerprint=sha256(self.layout.table.read_bytes()).hexdigest(),
+            fingerprint=self._fingerprint,
         )
 
     def prepare(self) -> None:
@@ -115,6 +115,11 @@ class Files:
 
     def splits(self) -> Mapping[str, tf.data.Dataset]:
         return {name: self._dataset(examples) for name, examples in self._members.items()}
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        """The digest of the table; the card is asked for often."""
+        return sha256(self.layout.table.read_bytes()).hexdigest()
 
     @cached_property
     def _examples(self) -> Any:
