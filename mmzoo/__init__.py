@@ -11,6 +11,8 @@ from mmzoo.build import build, check  # not lazily, so that `mmzoo.build` is the
 from mmzoo.contracts.dataset import FAULT, ROW, SPLITS, Card, Dataset, natural_key
 from mmzoo.contracts.option_types import (
     EncoderPart,
+    HeadPart,
+    NeededModel,
     Examples,
     FieldName,
     Fraction,
@@ -90,6 +92,8 @@ __all__ = [
     "DataError",
     "Dataset",
     "EncoderPart",
+    "HeadPart",
+    "NeededModel",
     "Examples",
     "FeatureSpec",
     "FieldName",

@@ -118,7 +118,7 @@ def _build(planned: Planned, work: Work, catalog: Catalog, screen: "Screen") -> 
         set_backend(backend)  # a needed recipe may name another one than the recipe that needs it
         data = _train(planned, run, screen, work.resume, catalog)
     else:
-        run.begin(planned.plan, fingerprint(planned.stages), resume=True)
+        run.begin(planned.plan, fingerprint(planned.stages), True, planned.trained_needs())
     if backend == "tensorflow":
         finish(run, screen, catalog, data, work.due)
     else:
@@ -164,16 +164,18 @@ def evaluate(model: Model, screen: "Screen", data: "Data | None" = None, missing
     """
     from mmzoo.evaluation.evaluate import evaluate as score
     from mmzoo.evaluation.evaluate import evaluate_missing
+    from mmzoo.evaluation.needed import needed_by
     from mmzoo.reporting.report import report
     from mmzoo.run.atomic import write_json
 
     data = data or model.open_data(screen)
     if model.served.index is None:
         model = fill_gallery(model, screen, data)
+    needed = needed_by(model.run, model.plan.needs)
     if missing is not None:
-        numbers = evaluate_missing(model.plan, model.served, data, screen, missing)
+        numbers = evaluate_missing(model.plan, model.served, data, screen, missing, needed)
         write_json(model.run.missing, {"split": data.held_out(), "share": missing, "scores": numbers})
-    scores = score(model.plan, model.served, data, screen)
+    scores = score(model.plan, model.served, data, screen, needed)
     report(model.plan, model.run, model.served, data, scores)
     _finish_stages(model, "evaluation", "report")
     return scores.flat()
@@ -193,7 +195,7 @@ def export(model: Model, screen: "Screen", data: "Data | None" = None) -> Path:
 
 def _finish_stages(model: Model, *stages: str) -> None:
     """Records that stages of a trained run are done."""
-    found = dependencies(model.plan, {})
+    found = dependencies(model.plan, model.run.load_json(model.run.plan).get("needs", {}))
     for stage in stages:
         model.run.finish_stage(stage, found[stage])
 
@@ -222,10 +224,10 @@ def _train(planned: Planned, run: "Run", screen: "Screen", resume: bool, catalog
         for place, weights in parts.items():
             start_part(task, place, plan.starts()[place], weights)
             screen.say(f"start     {place} from {plan.starts()[place].start}")
-        _rehearse(plan, task, data)
+        _rehearse(planned, task, data)
         screen.say(f"data      {', '.join(f'{size:,} {split}' for split, size in data.sizes.items())}")
         screen.say(f"task      {sum(layer.weights for layer in layers):,} weights")
-        run.begin(plan, fingerprint(planned.stages), resume)
+        run.begin(plan, fingerprint(planned.stages), resume, planned.trained_needs())
         run.save_processors(data.processors)
         run.save_backbone_configs(task.encoders)
         train(task, data, run, screen, resume)
@@ -248,7 +250,7 @@ def _features(processors: "Mapping[str, Processor]") -> "dict[str, FeatureSpec]"
     return {name: processor.features for name, processor in processors.items()}
 
 
-def _rehearse(plan: Plan, task: Any, data: "Data") -> None:
+def _rehearse(planned: Planned, task: Any, data: "Data") -> None:
     """Answers, scores and audits the untrained model, so that a recipe that cannot be served fails before hours of training.
 
     Only under the TensorFlow backend, which serves.
@@ -259,14 +261,16 @@ def _rehearse(plan: Plan, task: Any, data: "Data") -> None:
         return
     from mmzoo.contracts.progress import Screen
     from mmzoo.evaluation.evaluate import rehearse
+    from mmzoo.evaluation.needed import Needed
     from mmzoo.serving.audit import audit
     from mmzoo.serving.gallery import collect
     from mmzoo.serving.served import Served
 
-    served = Served(task, data.processors)
+    plan, served = data.plan, Served(task, data.processors)
     if (gallery := task.head.gallery) is not None:
         served = Served(task, data.processors, collect(plan, served, gallery, data, Screen(quiet=True), most=4))
-    rehearse(plan, served, data)
+    needed = {name: Needed(name, lambda run=need.run: run) for name, need in planned.needs.items()}
+    rehearse(plan, served, data, needed)
     audit(served)
 
 

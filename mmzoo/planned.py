@@ -38,6 +38,10 @@ class Planned:
     stages: Dependencies
     needs: "Mapping[str, Planned]"
 
+    def trained_needs(self) -> dict[str, str]:
+        """Returns the fingerprint of each needed run."""
+        return {name: fingerprint(need.stages) for name, need in self.needs.items()}
+
     def everything(self) -> "list[Planned]":
         """Returns all plans in the order in which they are built, each run once, this one last."""
         before = [planned for need in self.needs.values() for planned in need.everything()]
@@ -110,6 +114,7 @@ def _part_fault(place: str, bound: BoundComponent, needs: Mapping[str, Planned])
     plan = needs[name].plan
     layers = plan.layers()
     node = dict(bound.node.items())["weights"]
+    part = part if part in layers or not part.startswith("head.") else "head"  # a layer of a head is known to the task alone
     if part not in layers:
         return node.fault(f"the recipe '{plan.name}' has no part '{part}'.", suggest(part, layers))
     if layers[part].component != bound.component:
@@ -201,9 +206,10 @@ def needed_processors(planned: Planned, screen: "Screen") -> "dict[str, Processo
     for place, bound in planned.plan.starts().items():
         name, part = _start_of(bound)
         need, inputs = planned.needs[name], planned.plan.inputs
+        encoders = {f"encoders.{one}" for one in planned.plan.encoders}
         theirs = need.plan.inputs
-        pairs = {place.partition(".")[2]: part.partition(".")[2]} if part.startswith("encoders.") else {}
-        if part == "head":
+        pairs = {place.partition(".")[2]: part.partition(".")[2]} if place in encoders else {}
+        if place == "head":
             pairs = {own: own for own in inputs if own in theirs and own not in planned.plan.encoders}
         for own, their in pairs.items():
             if inputs[own].processor.component != theirs[their].processor.component:

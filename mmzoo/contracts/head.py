@@ -21,7 +21,7 @@ the exported SavedModel. The core passes it `inputs`: what the processor of each
             return {"answer": ops.argmax(self.call(streams)["logits"], axis=-1)}
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +44,9 @@ class Signature:
         attention: Name of the output that holds attention weights, `(batch, tokens, regions)`: how much each token of the
             answer attends to each token of an input. The report draws it. Empty for none.
         inputs: Inputs of the recipe that the signature takes, in order. Empty for every input that has an encoder.
+        seed: Name of a further, last input of the signature: a number for each example, int64, any. `answer` takes it as the keyword
+            `seed`, `(batch,)`. The same raw values and seed must give the same answer, whatever the rest of the batch. Empty for
+            none.
         reads: For inputs that take several raw values per example: their name, one of `inputs` -> the recipe's input whose
             processor and encoder read them, as in `{"labels": "caption"}`. `answer` finds their stream under the name of the
             recipe's input, with `batch * values` rows, example by example.
@@ -59,9 +62,15 @@ class Signature:
     answers: Mapping[str, str] = field(default_factory=dict)
     attention: str = ""
     inputs: tuple[str, ...] = ()
+    seed: str = ""
     reads: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     gallery: str = ""
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Those of `inputs` that a processor reads: all but the seed."""
+        return tuple(name for name in self.inputs if name != self.seed)
 
 
 @dataclass(frozen=True)
@@ -106,9 +115,30 @@ class Head(keras.layers.Layer):
         return {}
 
     @property
+    def players(self) -> Mapping[str, Sequence[Any]]:
+        """Parts of the head that are trained against each other: name in `train.optimizers` -> its layers; none by default."""
+        return {}
+
+    @property
     def gallery(self) -> Gallery | None:
         """The examples that the head searches; None by default."""
         return None
+
+    def watch(self, streams: Mapping[str, Any], targets: Mapping[str, Any]) -> Tensors:
+        """Returns what a person would look at while the head trains; called after each epoch on a few fixed examples.
+
+        `pictures`, `(rows, columns, height, width, 3)`, 0 to 255, becomes a picture in the run's folder. The mean of every other
+        tensor is said and written to the history. Empty by default.
+
+        Args:
+            streams: Of the examples.
+            targets: Their features, as in `call`.
+        """
+        return {}
+
+    def warn(self, watched: Mapping[str, Any]) -> str:
+        """Says what goes wrong in the training, as far as `watched`, the arrays of `watch`, show it; empty if nothing does."""
+        return ""
 
     def signatures(self) -> dict[str, Signature]:
         """Returns the signatures by name. The first one is the default; it is the one that is evaluated."""

@@ -21,9 +21,10 @@ RESAMPLES, SEED, BOUNDS = 1000, 0, (2.5, 97.5)
 class Metric(Protocol):
     """Scores the answers of a split. Any class with these two methods is a metric; it need not inherit from this one.
 
-    Two parameters of the constructor are filled in by the core. `predict` is a function that calls the served model:
+    Three parameters of the constructor are filled in by the core. `predict` is a function that calls the served model:
     signature, raw values -> output name -> array. `known_labels` is the set of labels that a classifier can answer, or None
-    for a model without labels.
+    for a model without labels. `training_examples` is a function that reads the training split: it yields the raw values of each
+    example, input -> value, or a list of values where an example has several.
     """
 
     lower_is_better: tuple[str, ...] = ()

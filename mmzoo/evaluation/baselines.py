@@ -169,7 +169,7 @@ def predicting(served: Served, data: Data, split: str, screen: Screen) -> list[B
     if len(signature.answers) != 1:
         return []
     ((output, target),) = signature.answers.items()
-    wanted = Prediction(data, split, signature.inputs, output, target, screen)
+    wanted = Prediction(data, split, signature.read, output, target, screen)
     return [made for make in PREDICTING if (made := make(wanted)) is not None]
 
 

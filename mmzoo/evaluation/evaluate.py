@@ -1,11 +1,14 @@
 """Run, split -> Scores: the served answers to every held-out example, and those of baselines, scored the same way."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from mmzoo.contracts.progress import Screen
 from mmzoo.data.splits import Data
 from mmzoo.errors import RunError
 from mmzoo.evaluation import baselines
+from mmzoo.evaluation.needed import Needed
 from mmzoo.evaluation.predictions import Predictor, values_by_name
 from mmzoo.evaluation.scores import Scores
 from mmzoo.evaluation.scoring import Scoring
@@ -16,13 +19,23 @@ MISSING_SEED = 0
 """Seed of the draw of the examples in which an input is missing."""
 
 
-def evaluate(plan: Plan, served: Served, data: Data, screen: Screen) -> Scores:
+def evaluate(
+    plan: Plan, served: Served, data: Data, screen: Screen, needed: Mapping[str, Needed] | None = None
+) -> Scores:
     """Answers and scores every readable example of the held-out split.
+
+    Args:
+        plan: Whose metrics.
+        served: The model.
+        data: Scanned.
+        screen: Where progress goes.
+        needed: The models that metrics name, by their names in the recipe.
 
     Raises:
         RecipeError: A metric needs a value that neither the answers nor the inputs give, or two give a number of one name.
     """
-    scores, scoring = Scores(data.held_out()), Scoring(plan, served)
+    scores, scoring = Scores(data.held_out()), Scoring(plan, served, data, needed)
+    scores.lower_is_better = scoring.lower_is_better
     predictor = Predictor(served, data, scoring.named)
     readable = data.readable[scores.split]
     answered = screen.track(predictor.answer_split(scores.split), "evaluate", len(readable))
@@ -37,7 +50,9 @@ def evaluate(plan: Plan, served: Served, data: Data, screen: Screen) -> Scores:
     return scores
 
 
-def evaluate_missing(plan: Plan, served: Served, data: Data, screen: Screen, share: float = 1.0) -> dict[str, dict[str, float]]:
+def evaluate_missing(
+    plan: Plan, served: Served, data: Data, screen: Screen, share: float = 1.0, needed: Mapping[str, Needed] | None = None
+) -> dict[str, dict[str, float]]:
     """Scores the held-out split once for each combination of missing inputs.
 
     Args:
@@ -46,6 +61,7 @@ def evaluate_missing(plan: Plan, served: Served, data: Data, screen: Screen, sha
         data: Scanned.
         screen: Where progress goes.
         share: Of the examples in which inputs are missing. They are drawn with a fixed seed, the same for every condition.
+        needed: The models that metrics name.
 
     Returns:
         Condition -> metric -> number. The conditions are `all`; `without <input>` for each input of the default signature; and,
@@ -55,7 +71,7 @@ def evaluate_missing(plan: Plan, served: Served, data: Data, screen: Screen, sha
     Raises:
         RunError: The answer is made from one input.
     """
-    inputs, split = served.answers[served.default].inputs, data.held_out()
+    inputs, split = served.answers[served.default].read, data.held_out()
     if len(inputs) < 2:
         raise RunError(f"the answer is made from '{inputs[0]}' alone, so no input can be missing; expected two inputs or more.")
     conditions: dict[str, tuple[str, ...]] = {"all": ()} | {f"without {name}": (name,) for name in inputs}
@@ -65,7 +81,7 @@ def evaluate_missing(plan: Plan, served: Served, data: Data, screen: Screen, sha
     drawn = np.random.default_rng(MISSING_SEED).random(len(readable)) < share
     numbers = {}
     for condition, missing in conditions.items():
-        scoring, unanswered = Scoring(plan, served), 0
+        scoring, unanswered = Scoring(plan, served, data, needed), 0
         predictor = Predictor(served, data, scoring.named)
         answered = screen.track(predictor.answer_split(split, dict.fromkeys(missing, drawn)), condition, len(readable))
         for example, is_readable in zip(answered, readable, strict=True):
@@ -77,7 +93,7 @@ def evaluate_missing(plan: Plan, served: Served, data: Data, screen: Screen, sha
     return numbers
 
 
-def rehearse(plan: Plan, served: Served, data: Data) -> None:
+def rehearse(plan: Plan, served: Served, data: Data, needed: Mapping[str, Needed] | None = None) -> None:
     """Answers and scores two examples before training, so that a recipe which cannot be evaluated fails early.
 
     Raises:
@@ -86,7 +102,7 @@ def rehearse(plan: Plan, served: Served, data: Data) -> None:
     split = data.held_out()
     first = data.readable[split].index(True)  # a scanned split has one
     two = next(iter(data.raw[split].skip(first).ragged_batch(2)))
-    scoring = Scoring(plan, served)
+    scoring = Scoring(plan, served, data, needed)
     answered = Predictor(served, data, scoring.named).answer_batch(two)
     for example, is_readable in zip(answered, data.readable[split][first:], strict=False):
         if is_readable:
@@ -98,7 +114,7 @@ def _score_baselines(plan: Plan, predictor: Predictor, scores: Scores, screen: S
     """Scores the baselines; their answers are kept in the rows, but not their embeddings."""
     served, data, predicted = predictor.served, predictor.data, predictor.signature.answers
     for baseline in baselines.predicting(served, data, scores.split, screen):
-        scoring = Scoring(plan, served, baseline=True)
+        scoring = Scoring(plan, served, data, baseline=True)
         for row, answer in zip(scores.rows, baseline.answers, strict=True):
             row["answers"][baseline.name] = answer
             scoring.update(values_by_name(row, baseline.name, predicted))
@@ -106,7 +122,7 @@ def _score_baselines(plan: Plan, predictor: Predictor, scores: Scores, screen: S
     embeddings = predictor.named_outputs()
     if embeddings and not predicted:
         for baseline in baselines.embedding(served, data, scores.split, embeddings, screen):
-            scoring = Scoring(plan, served, baseline=True)
+            scoring = Scoring(plan, served, data, baseline=True)
             for row, outputs in zip(scores.rows, baseline.answers, strict=True):
                 scoring.update(row["references"] | dict(outputs))
             scores.add(baseline.name, baseline.about, scoring.result())

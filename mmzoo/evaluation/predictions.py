@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmzoo.contracts.dataset import ROW
+from mmzoo.contracts.head import Signature
 from mmzoo.contracts.raw import first_values, plain, plain_rows
 from mmzoo.data.splits import Data
 from mmzoo.evaluation.scores import Row
@@ -69,18 +70,26 @@ class Predictor:
         """
         for number, batch in enumerate(self.data.raw_batches(split, BATCH)):
             rows = slice(number * BATCH, (number + 1) * BATCH)
-            yield from self.answer_batch(batch, {name: removed[rows] for name, removed in (missing or {}).items()})
+            yield from self.answer_batch(batch, {name: removed[rows] for name, removed in (missing or {}).items()}, rows.start)
 
-    def answer_batch(self, batch: Mapping[str, Any], missing: Mapping[str, np.ndarray] | None = None) -> Iterator[Answered]:
-        """Answers a batch of `Data.raw_batches`."""
+    def answer_batch(
+        self, batch: Mapping[str, Any], missing: Mapping[str, np.ndarray] | None = None, first: int = 0
+    ) -> Iterator[Answered]:
+        """Answers a batch of `Data.raw_batches`; the seed of an example, if the signature takes one, is its number.
+
+        Args:
+            batch: Of `Data.raw_batches`.
+            missing: Input -> whether it is removed from each example.
+            first: The number of the batch's first example in its split.
+        """
         served, signature = self.served, self.signature
-        raw = [first_values(batch[name], len(served.spec(name).shape)) for name in signature.inputs]
-        for place, name in enumerate(signature.inputs):
+        raw = self._raw(signature, batch, first)
+        for place, name in enumerate(signature.read):
             if missing and name in missing:
                 removed = missing[name].reshape([-1] + [1] * (len(raw[place].shape) - 1))
                 raw[place] = tf.where(removed, tf.zeros_like(raw[place]), raw[place])  # zeros of strings are empty ones
         answers = _rows_of(served.predict(served.default, *raw))
-        further = [self._answer_all(name, batch) for name in dict.fromkeys(self.further.values())]
+        further = [self._answer_all(name, batch, first) for name in dict.fromkeys(self.further.values())]
         references = {name: plain_rows(batch[name]) for name in self.references}
         for index, (source, answer, *others) in enumerate(zip(batch[ROW].numpy(), answers, *further, strict=True)):
             own = {name: rows[index] for name, rows in references.items()}
@@ -88,14 +97,17 @@ class Predictor:
             outputs = {output: other[output] for other in others for output in self.further if output in other}
             yield Answered(row, values_by_name(row, "model", signature.answers) | outputs)
 
-    def _answer_all(self, name: str, batch: Mapping[str, Any]) -> Iterator[Row]:
+    def _raw(self, signature: Signature, batch: Mapping[str, Any], first: int) -> list[tf.Tensor]:
+        """Returns the first value of each example for each input of a signature."""
+        raw = [first_values(batch[name], len(self.served.spec(name).shape)) for name in signature.read]
+        return raw + ([tf.range(first, first + len(batch[ROW]), dtype=tf.int64)] if signature.seed else [])
+
+    def _answer_all(self, name: str, batch: Mapping[str, Any], first: int) -> Iterator[Row]:
         """Answers a batch with another signature; all values of its input, stacked, where an example has several."""
-        served, inputs = self.served, self.served.answers[name].inputs
-        ranks = [len(served.spec(one).shape) for one in inputs]
-        values = batch[inputs[0]]
-        if len(inputs) > 1 or len(values.shape) == ranks[0]:
-            raw = [first_values(batch[one], rank) for one, rank in zip(inputs, ranks, strict=True)]
-            yield from _rows_of(served.predict(name, *raw))
+        served, signature = self.served, self.served.answers[name]
+        values = batch[signature.inputs[0]]
+        if len(signature.inputs) > 1 or len(values.shape) == len(served.spec(signature.inputs[0]).shape):
+            yield from _rows_of(served.predict(name, *self._raw(signature, batch, first)))
             return
         values = values if isinstance(values, tf.RaggedTensor) else tf.RaggedTensor.from_tensor(values)
         outputs = served.predict(name, values.flat_values)

@@ -26,6 +26,7 @@ class Scores:
         rows: Each scored example: `row` is where it comes from, `references` are by input, `answers` by scorer.
         unreadable: How many examples were left out.
         baselines: How each baseline answers, for people.
+        lower_is_better: The numbers that are better when they are lower.
     """
 
     split: str
@@ -33,6 +34,7 @@ class Scores:
     rows: list[Row] = field(default_factory=list)
     unreadable: int = 0
     baselines: dict[str, str] = field(default_factory=dict)
+    lower_is_better: list[str] = field(default_factory=list)
 
     def add(self, baseline: str, about: str, numbers: dict[str, float]) -> None:
         """Adds the numbers of a baseline and how it answers."""

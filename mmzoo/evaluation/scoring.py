@@ -1,14 +1,23 @@
 """Named values of each example -> the numbers of a plan's metrics."""
 
-from functools import cache
+from collections.abc import Iterator, Mapping
+from functools import cache, partial
+from typing import Any
 
 from mmzoo.contracts.head import with_aliases
+from mmzoo.contracts.raw import plain_rows
+from mmzoo.data.splits import Data
 from mmzoo.errors import RecipeError, suggest
+from mmzoo.evaluation.needed import Needed
 from mmzoo.evaluation.scores import Row
 from mmzoo.recipe.component_keys import called_function
 from mmzoo.recipe.options import core_parameters_of, tensors_of
 from mmzoo.recipe.plan import BoundMetric, Plan
 from mmzoo.serving.served import Served
+
+
+READ = 256
+"""Training examples that are read at a time."""
 
 
 class Scoring:
@@ -17,15 +26,25 @@ class Scoring:
     Args:
         plan: Whose metrics.
         served: The model, for metrics that take `predict` or `known_labels`.
+        data: For metrics that take `training_examples`.
+        needed: The models that metrics name, by their names in the recipe.
         baseline: Leave out the metrics that need values which a baseline lacks, and those that call the model.
     """
 
-    def __init__(self, plan: Plan, served: Served, baseline: bool = False):
+    def __init__(
+        self, plan: Plan, served: Served, data: Data, needed: Mapping[str, Needed] | None = None, baseline: bool = False
+    ):
         self.served, self.baseline = served, baseline
-        supplied = {"predict": served.predict, "known_labels": _known_labels(served)}
+        supplied: dict[str, Any] = {"predict": served.predict, "known_labels": _known_labels(served), "needed": needed or {}}
+        supplied["training_examples"] = partial(_training_examples, data)
         scored = [metric for metric in plan.metrics if not (baseline and _calls_model(metric))]
         self.metrics = [(metric, metric.bound.make(**supplied)) for metric in scored]
         self.named = {served.aliases.get(name, name) for metric in plan.metrics for name in metric.values.values()}
+
+    @property
+    def lower_is_better(self) -> list[str]:
+        """Names of the numbers that are better when they are lower."""
+        return [name for _, made in self.metrics for name in getattr(made, "lower_is_better", ())]
 
     def update(self, values: Row) -> None:
         """Updates the metrics with an example.
@@ -68,6 +87,12 @@ def _arguments(metric: BoundMetric, values: Row) -> dict[str, str]:
     """Maps a metric's parameters to names of values; without optional ones that the recipe does not name and no value has."""
     needed = _needed(called_function(metric.bound.component))
     return {one: name for one, name in metric.values.items() if needed[one] or name != one or name in values}
+
+
+def _training_examples(data: Data) -> Iterator[Row]:
+    for batch in data.raw_batches("train", READ):
+        columns = {name: plain_rows(batch[name]) for name in data.processors}
+        yield from (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
 
 
 def _calls_model(metric: BoundMetric) -> bool:

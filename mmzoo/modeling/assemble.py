@@ -65,6 +65,7 @@ def assemble(
         fusion, streams = _fusion(plan.fusion, streams, layers)
     head, outputs = _head(plan, features, symbols, streams, layers)
     _check_inputs(plan, head)
+    _check_optimizers(plan, head)
     step = keras.KerasTensor((), dtype="int32", name="step")
     losses = [_loss(loss, {"step": step, **symbols, **with_aliases(outputs, head.aliases)}) for loss in plan.losses]
     task = Task(encoders, fusion, head, losses, plan.train.modality_dropout)
@@ -111,6 +112,9 @@ def _head(plan: Plan, features: Any, symbols: Any, streams: Any, layers: list[La
     """Makes and calls the head; returns it and its outputs."""
     with _faults_at(plan.head.node):
         head = plan.head.make(inputs={name: dict(spec) for name, spec in features.items()})
+        for place in plan.starts():
+            if place.startswith("head."):  # a part of another run that the head uses is no part of what it learns
+                getattr(head, place.removeprefix("head.")).trainable = False
         _check_targets(plan.head, head, symbols)
         outputs = head(streams, targets={name: symbols[name] for name in head.targets})
         if not isinstance(outputs, Mapping):
@@ -139,6 +143,16 @@ def _check_inputs(plan: Plan, head: Head) -> None:
     if unused:
         advice = "Give it an encoder, make it the head's target, or remove it."
         raise RecipeError([column.node.key_fault("nothing uses this input.", advice) for column in unused])
+
+
+def _check_optimizers(plan: Plan, head: Head) -> None:
+    """Checks that several optimizers are those of the parts of the head that are trained against each other."""
+    given, players = set(plan.train.optimizers), list(head.players)
+    if given and given != set(players):
+        node = dict(dict(plan.recipe.root.items())["train"].items())["optimizers"]
+        expected = f"expected {' and '.join(players)}" if players else "it has one optimizer: write it under `optimizer`"
+        what = f"the head '{plan.head.component.name}' has other parts than {', '.join(sorted(given))}; {expected}."
+        raise RecipeError([node.fault(what)])
 
 
 def _loss(loss: BoundLoss, symbols: Mapping[str, Any]) -> WeightedLoss:

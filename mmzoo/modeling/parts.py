@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from mmzoo.errors import RecipeError
+from mmzoo.errors import PluginError, RecipeError
 from mmzoo.modeling.task import Task
 from mmzoo.recipe.plan import BoundComponent
 
@@ -15,9 +15,21 @@ Weights = list[tuple[str, Any]]
 
 
 def part_of(task: Task, part: str) -> Any:
-    """Returns a part of a task: `encoders.INPUT`, `fusion` or `head`."""
-    kind, _, name = part.partition(".")
-    return task.encoders[name] if kind == "encoders" else {"fusion": task.fusion, "head": task.head}[kind]
+    """Returns a part of a task: `encoders.INPUT`, `fusion`, `head`, or a layer that is an attribute of one of them.
+
+    Raises:
+        PluginError: The layer has no such attribute.
+    """
+    kind, *names = part.split(".")
+    layer = task.encoders[names.pop(0)] if kind == "encoders" else {"fusion": task.fusion, "head": task.head}[kind]
+    for name in names:
+        if not isinstance(getattr(layer, name, None), keras.layers.Layer):
+            raise PluginError(
+                f"'{part}': the layer '{layer.name}' has no layer '{name}'. A component keeps a layer that is one of its options in "
+                "an attribute with the option's name.\nReport this to the authors of the plugin."
+            )
+        layer = getattr(layer, name)
+    return layer
 
 
 def weights_of(task: Task, part: str) -> Weights:

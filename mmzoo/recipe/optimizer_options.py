@@ -16,42 +16,52 @@ TRAIN_KEYS = {
 """Options of Keras optimizers that a recipe sets under `train` instead -> the key there."""
 
 
-def check_optimizer(node: Node | None, train: Train) -> list[Fault]:
-    """Checks `train.optimizer` and returns the faults found.
+def check_optimizers(node: Node, train: Train) -> list[Fault]:
+    """Checks `train.optimizer` or `train.optimizers`, and returns the faults found.
 
     Args:
-        node: The optimizer in the recipe; None for the default.
-        train: The settings, which hold the optimizer too.
+        node: `train` in the recipe.
+        train: The settings, which hold the optimizers too.
     """
-    node = node if node is not None and node.value is not None else to_node(train.optimizer, "train", "train.optimizer")
+    given = dict(node.items())
+    several = given.get("optimizers")
+    if several is None or not train.optimizers:
+        one = given.get("optimizer")
+        one = one if one is not None and one.value is not None else to_node(train.optimizer, "train", "train.optimizer")
+        return _check_optimizer(one, train, train.optimizer)
+    return [fault for name, one in several.items() for fault in _check_optimizer(one, train, train.optimizers[name])]
+
+
+def _check_optimizer(node: Node, train: Train, optimizer: str | dict[str, Any]) -> list[Fault]:
     given = dict(node.items())
     faults = _check(node, "optimizer", _optimizers())
     faults += [given[key].key_fault(f"set `train.{TRAIN_KEYS[key]}` instead.") for key in given if key in TRAIN_KEYS]
     rate = given.get("learning_rate")
     if rate is not None and isinstance(rate.value, dict | str):
         faults += _check(rate, "schedule", _schedules())
-    return faults or _check_values(node, train)
+    return faults or _check_values(node, train, optimizer)
 
 
-def _check_values(node: Node, train: Train) -> list[Fault]:
+def _check_values(node: Node, train: Train, optimizer: str | dict[str, Any]) -> list[Fault]:
     try:
-        optimizer, options = bind_optimizer(train, 1)
-        optimizer(**options)
+        kind, options = bind_optimizer(optimizer, train, 1)
+        kind(**options)
     except (TypeError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         return [node.fault(f"Keras cannot make this optimizer: {reason}", "See keras.optimizers for its options.")]
     return []
 
 
-def bind_optimizer(train: Train, steps: int) -> tuple[Any, dict[str, Any]]:
-    """Returns the class of a plan's Keras optimizer and its options.
+def bind_optimizer(optimizer: str | dict[str, Any], train: Train, steps: int) -> tuple[Any, dict[str, Any]]:
+    """Returns the class of a Keras optimizer and its options.
 
     Args:
+        optimizer: As in a recipe.
         train: The plan's settings.
         steps: Number of training steps, those that only accumulate gradients included. A schedule without `decay_steps` takes
             what remains of them after its `warmup_steps`.
     """
-    kind, options = _split(train.optimizer)
+    kind, options = _split(optimizer)
     rate = options.get("learning_rate")
     if isinstance(rate, dict | str):
         options["learning_rate"] = _make_schedule(rate, steps)

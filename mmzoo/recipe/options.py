@@ -20,9 +20,10 @@ from mmzoo.recipe.source import Node
 MISSING: Any = inspect.Parameter.empty
 """Marks a missing default or annotation."""
 
-CORE_PARAMETERS = ("features", "inputs", "backbone_config", "predict", "known_labels")
+CORE_PARAMETERS = ("features", "inputs", "backbone_config", "predict", "known_labels", "training_examples")
 """Parameters that the core fills in and that a recipe cannot set: `features` and `inputs` describe the data, `backbone_config`
-comes from the run folder, `predict` calls the served model, and `known_labels` are the labels that it can answer."""
+comes from the run folder, `predict` calls the served model, `known_labels` are the labels that it can answer, and
+`training_examples` reads the training split."""
 
 
 @dataclass(frozen=True)

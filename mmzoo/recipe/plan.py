@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmzoo.recipe.options import core_parameters_of
+from mmzoo.recipe.options import core_parameters_of, options_of
 from mmzoo.recipe.settings import Export, Train
 from mmzoo.recipe.source import Node, Recipe
 from mmzoo.registry.catalog import Component
@@ -27,9 +27,15 @@ class BoundComponent:
     start: str = ""
 
     def make(self, **supplied: Any) -> Any:
-        """Makes the object. Of `supplied`, the parameters that the core fills in, it receives those that it takes."""
+        """Makes the object. Of `supplied`, the parameters that the core fills in, it receives those that it takes.
+
+        An option that names a needed recipe becomes the value of that name in `supplied["needed"]`, where that is given.
+        """
         options = {name: value.make if isinstance(value, BoundComponent) else value for name, value in self.options.items()}
-        component = self.component.load()
+        component, needed = self.component.load(), supplied.pop("needed", {})
+        for option in options_of(component):
+            if option.refers_to == "needs" and options[option.name] in needed:
+                options[option.name] = needed[options[option.name]]
         wanted = core_parameters_of(component)
         return component(**options, **{name: value for name, value in supplied.items() if name in wanted})
 
@@ -161,8 +167,15 @@ class Plan:
         return {f"encoders.{name}": bound for name, bound in self.encoders.items()} | fusion | {"head": self.head}
 
     def starts(self) -> dict[str, BoundComponent]:
-        """Returns the layers that start from a part of a needed run, by their place in the recipe."""
-        return {place: bound for place, bound in self.layers().items() if bound.start}
+        """Returns the layers that start from a part of a needed run, by their place in the recipe.
+
+        One that is an option of a layer has its name after that layer's: `head.stage1`.
+        """
+        layers = self.layers()
+        inside = {f"{place}.{name}": part for place, bound in layers.items() for name, part in bound.options.items()}
+        return {
+            place: bound for place, bound in (layers | inside).items() if isinstance(bound, BoundComponent) and bound.start
+        }
 
     def plain(self) -> dict[str, Any]:
         """Returns the plan as a recipe with every default written out. Resolving that recipe returns the same plan."""

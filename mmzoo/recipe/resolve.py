@@ -20,7 +20,7 @@ KEYS = ("name", "about", "needs", "data", "inputs", "encoders", "fusion", "head"
 REQUIRED = ("name", "data", "inputs", "encoders", "head", "loss")
 """Top-level keys that every recipe must have."""
 
-PART = {"encoder": r"encoders\.[^/]+", "fusion": "fusion", "head": "head"}
+PART = {"encoder": r"encoders\.[^/]+", "fusion": "fusion", "head": r"head(\.\w+)?"}
 """Kind -> pattern of the parts of a run that a component of this kind can start from."""
 NAME = r"[A-Za-z0-9][\w.-]*"
 """Pattern of a recipe's name, which becomes the name of the run's folder."""
@@ -51,7 +51,7 @@ class _Resolver:
     gallery: BoundComponent | None = None
 
     def plan(self) -> Plan:
-        from mmzoo.recipe.optimizer_options import check_optimizer
+        from mmzoo.recipe.optimizer_options import check_optimizers
 
         self._check_keys()
         needs = self._needs()
@@ -64,7 +64,7 @@ class _Resolver:
         losses = tuple(filter(None, (self._loss(node) for node in self._list("loss"))))
         metrics = tuple(filter(None, (self._metric(node) for node in self._list("metrics"))))
         train = self._settings("train", Train)
-        self.faults += check_optimizer(dict(self._get("train").items()).get("optimizer"), train)
+        self.faults += check_optimizers(self._get("train", {}), train)
         self._check_absence(inputs, train)
         export = self._settings("export", Export)
         name, about = self._name(), self._about()
@@ -163,7 +163,7 @@ class _Resolver:
     # Components
 
     def _component(self, kind: str, node: Node, inside: bool = False) -> BoundComponent | None:
-        """Binds the component that `node` names. One that is an option of another component has no keys for the core."""
+        """Binds the component that `node` names. Of the core's keys, one that is an option of another has `weights` alone."""
         named = self._type(kind, node)
         if named is None:
             return None
@@ -175,7 +175,7 @@ class _Resolver:
             what, _, advice = str(error).partition("\n")
             self.faults.append(named.fault(what, advice))
             return None
-        start = "" if inside else self._start(kind, node, own="weights" in known)
+        start = self._start(kind, node, own="weights" in known)
         values, faults = bind([*known.values(), *core_keys], node, ignore=("type", "weights") if start else ("type",))
         self.faults += faults
         self._follow_references(known, values, node)

@@ -19,6 +19,8 @@ class Train:
         optimizer: A Keras optimizer: its identifier, or a mapping of `type` and its options. `learning_rate` is a number or, in
             the same form, a Keras learning rate schedule. The `decay_steps` of a schedule default to all training steps after
             its `warmup_steps`. `weight_decay` leaves out biases, scales of normalisation layers and scalars.
+        optimizers: Instead of `optimizer`, for a head whose parts are trained against each other: the name of each part and its
+            optimizer, as in `{generator: {...}, discriminator: {...}}`. Weights that are in no part go with the first name.
         global_clipnorm: As in Keras: maximum global norm of the gradient, here of the whole batch on all devices. None for no
             clipping.
         gradient_accumulation_steps: As in Keras: steps whose gradients are averaged for one update of the weights. Losses that
@@ -48,6 +50,7 @@ class Train:
     epochs: PositiveInt = 10
     batch_size: PositiveInt = 64
     optimizer: str | dict[str, Any] = field(default_factory=lambda: {"type": "adamw", "learning_rate": 0.001})
+    optimizers: dict[str, str | dict[str, Any]] = field(default_factory=dict)
     global_clipnorm: PositiveFloat | None = None
     gradient_accumulation_steps: PositiveInt = 1
     grad_cache_chunks: PositiveInt = 1

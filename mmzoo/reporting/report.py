@@ -92,8 +92,7 @@ def number(value: float | None) -> str:
 
 def _facts(plan: Plan, run: Run, served: Served, data: Data, scores: Scores) -> dict[str, Any]:
     numbers, intervals = score_table({scorer: one for scorer, one in scores.numbers.items() if one or scorer == "model"})
-    lower_is_better = _lower_is_better(plan, served)
-    rows = score_rows(numbers, lower_is_better)
+    rows = score_rows(numbers, scores.lower_is_better)
     rows |= {metric: [replace(rows[metric][0], interval=one), *rows[metric][1:]] for metric, one in intervals.items()}
     about = scores.baselines | {"chance": CHANCE}
     return {
@@ -105,7 +104,7 @@ def _facts(plan: Plan, run: Run, served: Served, data: Data, scores: Scores) -> 
         "scorers": list(numbers),
         "baselines": {scorer: about[scorer] for scorer in numbers if scorer in about},
         "rows": rows,
-        "missing": _missing(run, lower_is_better),
+        "missing": _missing(run, scores.lower_is_better),
         "has_intervals": bool(intervals),
         "beaten": [metric for metric, cells in rows.items() if any(cell.best for cell in cells) and not cells[0].best],
         "components": list(_components(plan)),
@@ -163,11 +162,6 @@ def _samples(served: Served, data: Data, scores: Scores) -> dict[str, Any]:
     }
 
 
-def _lower_is_better(plan: Plan, served: Served) -> list[str]:
-    made = [metric.bound.make(predict=served.predict, known_labels=None) for metric in plan.metrics]
-    return [name for metric in made for name in getattr(metric, "lower_is_better", ())]
-
-
 def _components(plan: Plan) -> Iterator[tuple[str, Any]]:
     yield "data", plan.data.component
     yield from ((f"input {name}", column.processor.component) for name, column in plan.inputs.items())
@@ -188,6 +182,8 @@ def _signature(served: Served, name: str) -> dict[str, list[tuple[str, str, str,
 
 
 def _modality(served: Served, signature: str, name: str) -> str:
+    if name == served.answers[signature].seed:
+        return "seed"
     return served.processors[served.answers[signature].reads.get(name, name)].modality
 
 
@@ -206,8 +202,8 @@ def _predict(run: Run, served: Served) -> str:
 
 def _request(served: Served) -> str:
     """Returns the JSON of a request to TF Serving, with a shell command in place of each encoded file."""
-    inputs = served.answers[served.default].inputs
-    instance = {name: _example(served.processors[name]) for name in inputs}
+    signature = served.answers[served.default]
+    instance = {name: _example(served.processors[name]) for name in signature.read} | ({signature.seed: 0} if signature.seed else {})
     return json.dumps({"signature_name": served.default, "instances": [instance]}, ensure_ascii=False)
 
 

@@ -125,7 +125,7 @@ def _sample(served: Served, judged: Judged, example: Batch, results: Mapping[str
     signature = served.answers[served.default]
     row = judged.row
     answer = row["answers"]["model"]
-    inputs = [_shown_input(served.processors[name], name, example[name]) for name in signature.inputs]
+    inputs = [_shown_input(served.processors[name], name, example[name]) for name in signature.read]
     if signature.gallery and served.gallery:
         return Sample(row["row"], inputs, [_shown_results(answer, results, served.gallery.shows)], (), judged.correct)
     outputs = list(signature.answers) or [name for name in answer if name not in ("ok", "reason")]
@@ -145,7 +145,7 @@ def _result_images(served: Served, data: Data, judged: Sequence[Judged]) -> dict
         return {}
     ids = {entry for one in judged for entry in one.row["answers"]["model"]["id"][:MAX_IMAGES]}
     entries = find(data.plan, served, gallery, data, ids)
-    (name,) = served.answers[gallery.signature].inputs
+    (name,) = served.answers[gallery.signature].read
     images = {entry: _shown_input(served.processors[name], name, raw[name]).images for entry, raw in entries.items()}
     return {entry: found[0] for entry, found in images.items() if found}
 
@@ -221,13 +221,14 @@ def _draw_attention(served: Served, samples: Sequence[Sample], examples: Sequenc
     if not name or not samples:
         return ""
     signature = served.answers[name]
-    images = inputs_of(served.processors, signature.inputs, "image")
+    images = inputs_of(served.processors, signature.read, "image")
     if len(images) != 1:
-        taken = ", ".join(f"{one} ({served.processors[one].modality})" for one in signature.inputs)
+        taken = ", ".join(f"{one} ({served.processors[one].modality})" for one in signature.read)
         return f"The attention of '{name}' is not drawn: expected exactly one input of the modality 'image', received {taken}."
     chosen = choose([sample.correct for sample in samples], MAX_EXPLAINED)
-    raw = {name: [_first(served.processors[name], examples[i][name]) for i in chosen] for name in signature.inputs}
-    outputs = served.functions[name](*[_stacked(raw[name]) for name in signature.inputs])
+    raw = {name: [_first(served.processors[name], examples[i][name]) for i in chosen] for name in signature.read}
+    seeds = [tf.range(len(chosen), dtype=tf.int64)] if signature.seed else []
+    outputs = served.functions[name](*[_stacked(raw[name]) for name in signature.read], *seeds)
     values = {name: output.numpy() for name, output in outputs.items()}
     regions = values[signature.attention].shape[-1]
     side = round(regions**0.5)

@@ -75,6 +75,15 @@ class Run:
         return self.folder / "history.json"
 
     @property
+    def samples(self) -> Path:
+        """Pictures that the model drew after each epoch: `epoch-001.png`. Missing if its head draws none."""
+        return self.folder / "samples"
+
+    def sample(self, epoch: int) -> Path:
+        """Returns the file of an epoch's pictures; the first epoch is 1."""
+        return self.samples / f"epoch-{epoch:03}.png"
+
+    @property
     def scores(self) -> Path:
         """The scores of the model and the baselines: metric -> number."""
         return self.folder / "scores.json"
@@ -136,13 +145,14 @@ class Run:
                 f"{self.folder}: the run cannot be written there: {parent} {what}.\nChoose another folder with --out."
             )
 
-    def begin(self, plan: Plan, fingerprint: str, resume: bool = False) -> None:
+    def begin(self, plan: Plan, fingerprint: str, resume: bool = False, needs: Mapping[str, str] | None = None) -> None:
         """Writes the recipe and the plan into the folder.
 
         Args:
             plan: The plan of the build.
             fingerprint: Names what the run learns; recipes that need this run find it by it.
             resume: Whether to keep the files of the run in the folder. Otherwise they are deleted.
+            needs: Name -> fingerprint of each needed run.
 
         Raises:
             RunError: The folder cannot be written.
@@ -153,7 +163,7 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True)
         # The plan first: --resume and --force recognise a run by it.
         found = {"format": FORMAT, "fingerprint": fingerprint, "recipe": plan.plain(), "versions": _versions(plan)}
-        write_json(self.plan, found)
+        write_json(self.plan, found | {"needs": dict(needs or {})})
         write_text(self.recipe, plan.recipe.text)
 
     def save_processors(self, processors: dict[str, "Processor"]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mmzoo.errors import RunError
 from mmzoo.recipe.options import MISSING, options_of
-from mmzoo.recipe.plan import Plan, versions_of
+from mmzoo.recipe.plan import BoundComponent, Plan, versions_of
 from mmzoo.run.folder import Run
 
 AFTER = {"data": (), "training": ("data",), "evaluation": ("training",), "report": ("evaluation",), "export": ("training",)}
@@ -34,17 +34,30 @@ def dependencies(plan: Plan, needs: Mapping[str, str]) -> Dependencies:
     head = {name: value for name, value in plain["head"].items() if name not in searched}
     contents = plan.dataset.card.fingerprint if plan.dataset is not None else ""
     losses, metrics = [loss.bound for loss in plan.losses], [metric.bound for metric in plan.metrics]
+    judges = {one: needs[one] for one in sorted(_judges(metrics)) if one in needs}
+    started = {bound.start.partition("/")[0] for bound in plan.starts().values()}
+    learned = {name: value for name, value in needs.items() if name in started or name not in judges}
     readers = [plan.data, *(column.processor for column in plan.inputs.values())]
     parts: Dependencies = {
         "data": {"data": plain["data"], "inputs": plain["inputs"], "contents": contents, "plugins": versions_of(readers)},
         "training": {key: plain[key] for key in ("encoders", "fusion", "loss", "train")}
-        | {"head": head, "needs": dict(needs), "plugins": versions_of([*plan.layers().values(), *losses])},
-        "evaluation": {"metrics": plain["metrics"], "head": gallery, "plugins": versions_of(metrics)},
+        | {"head": head, "needs": learned, "plugins": versions_of([*plan.layers().values(), *losses])},
+        "evaluation": {"metrics": plain["metrics"], "head": gallery, "needs": judges, "plugins": versions_of(metrics)},
         "report": {"name": plan.name, "about": plan.about},
         "export": {"export": plain["export"], "head": gallery},
     }
     # As JSON gives them back: a tuple is a list.
     return {stage: json.loads(json.dumps(dict(_flat(part)))) for stage, part in parts.items()}
+
+
+def _judges(metrics: Iterable[BoundComponent]) -> set[str]:
+    """Returns the needed recipes whose models metrics call."""
+    return {
+        metric.options[option.name]
+        for metric in metrics
+        for option in options_of(metric.component.load())
+        if option.refers_to == "needs"
+    }
 
 
 def fingerprint(found: Dependencies) -> str:
@@ -82,6 +95,21 @@ def find_run(folder: Path, wanted: str) -> Run | None:
     runs = [Run(path) for path in sorted(folder.iterdir())] if folder.is_dir() else []
     found = [run for run in runs if _fingerprint_of(run) == wanted]
     return next((run for run in found if run.weights.exists()), found[0] if found else None)
+
+
+def needed_run(run: Run, name: str) -> Run:
+    """Finds a run that another one needs, by the fingerprint that the other has recorded, beside it.
+
+    Raises:
+        RunError: It is gone.
+    """
+    found = find_run(run.folder.parent, str(run.load_json(run.plan).get("needs", {}).get(name, "")))
+    if found is None:
+        raise RunError(
+            f"{run.folder}: the run that it needs as '{name}' is not in {run.folder.parent} any more. `mmzoo build` of its recipe "
+            "builds it again."
+        )
+    return found
 
 
 def _fingerprint_of(run: Run) -> str:

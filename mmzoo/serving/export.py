@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from mmzoo.contracts.head import Signature
 from mmzoo.contracts.progress import Screen
 from mmzoo.contracts.raw import first_values, plain
 from mmzoo.data.splits import Data
@@ -75,10 +76,13 @@ def _requests(served: Served, data: Data, examples: int) -> dict[str, dict[str, 
     # The blank row cannot be read. It must neither fail nor change the answers of the others.
     single = {name: tf.concat([value, tf.zeros([1, *value.shape[1:]], value.dtype)], 0) for name, value in raw.items()}
     lists = {name: tf.stack([value, tf.roll(value, 1, axis=0)], axis=1) for name, value in single.items()}
-    return {
-        name: {one: lists[signature.reads[one]] if one in signature.reads else single[one] for one in signature.inputs}
-        for name, signature in served.answers.items()
-    }
+
+    def value(signature: Signature, name: str) -> tf.Tensor:
+        if name == signature.seed:
+            return tf.range(len(next(iter(single.values()))), dtype=tf.int64)
+        return lists[signature.reads[name]] if name in signature.reads else single[name]
+
+    return {name: {one: value(signature, one) for one in signature.inputs} for name, signature in served.answers.items()}
 
 
 def _check_outputs(signature: str, outputs: Mapping[str, tf.Tensor], rows: int) -> None:

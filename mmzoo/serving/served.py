@@ -68,17 +68,18 @@ class Served(tf.Module):
         # The task and the head are no attributes of this module, so their Keras objects are not saved with it.
         processors, index = dict(self.processors), self.index
 
-        def outputs(streams: Mapping[str, Any]) -> dict[str, Any]:
+        def outputs(streams: Mapping[str, Any], **seed: tf.Tensor) -> dict[str, Any]:
             if index is None or not signature.gallery:
-                return dict(signature.answer(streams))
+                return dict(signature.answer(streams, **seed))
             answers = signature.answer(streams, index.embeddings.read_value())
             return index.look_up(answers.pop(signature.gallery)) | answers
 
         def answer(*raw: tf.Tensor) -> dict[str, tf.Tensor]:
             values = dict(zip(signature.inputs, raw, strict=True))
+            seed = {"seed": values.pop(signature.seed)} if signature.seed else {}
             features, reason = _process(processors, signature, values)
             with tf.name_scope("task"):
-                answers = outputs(task.streams(features, apart=signature.reads.values()))
+                answers = outputs(task.streams(features, apart=signature.reads.values()), **seed)
             with tf.name_scope("answer"):
                 return _decode(answers, signature, processors) | {"ok": reason == "", "reason": reason}
 
@@ -99,10 +100,11 @@ class _GalleryIndex(tf.Module):
 
 
 def _input_specs(served: Served, signature: Signature) -> list[tf.TensorSpec]:
-    return [
+    read = [
         _list_spec(served.spec(signature.reads[name]), name) if name in signature.reads else served.spec(name)
-        for name in signature.inputs
+        for name in signature.read
     ]
+    return read + ([tf.TensorSpec((None,), tf.int64, name=signature.seed)] if signature.seed else [])
 
 
 def _list_spec(spec: tf.TensorSpec, name: str) -> tf.TensorSpec:

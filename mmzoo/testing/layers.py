@@ -57,7 +57,9 @@ class Trial:
         """Returns a signature's answer to its streams, with a gallery of other examples if it searches one."""
         taken = {signature.reads.get(name, name) for name in signature.inputs}
         seen = {name: value for name, value in streams.items() if not taken or name in taken or name not in self.case.inputs}
-        return signature.answer(seen, *([self.entries()] if signature.gallery else []))
+        rows = len(next(iter(seen.values()))["mask"])
+        seed = {"seed": keras.ops.full((rows,), SEED, dtype="int64")} if signature.seed else {}
+        return signature.answer(seen, *([self.entries()] if signature.gallery else []), **seed)
 
     def entries(self) -> Any:
         """Returns embeddings for a gallery, `(entries, dim)`: those of the trial's own batch in reverse order."""

@@ -3,13 +3,16 @@
 import math
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from rich.progress import Progress
 
 from mmzoo.contracts.progress import Screen
 from mmzoo.errors import TrainingError
+from mmzoo.run.atomic import replacing
 from mmzoo.run.folder import Run
 from mmzoo.training.checkpoint import TrainingState
 
@@ -85,6 +88,64 @@ class ProgressBar(keras.callbacks.Callback):
         done = epoch + 1 - self.first
         seconds = (time.monotonic() - self.began) / done * (self.epochs - epoch - 1)
         return f"{seconds / 60:.1f} min left"
+
+
+class Watch(keras.callbacks.Callback):
+    """Shows after each epoch what the head wants to be watched, on a few fixed examples, and says what goes wrong.
+
+    With validation data it looks before the moving averages of the weights are put back, so it must come before Keras'
+    `SwapEMAWeights` in the list.
+
+    Args:
+        features: Features and masks of the examples, by name.
+        run: Pictures go to its folder `samples`.
+        screen: Prints the numbers.
+        validates: Whether there is validation data.
+    """
+
+    def __init__(self, features: Mapping[str, Any], run: Run, screen: Screen, validates: bool):
+        super().__init__()
+        self.features, self.run, self.screen, self.validates = features, run, screen, validates
+        self.epoch, self.said = 0, ""
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch = epoch
+
+    def on_test_end(self, logs: Any = None) -> None:
+        if self.validates:
+            self._look()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if not self.validates:
+            self._look()
+
+    def _look(self) -> None:
+        head = self.model.head
+        targets = {name: self.features[name] for name in head.targets}
+        watched = {name: np.asarray(keras.ops.convert_to_numpy(value)) for name, value in self._watched(targets).items()}
+        if not watched:
+            return
+        pictures = watched.pop("pictures", None)
+        if pictures is not None:
+            save_grid(pictures, self.run.sample(self.epoch + 1))
+        numbers = "  ".join(f"{name} {float(value.mean()):.3f}" for name, value in watched.items())
+        self.screen.say(f"watch     epoch {self.epoch + 1}  {numbers}")
+        warning = head.warn(watched)
+        if warning and warning != self.said:
+            self.screen.say(f"warning   {warning}")
+        self.said = warning
+
+    def _watched(self, targets: Mapping[str, Any]) -> Any:
+        return self.model.head.watch(self.model.streams(self.features), targets)
+
+
+def save_grid(pictures: np.ndarray, path: Path) -> None:
+    """Writes pictures `(rows, columns, height, width, 3)`, 0 to 255, as one PNG with thin lines between them."""
+    rows, columns, height, width, _ = pictures.shape
+    lined = np.pad(pictures.clip(0, 255).round(), ((0, 0), (0, 0), (1, 0), (1, 0), (0, 0)), constant_values=255)
+    whole = lined.swapaxes(1, 2).reshape(rows * (height + 1), columns * (width + 1), 3).astype("uint8")
+    with replacing(path) as temporary:
+        keras.utils.array_to_img(whole, scale=False).save(temporary, format="PNG")
 
 
 class FreezeEncoders(keras.callbacks.Callback):

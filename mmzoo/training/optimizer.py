@@ -1,21 +1,52 @@
 """The optimizer of a training: one of Keras', extended for gradients summed over replicas and for frozen encoders."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import keras
 
 from mmzoo.modeling.devices import replicas
 from mmzoo.recipe.optimizer_options import bind_optimizer
 from mmzoo.recipe.settings import Train
 
 
-def make_optimizer(train: Train, steps: int) -> Any:
+def make_optimizer(train: Train, steps: int, players: Mapping[str, Sequence[Any]] | None = None) -> Any:
     """Makes the Keras optimizer of a plan.
 
     Args:
-        train: The plan's settings, whose optimizer has been checked.
+        train: The plan's settings, whose optimizers have been checked.
         steps: Steps of the whole training, for schedules; see `bind_optimizer`.
+        players: The layers of each of `train.optimizers`.
     """
-    optimizer, options = bind_optimizer(train, steps)
-    return type(optimizer.__name__, (OptimizerMixin, optimizer), {})(**options)
+    if not train.optimizers:
+        kind, options = bind_optimizer(train.optimizer, train, steps)
+        return type(kind.__name__, (OptimizerMixin, kind), {})(**options)
+    made = {}
+    for name, optimizer in train.optimizers.items():
+        kind, options = bind_optimizer(optimizer, train, steps)
+        made[name] = type(kind.__name__, (OptimizerMixin, kind), {})(**options)
+    return PlayersOptimizer(_Owners(made, players or {}))
+
+
+class _Owners:
+    """The optimizer of each variable: that of its player, or the first one.
+
+    Args:
+        optimizers: By the name of the player.
+        players: The layers of each player.
+    """
+
+    def __init__(self, optimizers: Mapping[str, Any], players: Mapping[str, Sequence[Any]]):
+        named = {name: [one for layer in layers for one in layer.trainable_variables] for name, layers in players.items()}
+        self.optimizers = [*optimizers.values()]
+        self.owners = {id(variable): optimizers[name] for name, variables in named.items() for variable in variables}
+
+    def values(self) -> list[Any]:
+        """Returns all optimizers; Keras looks for them here."""
+        return self.optimizers
+
+    def __call__(self, variable: Any) -> Any:
+        return self.owners.get(id(variable), self.optimizers[0])
 
 
 _Optimizer: Any = object  # Any, so that type checkers accept the methods of Keras' optimizers on `super()`
@@ -76,3 +107,26 @@ class OptimizerMixin(_Optimizer):
         tf.distribute.get_replica_context().merge_call(decide, args=tuple(grads))
         if use_ema:
             self._update_model_variables_moving_average(self._trainable_variables)
+
+
+class PlayersOptimizer(keras.optimizers.MultiOptimizer):
+    """Keras' optimizer of several optimizers, each extended by `OptimizerMixin`; each clips the gradient of its own weights."""
+
+    takes_summed_gradients = True
+    _frozen_ids: frozenset[int] = frozenset()
+
+    @property
+    def frozen_ids(self) -> frozenset[int]:
+        """As in `OptimizerMixin`."""
+        return self._frozen_ids
+
+    @frozen_ids.setter
+    def frozen_ids(self, ids: frozenset[int]) -> None:
+        self._frozen_ids = ids
+        for optimizer in self.optimizers:
+            optimizer.frozen_ids = ids
+
+    def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
+        """Excludes variables from the weight decay of each optimizer; the parameters are Keras'."""
+        for optimizer in self.optimizers:
+            optimizer.exclude_from_weight_decay(var_list, var_names)

@@ -16,9 +16,12 @@ from mmzoo.modeling.task import Task
 from mmzoo.recipe.settings import Train
 from mmzoo.run.atomic import replacing, write_json
 from mmzoo.run.folder import Run
-from mmzoo.training.callbacks import ErrorOnNaN, FreezeEncoders, ProgressBar, ReseedEpochs
+from mmzoo.training.callbacks import ErrorOnNaN, FreezeEncoders, ProgressBar, ReseedEpochs, Watch
 from mmzoo.training.checkpoint import BestWeights, EpochCheckpoint, History, TrainingState, restore
 from mmzoo.training.optimizer import make_optimizer
+
+WATCHED = 8
+"""Examples that are watched while a head trains."""
 
 
 def prepare(train: Train) -> None:
@@ -51,7 +54,7 @@ def train(task: Task, data: Data, run: Run, screen: Screen, resume: bool = False
     size, chunks = data.sizes["train"], options.grad_cache_chunks
     if size < options.batch_size:
         check_shares(f"the only batch of the training split has {size} examples", size, devices(), chunks)
-    task.compile(optimizer=make_optimizer(options, steps * options.epochs), jit_compile=options.jit_compile, loss=None)
+    task.compile(optimizer=make_optimizer(options, steps * options.epochs, task.head.players), jit_compile=options.jit_compile, loss=None)
     _exclude_from_weight_decay(task)
     task.optimizer.build(task.trainable_variables)
     if chunks > 1:
@@ -82,6 +85,8 @@ def _fit(task: Task, data: Data, run: Run, screen: Screen, state: TrainingState,
         callbacks: list[Any] = [ReseedEpochs(), ErrorOnNaN(run, state), progress, FreezeEncoders(data.plan.trainable)]
         if options.patience is not None:
             callbacks.append(BestWeights(run, state))
+        split = "validation" if validation is not None else "train"
+        callbacks.append(Watch(next(iter(ordered_batches(data, split, WATCHED, WATCHED))), run, screen, validation is not None))
         if options.ema_momentum is not None:
             callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=False))
         callbacks.append(EpochCheckpoint(run, state, options.patience))

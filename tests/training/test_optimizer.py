@@ -7,7 +7,7 @@ import re
 import keras
 import pytest
 
-from mmzoo.recipe.optimizer_options import check_optimizer
+from mmzoo.recipe.optimizer_options import check_optimizers
 from mmzoo.recipe.settings import Train
 from mmzoo.recipe.source import parse_recipe
 from mmzoo.training.optimizer import make_optimizer
@@ -34,8 +34,8 @@ def snake(name: str) -> str:
 
 
 def said(yaml: str, **train) -> str:
-    node = parse_recipe(f"optimizer: {yaml}", "r.yaml").root.value["optimizer"]
-    return "\n".join(map(str, check_optimizer(node, Train(optimizer=node.plain(), **train))))
+    node = parse_recipe(f"optimizer: {yaml}", "r.yaml").root
+    return "\n".join(map(str, check_optimizers(node, Train(**node.plain(), **train))))
 
 
 def rate(optimizer, step: int) -> float:

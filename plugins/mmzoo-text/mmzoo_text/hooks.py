@@ -17,6 +17,7 @@ def mmzoo_processors() -> dict[str, str]:
 def mmzoo_encoders() -> dict[str, str]:
     return {
         "bert": "mmzoo_text.bert:Bert",
-        "gru": "mmzoo_text.gru:GRU",
+        "gru": "mmzoo_text.recurrent:GRU",
+        "lstm": "mmzoo_text.recurrent:LSTM",
         "text_transformer": "mmzoo_text.text_transformer:TextTransformer",
     }

@@ -47,4 +47,11 @@ test_conformance = conformance(
     EncoderCase(
         "gru", IDS, options=CELLS | {"pool": "none", "depth": 2, "bidirectional": True, "dropout": 0.1}, label="states"
     ),
+    EncoderCase("lstm", IDS, options=CELLS),
+    EncoderCase(
+        "lstm",
+        IDS,
+        options=CELLS | {"pool": "none", "depth": 2, "bidirectional": True, "merge": "concatenate"},
+        label="concatenated",
+    ),
 )

@@ -1,0 +1,1 @@
+"""Text to image for mmzoo: StackGAN and AttnGAN, DAMSM, their losses, and metrics of generated pictures."""

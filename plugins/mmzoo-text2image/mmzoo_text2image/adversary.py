@@ -1,0 +1,107 @@
+"""The discriminators of all scales, and the scores of one training step."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from mmzoo import MASKED_LOGIT
+from mmzoo_text2image.diff_augment import Augmentation, diff_augment
+from mmzoo_text2image.discriminators import Discriminator
+from mmzoo_text2image.gradients import input_gradients
+
+SAME = 1e-6
+"""Texts whose numbers differ by at most this are the same, so that a picture of one is no mismatch of the other."""
+
+
+class Adversary(keras.layers.Layer):
+    """Scores real, mismatched and generated pictures, at each scale by its own discriminator.
+
+    `call(real, generated, text, training=False)` takes a real and a generated picture per scale, `(batch, size, size, 3)`, -1 to
+    1, and the texts `(batch, text_dim)`, which get no gradient. It returns logits:
+
+    - `real`, `generated` `(batch, scales)`: pictures with their texts. `generated` has gradients for the discriminators alone.
+    - `mismatched` `(batch, scales, mismatches)`: real pictures with texts of other examples of the batch. A text equal to the
+      picture's own has `MASKED_LOGIT`, which costs nothing.
+    - `fooling` `(batch, scales)`: generated pictures, with gradients for the generator alone.
+    - `real_alone`, `generated_alone`, `fooling_alone`: without texts, where the discriminators have such a score.
+    - with `gradients` `picture_gradient`, `text_gradient` `(batch,)`: squared norms of the gradients of the sum of the `real`
+      logits with respect to the pictures and the text.
+
+    Args:
+        discriminators: One per scale.
+        augment: Augmentations of real and generated pictures, the same for the discriminators' and the generator's score.
+        mismatches: Number of texts of other examples that each real picture is scored with: those of the next rows.
+        hard_mismatches: How many more: the most similar texts of the batch.
+        gradients: Whether to compute the gradients, which doubles the time of the real pictures' scores.
+    """
+
+    def __init__(
+        self,
+        discriminators: Sequence[Discriminator],
+        *,
+        augment: Sequence[Augmentation] = (),
+        mismatches: int = 1,
+        hard_mismatches: int = 0,
+        gradients: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(autocast=False, **kwargs)
+        self.discriminators = list(discriminators)
+        self.augment, self.gradients = tuple(augment), gradients
+        self.mismatches, self.hard_mismatches = mismatches, hard_mismatches
+        self.seeds = keras.random.SeedGenerator()
+        self.built = True  # the discriminators are
+
+    def call(self, real: Sequence[Any], generated: Sequence[Any], text: Any, training: bool = False) -> dict[str, Any]:
+        text = ops.stop_gradient(text)
+        penalized = self._gradients(real, text, training) if self.gradients else {}
+        if training:
+            real, generated = ([diff_augment(one, self.augment, self.seeds) for one in each] for each in (real, generated))
+        scores: dict[str, list[Any]] = {}
+        texts, same = self._mismatched_texts(text)
+        frozen = [(variable, ops.stop_gradient(variable.value)) for variable in self.variables]
+        for discriminator, mine, theirs in zip(self.discriminators, real, generated, strict=True):
+            self._append(scores, "real", discriminator, mine, text, training, (texts, same))
+            self._append(scores, "generated", discriminator, ops.stop_gradient(theirs), text, training)
+            with keras.StatelessScope(state_mapping=frozen):
+                self._append(scores, "fooling", discriminator, theirs, text, training)
+        return {name: ops.stack(each, axis=1) for name, each in scores.items()} | penalized
+
+    def _append(
+        self, scores: Any, name: str, discriminator: Any, pictures: Any, text: Any, training: bool, others: Any = ((), ())
+    ) -> None:
+        """Appends the scores of pictures at one scale: with their texts, with others, and alone."""
+        features = discriminator.features(pictures, training)
+        found = {name: discriminator.score(features, text, training), f"{name}_alone": discriminator.score_alone(features, training)}
+        mismatched = [
+            ops.where(same, MASKED_LOGIT, discriminator.score(features, other, training))
+            for other, same in zip(*others, strict=True)
+        ]
+        if mismatched:
+            found["mismatched"] = ops.stack(mismatched, axis=1)
+        for key, value in found.items():
+            if value is not None:
+                scores.setdefault(key, []).append(value)
+
+    def _mismatched_texts(self, text: Any) -> tuple[list[Any], list[Any]]:
+        """Returns the texts `(batch, text_dim)` that pictures are mismatched with, and where each is the picture's own."""
+        others = [ops.roll(text, -shift, axis=0) for shift in range(1, self.mismatches + 1)]
+        if self.hard_mismatches:
+            unit = text * ops.rsqrt(ops.maximum(ops.sum(ops.square(text), axis=1, keepdims=True), SAME))
+            cosines = ops.matmul(unit, ops.transpose(unit))
+            cosines = ops.where(cosines > 1 - SAME, -1.0, cosines)
+            places = ops.argsort(-cosines, axis=1)[:, : self.hard_mismatches]  # the batch may be smaller than top_k allows
+            others += [ops.take(text, places[:, one], axis=0) for one in range(self.hard_mismatches)]
+        return others, [ops.max(ops.abs(other - text), axis=1) <= SAME for other in others]
+
+    def _gradients(self, real: Sequence[Any], text: Any, training: bool) -> dict[str, Any]:
+        def total(*inputs: Any) -> Any:
+            *pictures, texts = inputs
+            pairs = zip(self.discriminators, pictures, strict=True)
+            return sum(one.score(one.features(picture, training), texts, training) for one, picture in pairs)
+
+        *pictures, texts = input_gradients(total, [*real, text])
+        squares = [ops.sum(ops.square(one), axis=(1, 2, 3)) for one in pictures]
+        return {"picture_gradient": sum(squares), "text_gradient": ops.sum(ops.square(texts), axis=1)}

@@ -1,0 +1,125 @@
+"""AttnGAN: draws pictures of a text scale by scale, and looks at its words between the scales."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from keras import ops
+
+from mmzoo import EncoderPart, FeatureSpec, HeadPart, InputName, NonNegativeInt, PositiveInt, Signature, Stream, StreamError
+from mmzoo_text2image.adversary import Adversary
+from mmzoo_text2image.blocks import Norm
+from mmzoo_text2image.diff_augment import Augmentation
+from mmzoo_text2image.discriminators import Discriminator
+from mmzoo_text2image.generators import Tree
+from mmzoo_text2image.text2image import Sentence, Streams, TextToImage, pixels
+
+WHO = "the head 'attngan'"
+
+
+class AttnGAN(TextToImage):
+    """Draws a picture of a text at several scales, with attention to the words (AttnGAN).
+
+    Between two scales, each place of the features attends to the words. Each scale has a discriminator. A DAMSM from a needed
+    run, frozen, tells how well the last picture matches words and text: its `picture_encoder` reads the picture, and its head
+    `damsm` embeds both. The text's encoder should be that of the same run (`weights: NEED/encoders.INPUT`, `trainable: false`).
+
+    Training outputs: those of `stackgan`, and those of the head `damsm` for the generated pictures, for the loss `damsm`:
+    `regions`, `regions_mask`, `words`, `words_mask`, `candidate_embedding`, `query_embedding`.
+
+    Signatures: `generate` takes the text and `seed`, an integer, and returns `image_bytes`, PNG. The same text and seed give the
+    same picture, whatever else is in the batch. `explain` takes the same; it also returns `attention` `(batch, words, places)`:
+    how much each place of the features before the last scale attends to each word.
+
+    Source: Xu et al. 2018, arXiv 1711.10485, section 3, and the authors' code. There the words' mask is put to the wrong rows of
+    the batch; here each text has its own. There the DAMSM reads pictures of 299 pixels; here its encoder reads the size that it
+    was trained with.
+
+    Args:
+        inputs: The `FeatureSpec` of each input.
+        target: The input with the pictures.
+        text: The input with the text.
+        picture_encoder: DAMSM's encoder of pictures, `{type: ..., weights: NEED/encoders.INPUT}` with the options that it was
+            trained with; none to leave out DAMSM.
+        damsm: DAMSM's head, `{type: damsm, ..., weights: NEED/head}`.
+        scales: The sizes of the pictures, each twice the one before it, the last one the target's.
+        width: Channels of the generator: GF of the paper.
+        discriminator_width: Channels of the discriminators: DF of the paper.
+        noise: Numbers of noise.
+        condition: Numbers of the conditioning augmentation.
+        residuals: Number of residual blocks between two scales.
+        sentence: How the text's stream becomes one vector; see `TextToImage`.
+        norm: Normalisation of the generator.
+        discriminator_norm: Normalisation of the discriminators.
+        spectral: Whether the discriminators' kernels have the spectral norm 1 (Miyato et al. 2018, arXiv 1802.05957).
+        augment: DiffAugment: what is changed in real and generated pictures alike before they are scored.
+        mismatches: Texts of other examples that each real picture is scored with.
+        hard_mismatches: How many more, the most similar ones of the batch.
+        gradients: Whether the outputs for `r1` and `ma_gp` are computed.
+    """
+
+    def __init__(
+        self,
+        *,
+        inputs: dict[str, FeatureSpec],
+        target: InputName = "image",
+        text: InputName = "caption",
+        picture_encoder: EncoderPart | None = None,
+        damsm: HeadPart | None = None,
+        scales: list[PositiveInt] = [64, 128, 256],  # noqa: B006
+        width: PositiveInt = 32,
+        discriminator_width: PositiveInt = 64,
+        noise: PositiveInt = 100,
+        condition: PositiveInt = 100,
+        residuals: PositiveInt = 2,
+        sentence: Sentence = "states",
+        norm: Norm = "batch",
+        discriminator_norm: Norm = "batch",
+        spectral: bool = False,
+        augment: list[Augmentation] = [],  # noqa: B006
+        mismatches: PositiveInt = 1,
+        hard_mismatches: NonNegativeInt = 0,
+        gradients: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(inputs, target, text, sentence, WHO, **kwargs)
+        if scales[-1] != self.size:
+            raise StreamError(f"{WHO}: `scales` must end with the size of '{target}', {self.size}; received {scales}.")
+        if (picture_encoder is None) != (damsm is None):
+            raise StreamError(f"{WHO} takes `picture_encoder` and `damsm` together, of one needed run.")
+        self.generator: Any = Tree(scales, width, noise, condition, residuals, words=True, norm=norm, name="generator")
+        self.picture_encoder = cast(Any, picture_encoder)(features=inputs[target]) if picture_encoder else None
+        self.damsm = cast(Any, damsm)(inputs=inputs) if damsm else None
+        self.sizes, self.discriminator_width = scales, discriminator_width
+        self.made = {"norm": discriminator_norm, "spectral": spectral}
+        self.played = {
+            "augment": augment,
+            "mismatches": mismatches,
+            "hard_mismatches": hard_mismatches,
+            "gradients": gradients,
+        }
+
+    def build(self, streams: Any) -> None:
+        dim = streams[self.text]["tokens"][-1]
+        made = [Discriminator(size, self.discriminator_width, dim, **self.made) for size in self.sizes]
+        self.adversary = Adversary(made, **self.played, name="discriminator")
+
+    def matched(self, streams: Streams, picture: Any) -> dict[str, Any]:
+        if self.damsm is None:
+            return {}
+        seen = self.picture_encoder(pixels(picture), training=False)
+        found = self.damsm({self.damsm.candidate: Stream(**seen), self.damsm.query: streams[self.text]})
+        return found | {alias: found[name] for alias, name in self.damsm.aliases.items()}
+
+    def scored_text(self, sentence: Any, drawn: Mapping[str, Any]) -> Any:
+        return sentence
+
+    def signatures(self) -> dict[str, Signature]:
+        explain = Signature(
+            self._explain, decode={"image_bytes": self.target}, inputs=(self.text,), seed="seed", attention="attention"
+        )
+        return super().signatures() | {"explain": explain}
+
+    def _explain(self, streams: Streams, seed: Any) -> dict[str, Any]:
+        drawn = self.from_seeds(streams, seed)
+        attention = ops.transpose(drawn["attention"][-1], (0, 2, 1))  # (batch, words, places)
+        return {"image_bytes": pixels(drawn["pictures"][-1]), "attention": ops.cast(attention, "float32")}

@@ -1,0 +1,152 @@
+"""What the heads that draw pictures of texts share: their outputs, their signatures, and what they say while they train."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import keras
+from keras import ops
+
+from mmzoo import FeatureSpec, Head, Signature, Stream, StreamError, pick_stream, pool
+from mmzoo_text2image.adversary import Adversary
+from mmzoo_text2image.damsm import last_states
+from mmzoo_text2image.noise import normals
+
+Streams = dict[str, Stream]
+Sentence = Literal["mean", "states"]
+COLLAPSED = 0.05
+"""A generator whose pictures of one caption differ by less than this share of what pictures of different captions differ by has
+collapsed."""
+WON = 0.98
+"""A discriminator that tells this share of generated pictures from real ones has won."""
+WATCHED_SEEDS = 4
+"""Seeds per caption of the pictures that are watched."""
+
+
+class TextToImage(Head):
+    """Base class: draws a picture of a text.
+
+    A subclass makes `generator` and `adversary`, and says what they read of the text.
+
+    Args:
+        inputs: The `FeatureSpec` of each input.
+        target: The input with the pictures, `(size, size, 3)`, 0 to 255.
+        text: The input with the text.
+        sentence: How the text's stream becomes one vector: `mean` of the real tokens, or the last `states` of both directions of a
+            recurrent encoder with `pool: none` and `merge: concatenate`.
+        who: The head, for messages.
+    """
+
+    generator: Any
+    adversary: Adversary
+
+    def __init__(self, inputs: Mapping[str, FeatureSpec], target: str, text: str, sentence: Sentence, who: str, **kwargs: Any):
+        super().__init__(autocast=False, **kwargs)
+        self.target, self.text, self.sentence, self.who = target, text, sentence, who
+        height, width, channels = (*inputs[target]["shape"], 0, 0, 0)[:3]
+        if not (height == width and channels == 3):
+            raise StreamError(f"{who} draws square pictures in colour, received '{target}' of the shape {inputs[target]['shape']}.")
+        self.size, self.supports_masking = int(height), True
+        self.noise_seeds = keras.random.SeedGenerator()
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return (self.target,)
+
+    @property
+    def players(self) -> Mapping[str, Sequence[Any]]:
+        return {"generator": (self.generator,), "discriminator": (self.adversary,)}
+
+    @property
+    def noise_size(self) -> int:
+        """Numbers of noise that a picture takes."""
+        return self.generator.noise_size
+
+    # Training
+
+    def call(self, streams: Streams, targets: Any = None, training: bool = False) -> dict[str, Any]:
+        sentence, words, mask = self.read(streams)
+        noise = keras.random.normal((ops.shape(sentence)[0], self.noise_size), seed=self.noise_seeds)
+        drawn = self.draw(sentence, noise, words, mask, training)
+        real = ops.cast(targets[self.target], "float32") / 127.5 - 1
+        scales = [reduced(real, picture.shape[1]) for picture in drawn["pictures"]]
+        scores = self.adversary(scales, drawn["pictures"], self.scored_text(sentence, drawn), training=training)
+        condition = {name: drawn[name] for name in ("mean", "log_variance")}
+        return scores | condition | self.matched(streams, drawn["pictures"][-1])
+
+    def read(self, streams: Streams) -> tuple[Any, Any, Any]:
+        """Returns the sentence `(batch, dim)`, the words `(batch, words, dim)` and their mask, of the text."""
+        stream = pick_stream(streams, self.text, self.who)
+        sentence = last_states(stream) if self.sentence == "states" else pool(stream)
+        return ops.cast(sentence, "float32"), stream["tokens"], stream["mask"]
+
+    def draw(self, sentence: Any, noise: Any, words: Any, mask: Any, training: bool = False) -> dict[str, Any]:
+        """Draws the pictures of all scales, -1 to 1; see the generators."""
+        return self.generator(sentence, noise, words=words, words_mask=mask, training=training)
+
+    def matched(self, streams: Streams, picture: Any) -> dict[str, Any]:
+        """Returns further outputs: how well the last picture matches the text; none by default."""
+        return {}
+
+    def scored_text(self, sentence: Any, drawn: Mapping[str, Any]) -> Any:
+        """Returns the vectors that the discriminators read of the text, `(batch, dim)`."""
+        raise NotImplementedError
+
+    # Signatures
+
+    def signatures(self) -> dict[str, Signature]:
+        picture = {"image_bytes": self.target}
+        return {"generate": Signature(self._generate, decode=picture, inputs=(self.text,), seed="seed")}
+
+    def _generate(self, streams: Streams, seed: Any) -> dict[str, Any]:
+        return {"image_bytes": pixels(self.from_seeds(streams, seed)["pictures"][-1])}
+
+    def from_seeds(self, streams: Streams, seed: Any) -> dict[str, Any]:
+        """Draws the pictures of all scales from a seed per example, `(batch,)`."""
+        sentence, words, mask = self.read(streams)
+        return self.draw(sentence, normals(seed, self.noise_size), words, mask)
+
+    # While it trains
+
+    def watch(self, streams: Streams, targets: Mapping[str, Any]) -> dict[str, Any]:
+        """Draws each text with several seeds, and scores the first of them and the real picture: `pictures`, `(texts, seeds, ...)`."""
+        texts = ops.shape(targets[self.target])[0]
+        drawn = [self.from_seeds(streams, ops.full((texts,), seed, dtype="int32")) for seed in range(WATCHED_SEEDS)]
+        real = ops.cast(targets[self.target], "float32") / 127.5 - 1
+        scales = [reduced(real, picture.shape[1]) for picture in drawn[0]["pictures"]]
+        scores = self.adversary(scales, drawn[0]["pictures"], self.scored_text(self.read(streams)[0], drawn[0]))
+        pictures = ops.stack([one["pictures"][-1] for one in drawn], axis=1)  # (texts, seeds, size, size, 3)
+        return {"pictures": pixels(pictures), "diversity": _diversity(pictures)} | {
+            name: scores[name][:, -1] for name in ("real", "generated")
+        }
+
+    def warn(self, watched: Mapping[str, Any]) -> str:
+        diversity = float(watched["diversity"])
+        if diversity < COLLAPSED:
+            return (
+                f"the generator draws one picture for a text whatever the seed (they differ {diversity:.1%} as much as those of "
+                "different texts): it has collapsed. Try `augment: [translation]`, a smaller learning rate, or another seed."
+            )
+        told = float((watched["generated"] < watched["real"].min()).mean())
+        if told > WON and watched["generated"].max() < 0 < watched["real"].min():
+            return (
+                f"the discriminator tells {told:.0%} of the generated pictures from every real one: it has won, and the generator "
+                "learns little. Try `augment: [translation]`, or a smaller learning rate of the discriminator."
+            )
+        return ""
+
+
+def pixels(pictures: Any) -> Any:
+    """Turns -1 to 1 into 0 to 255."""
+    return (ops.cast(pictures, "float32") + 1) * 127.5
+
+
+def reduced(pictures: Any, size: int) -> Any:
+    """Averages square pictures down to a size; each is a whole number of times as large."""
+    factor = pictures.shape[1] // size
+    return ops.average_pool(pictures, factor) if factor > 1 else pictures
+
+
+def _diversity(pictures: Any) -> Any:
+    """How much pictures of one text differ, relative to pictures of different texts with one seed; `()`."""
+    within = ops.mean(ops.std(pictures, axis=1))
+    return within / ops.maximum(ops.mean(ops.std(pictures, axis=0)), 1e-6)
