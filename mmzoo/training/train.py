@@ -18,6 +18,7 @@ from mmzoo.run.atomic import replacing, write_json
 from mmzoo.run.folder import Run
 from mmzoo.training.callbacks import ErrorOnNaN, FreezeEncoders, ProgressBar, ReseedEpochs, Watch
 from mmzoo.training.checkpoint import BestWeights, EpochCheckpoint, History, TrainingState, restore
+from mmzoo.training.normalisation import recompute_statistics
 from mmzoo.training.optimizer import make_optimizer
 
 WATCHED = 8
@@ -63,7 +64,7 @@ def train(task: Task, data: Data, run: Run, screen: Screen, resume: bool = False
     state = restore(task, run) if resume else TrainingState()
     if state.epoch < options.epochs and not state.stopped(options.patience):
         _fit(task, data, run, screen, state, steps)
-    _save(task, run, state, options)
+    _save(task, data, run, state, options)
     return state.history
 
 
@@ -122,12 +123,14 @@ def _tensorboard(run: Run) -> Any:
     return keras.callbacks.TensorBoard(run.folder / "tensorboard")
 
 
-def _save(task: Task, run: Run, state: TrainingState, options: Train) -> None:
+def _save(task: Task, data: Data, run: Run, state: TrainingState, options: Train) -> None:
     """Writes the final weights (averaged, or the best ones, as the plan says) and the history to the run."""
     task.optimizer.finalize_variable_values(task.trainable_variables)  # with `ema_momentum` the averages become the weights
     best = run.checkpoint / "best.weights.h5"
     if options.patience is not None and best.exists():
         task.load_weights(best)
+    if options.ema_momentum is not None:
+        recompute_statistics(task, training_batches(data, "train", options.batch_size, options.seed, range(1)))
     shutil.rmtree(run.gallery, ignore_errors=True)  # it was embedded with other weights
     run.missing.unlink(missing_ok=True)  # these are scores of other weights
     with replacing(run.weights) as temporary:

@@ -73,14 +73,12 @@ class Adversary(keras.layers.Layer):
         self, scores: Any, name: str, discriminator: Any, pictures: Any, text: Any, training: bool, others: Any = ((), ())
     ) -> None:
         """Appends the scores of pictures at one scale: with their texts, with others, and alone."""
-        features = discriminator.features(pictures, training)
-        found = {name: discriminator.score(features, text, training), f"{name}_alone": discriminator.score_alone(features, training)}
-        mismatched = [
-            ops.where(same, MASKED_LOGIT, discriminator.score(features, other, training))
-            for other, same in zip(*others, strict=True)
-        ]
+        features, (texts, same) = discriminator.features(pictures, training), others
+        own, *mismatched = discriminator.scores(features, [text, *texts], training)
+        found = {name: own, f"{name}_alone": discriminator.score_alone(features, training)}
         if mismatched:
-            found["mismatched"] = ops.stack(mismatched, axis=1)
+            costly = [ops.where(mine, MASKED_LOGIT, score) for mine, score in zip(same, mismatched, strict=True)]
+            found["mismatched"] = ops.stack(costly, axis=1)
         for key, value in found.items():
             if value is not None:
                 scores.setdefault(key, []).append(value)

@@ -51,6 +51,8 @@ class AttnGAN(TextToImage):
         norm: Normalisation of the generator.
         discriminator_norm: Normalisation of the discriminators.
         spectral: Whether the discriminators' kernels have the spectral norm 1 (Miyato et al. 2018, arXiv 1802.05957).
+        projection: Size of a space in which discriminators also compare picture and text by their inner product; see
+            `Discriminator`.
         augment: DiffAugment: what is changed in real and generated pictures alike before they are scored.
         mismatches: Texts of other examples that each real picture is scored with.
         hard_mismatches: How many more, the most similar ones of the batch.
@@ -75,6 +77,7 @@ class AttnGAN(TextToImage):
         norm: Norm = "batch",
         discriminator_norm: Norm = "batch",
         spectral: bool = False,
+        projection: PositiveInt | None = None,
         augment: list[Augmentation] = [],  # noqa: B006
         mismatches: PositiveInt = 1,
         hard_mismatches: NonNegativeInt = 0,
@@ -90,7 +93,7 @@ class AttnGAN(TextToImage):
         self.picture_encoder = cast(Any, picture_encoder)(features=inputs[target]) if picture_encoder else None
         self.damsm = cast(Any, damsm)(inputs=inputs) if damsm else None
         self.sizes, self.discriminator_width = scales, discriminator_width
-        self.made = {"norm": discriminator_norm, "spectral": spectral}
+        self.made = {"norm": discriminator_norm, "spectral": spectral, "projection": projection}
         self.played = {
             "augment": augment,
             "mismatches": mismatches,

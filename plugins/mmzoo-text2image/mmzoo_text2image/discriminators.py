@@ -1,5 +1,6 @@
 """Discriminators of StackGAN, StackGAN++ and AttnGAN: picture and sentence -> logits."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -16,8 +17,8 @@ from mmzoo_text2image.blocks import (
     initializer,
     run,
     run_all,
-    tile_over,
 )
+from mmzoo_text2image.joint import JointBlock
 from mmzoo_text2image.spectral import SpectralConv2D, SpectralDense
 
 
@@ -48,6 +49,8 @@ class Discriminator(keras.layers.Layer):
         alone: Whether there is a score of the picture alone.
         compress: Numbers to which a dense layer with leaky ReLU reduces the sentence first (128 in StackGAN's TensorFlow code);
             None for no such layer.
+        projection: Size of a space in which the picture and the sentence are compared by their inner product, which is added to
+            the conditional logit (Miyato and Koyama 2018, arXiv 1802.05637, equation 5); None for no such term, as published.
         norm: The normalisation.
         spectral: Whether all kernels have the spectral norm 1.
         kernel: The initial weights.
@@ -61,6 +64,7 @@ class Discriminator(keras.layers.Layer):
         *,
         alone: bool = True,
         compress: int | None = None,
+        projection: int | None = None,
         norm: Norm = "batch",
         spectral: bool = False,
         kernel: Kernel = "orthogonal",
@@ -78,8 +82,9 @@ class Discriminator(keras.layers.Layer):
             *(ConvBlock(width << down, norm=norm, **made) for down in reversed(range(3, downs - 1))),
         ]
         self.compress = _dense(compress, kernel, spectral) if compress else None
-        self.joint = ConvBlock(self.channels, norm=norm, **made)
+        self.joint = JointBlock(self.channels, norm=norm, **made)
         self.head = _head(kernel, spectral)
+        self.projections = [_dense(projection, kernel, spectral) for _ in range(2)] if projection else []
         self.head_alone = _head(kernel, spectral) if alone else None
         self.build()
 
@@ -92,6 +97,8 @@ class Discriminator(keras.layers.Layer):
             self.compress.build((None, self.text_dim))
         text = self.text_dim if self.compress is None else self.compress.units
         self.joint.build((*shape[:3], self.channels + text))
+        for layer, size in zip(self.projections, (SMALLEST * SMALLEST * self.channels, self.text_dim), strict=bool(self.projections)):
+            layer.build((None, size))
         for head in filter(None, (self.head, self.head_alone)):
             head.build(shape)
         self.built = True
@@ -113,16 +120,31 @@ class Discriminator(keras.layers.Layer):
         return run_all(self.encoder, pictures, training)
 
     def score(self, features: Any, sentence: Any, training: bool = False) -> Any:
-        """Returns the logit that the picture is real and shows what the sentence says, `(batch,)`.
+        """Returns the logit that the picture is real and shows what the sentence says, `(batch,)`; see `scores`."""
+        return self.scores(features, [sentence], training)[0]
+
+    def scores(self, features: Any, sentences: Sequence[Any], training: bool = False) -> list[Any]:
+        """Returns the logit that the picture is real and shows what a sentence says, `(batch,)`, for each of several sentences.
 
         Args:
             features: What `features` returns, `(batch, 4, 4, channels)`.
-            sentence: `(batch, text_dim)`.
+            sentences: Each `(batch, text_dim)`.
             training: Whether the state of the normalisations is updated.
         """
+        compared = self._compared(features, sentences, training)
         if self.compress is not None:
-            sentence = activate(run(self.compress, sentence, training), "leaky_relu")
-        return _logit(self.head, self.joint(tile_over(sentence, features), training=training), training)
+            sentences = [activate(run(self.compress, one, training), "leaky_relu") for one in sentences]
+        joined = self.joint(features, sentences, training=training)
+        return [_logit(self.head, one, training) + more for one, more in zip(joined, compared, strict=True)]
+
+    def _compared(self, features: Any, sentences: Sequence[Any], training: bool) -> list[Any]:
+        """Returns the inner product of the picture and each sentence, `(batch,)`, scaled by the root of the space's size; 0 without."""
+        if not self.projections:
+            return [0.0] * len(sentences)
+        of_picture, of_sentence = self.projections
+        picture = run(of_picture, ops.reshape(features, (-1, SMALLEST * SMALLEST * self.channels)), training)
+        vectors = [run(of_sentence, ops.cast(one, picture.dtype), training) for one in sentences]
+        return [at_least_float32(ops.sum(picture * one, axis=1)) * of_picture.units**-0.5 for one in vectors]
 
     def score_alone(self, features: Any, training: bool = False) -> Any:
         """Returns the logit that the picture is real, `(batch,)`; None without such a head.

@@ -54,6 +54,8 @@ class StackGAN(TextToImage):
         norm: Normalisation of the generator.
         discriminator_norm: Normalisation of the discriminators.
         spectral: Whether the discriminators' kernels have the spectral norm 1 (Miyato et al. 2018, arXiv 1802.05957).
+        projection: Size of a space in which discriminators also compare picture and text by their inner product; see
+            `Discriminator`.
         augment: DiffAugment: what is changed in real and generated pictures alike before they are scored.
         mismatches: Texts of other examples that each real picture is scored with.
         hard_mismatches: How many more, the most similar ones of the batch.
@@ -80,6 +82,7 @@ class StackGAN(TextToImage):
         norm: Norm = "batch",
         discriminator_norm: Norm = "batch",
         spectral: bool = False,
+        projection: PositiveInt | None = None,
         augment: list[Augmentation] = [],  # noqa: B006
         mismatches: PositiveInt = 1,
         hard_mismatches: NonNegativeInt = 0,
@@ -101,7 +104,7 @@ class StackGAN(TextToImage):
         sizes = scales or [self.size]
         plain = stage == 1 and not scales
         kernel: Literal["normal", "orthogonal"] = "orthogonal" if scales else "normal"
-        self.made = {"alone": not plain, "norm": discriminator_norm, "spectral": spectral, "kernel": kernel}
+        self.made = {"alone": not plain, "norm": discriminator_norm, "spectral": spectral, "projection": projection, "kernel": kernel}
         self.sizes, self.discriminator_width = sizes, discriminator_width
         self.played = {
             "augment": augment,

@@ -16,8 +16,8 @@ Sentence = Literal["mean", "states"]
 COLLAPSED = 0.05
 """A generator whose pictures of one caption differ by less than this share of what pictures of different captions differ by has
 collapsed."""
-WON = 0.98
-"""A discriminator that tells this share of generated pictures from real ones has won."""
+WON = 10.0
+"""A discriminator has won if its logits of all real pictures are higher by this than those of all generated ones."""
 WATCHED_SEEDS = 4
 """Seeds per caption of the pictures that are watched."""
 
@@ -74,10 +74,14 @@ class TextToImage(Head):
         return scores | condition | self.matched(streams, drawn["pictures"][-1])
 
     def read(self, streams: Streams) -> tuple[Any, Any, Any]:
-        """Returns the sentence `(batch, dim)`, the words `(batch, words, dim)` and their mask, of the text."""
+        """Returns the sentence `(batch, dim)`, the words `(batch, words, dim)` and their mask, of the text.
+
+        Sentence and words are scaled to the mean square 1. Encoders that were trained by cosines give vectors of any length, and
+        with short ones the condition starts as noise alone.
+        """
         stream = pick_stream(streams, self.text, self.who)
         sentence = last_states(stream) if self.sentence == "states" else pool(stream)
-        return ops.cast(sentence, "float32"), stream["tokens"], stream["mask"]
+        return scaled(sentence), scaled(stream["tokens"]), stream["mask"]
 
     def draw(self, sentence: Any, noise: Any, words: Any, mask: Any, training: bool = False) -> dict[str, Any]:
         """Draws the pictures of all scales, -1 to 1; see the generators."""
@@ -126,13 +130,19 @@ class TextToImage(Head):
                 f"the generator draws one picture for a text whatever the seed (they differ {diversity:.1%} as much as those of "
                 "different texts): it has collapsed. Try `augment: [translation]`, a smaller learning rate, or another seed."
             )
-        told = float((watched["generated"] < watched["real"].min()).mean())
-        if told > WON and watched["generated"].max() < 0 < watched["real"].min():
+        gap = float(watched["real"].min() - watched["generated"].max())
+        if gap > WON:
             return (
-                f"the discriminator tells {told:.0%} of the generated pictures from every real one: it has won, and the generator "
-                "learns little. Try `augment: [translation]`, or a smaller learning rate of the discriminator."
+                f"every real picture scores at least {gap:.0f} more than every generated one: the discriminator has won, and the "
+                "generator learns little from it. Try `augment: [translation]`, or a smaller learning rate of the discriminator."
             )
         return ""
+
+
+def scaled(vectors: Any) -> Any:
+    """Scales vectors `(..., dim)` to the mean square 1, in float32; zeros stay zeros."""
+    vectors = ops.cast(vectors, "float32")
+    return vectors * ops.rsqrt(ops.maximum(ops.mean(ops.square(vectors), axis=-1, keepdims=True), 1e-12))
 
 
 def pixels(pictures: Any) -> Any:
