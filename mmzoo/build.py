@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -269,7 +270,7 @@ def _rehearse(planned: Planned, task: Any, data: "Data") -> None:
     plan, served = data.plan, Served(task, data.processors)
     if (gallery := task.head.gallery) is not None:
         served = Served(task, data.processors, collect(plan, served, gallery, data, Screen(quiet=True), most=4))
-    needed = {name: Needed(name, lambda run=need.run: run) for name, need in planned.needs.items()}
+    needed = {name: Needed(name, partial(getattr, need, "run")) for name, need in planned.needs.items()}
     rehearse(plan, served, data, needed)
     audit(served)
 

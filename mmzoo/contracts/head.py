@@ -44,9 +44,9 @@ class Signature:
         attention: Name of the output that holds attention weights, `(batch, tokens, regions)`: how much each token of the
             answer attends to each token of an input. The report draws it. Empty for none.
         inputs: Inputs of the recipe that the signature takes, in order. Empty for every input that has an encoder.
-        seed: Name of a further, last input of the signature: a number for each example, int64, any. `answer` takes it as the keyword
-            `seed`, `(batch,)`. The same raw values and seed must give the same answer, whatever the rest of the batch. Empty for
-            none.
+        seed: Name of a further, last input of the signature: a number for each example, int64, any. `answer` takes it as the
+            keyword `seed`, `(batch,)`. The same raw values and seed must give the same answer, whatever the rest of the batch.
+            Empty for none.
         reads: For inputs that take several raw values per example: their name, one of `inputs` -> the recipe's input whose
             processor and encoder read them, as in `{"labels": "caption"}`. `answer` finds their stream under the name of the
             recipe's input, with `batch * values` rows, example by example.
@@ -127,8 +127,8 @@ class Head(keras.layers.Layer):
     def watch(self, streams: Mapping[str, Any], targets: Mapping[str, Any]) -> Tensors:
         """Returns what a person would look at while the head trains; called after each epoch on a few fixed examples.
 
-        `pictures`, `(rows, columns, height, width, 3)`, 0 to 255, becomes a picture in the run's folder. The mean of every other
-        tensor is said and written to the history. Empty by default.
+        `pictures`, `(rows, columns, height, width, 3)`, 0 to 255, becomes a picture in the run's folder. The mean of every
+        other tensor is said and written to the history. Empty by default.
 
         Args:
             streams: Of the examples.

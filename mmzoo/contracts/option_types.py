@@ -30,16 +30,16 @@ EncoderPart = Annotated[str | dict[str, Any], Reference("encoder")]
 `features` that it will read. It keeps the layer in an attribute with the option's name. With `weights: NEED/encoders.INPUT` the
 layer starts from a needed run; inside a head it is then frozen."""
 HeadPart = Annotated[str | dict[str, Any], Reference("head")]
-"""A head, written as under `head`. The component receives a factory: `factory(inputs=...)` makes the head, and the component keeps
-it, or the layer of it that it needs, in an attribute with the option's name. With `weights: NEED/head`, or `NEED/head.LAYER` for an
-attribute of that head, it starts from a needed run; inside a head it is then frozen."""
+"""A head, written as under `head`. The component receives a factory: `factory(inputs=...)` makes the head. The component keeps
+the head, or the layer of it that it needs, in an attribute with the option's name. With `weights: NEED/head`, or
+`NEED/head.LAYER` for an attribute of that head, it starts from a needed run; inside a head it is then frozen."""
 ProcessorPart = Annotated[str | dict[str, Any], Reference("processor")]
 """A processor, written as under `inputs` but without `field`. The component receives a factory that makes it."""
 FieldName = Annotated[str, Reference("field")]
 """The name of a field of the data set that the component's option of the type `Examples` chooses."""
 NeededModel = Annotated[str, Reference("needs")]
-"""The name of a recipe that this one needs; an option of a metric. The metric receives the model of its run: `model.name` is the
-name, and `model(signature, **raw)` answers a batch of raw values as `mmzoo.Model.predict` does."""
+"""The name of a recipe that this one needs; an option of a metric. The metric receives the model of its run: `model.name` is
+the name, and `model(signature, **raw)` answers a batch of raw values as `mmzoo.Model.predict` does."""
 PositiveInt = Annotated[int, Gt(0)]
 """An integer >= 1."""
 NonNegativeInt = Annotated[int, Ge(0)]

@@ -19,9 +19,7 @@ MISSING_SEED = 0
 """Seed of the draw of the examples in which an input is missing."""
 
 
-def evaluate(
-    plan: Plan, served: Served, data: Data, screen: Screen, needed: Mapping[str, Needed] | None = None
-) -> Scores:
+def evaluate(plan: Plan, served: Served, data: Data, screen: Screen, needed: Mapping[str, Needed] | None = None) -> Scores:
     """Answers and scores every readable example of the held-out split.
 
     Args:

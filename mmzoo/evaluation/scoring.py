@@ -15,7 +15,6 @@ from mmzoo.recipe.options import core_parameters_of, tensors_of
 from mmzoo.recipe.plan import BoundMetric, Plan
 from mmzoo.serving.served import Served
 
-
 READ = 256
 """Training examples that are read at a time."""
 

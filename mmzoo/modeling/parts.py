@@ -21,12 +21,12 @@ def part_of(task: Task, part: str) -> Any:
         PluginError: The layer has no such attribute.
     """
     kind, *names = part.split(".")
-    layer = task.encoders[names.pop(0)] if kind == "encoders" else {"fusion": task.fusion, "head": task.head}[kind]
+    layer: Any = task.encoders[names.pop(0)] if kind == "encoders" else {"fusion": task.fusion, "head": task.head}[kind]
     for name in names:
         if not isinstance(getattr(layer, name, None), keras.layers.Layer):
             raise PluginError(
-                f"'{part}': the layer '{layer.name}' has no layer '{name}'. A component keeps a layer that is one of its options in "
-                "an attribute with the option's name.\nReport this to the authors of the plugin."
+                f"'{part}': the layer '{layer.name}' has no layer '{name}'. A component keeps a layer that is one of its "
+                "options in an attribute with the option's name.\nReport this to the authors of the plugin."
             )
         layer = getattr(layer, name)
     return layer

@@ -130,7 +130,10 @@ class Task(BackendSteps):
         """Returns the head's signatures, each with the names of its inputs filled in."""
         signatures = self.head.signatures()
         every = tuple(self.encoders)
-        return {name: replace(one, inputs=(one.inputs or every) + ((one.seed,) if one.seed else ())) for name, one in signatures.items()}
+        return {
+            name: replace(one, inputs=(one.inputs or every) + ((one.seed,) if one.seed else ()))
+            for name, one in signatures.items()
+        }
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True

@@ -173,9 +173,7 @@ class Plan:
         """
         layers = self.layers()
         inside = {f"{place}.{name}": part for place, bound in layers.items() for name, part in bound.options.items()}
-        return {
-            place: bound for place, bound in (layers | inside).items() if isinstance(bound, BoundComponent) and bound.start
-        }
+        return {place: bound for place, bound in (layers | inside).items() if isinstance(bound, BoundComponent) and bound.start}
 
     def plain(self) -> dict[str, Any]:
         """Returns the plan as a recipe with every default written out. Resolving that recipe returns the same plan."""

@@ -203,7 +203,9 @@ def _predict(run: Run, served: Served) -> str:
 def _request(served: Served) -> str:
     """Returns the JSON of a request to TF Serving, with a shell command in place of each encoded file."""
     signature = served.answers[served.default]
-    instance = {name: _example(served.processors[name]) for name in signature.read} | ({signature.seed: 0} if signature.seed else {})
+    instance = {name: _example(served.processors[name]) for name in signature.read} | (
+        {signature.seed: 0} if signature.seed else {}
+    )
     return json.dumps({"signature_name": served.default, "instances": [instance]}, ensure_ascii=False)
 
 

@@ -106,8 +106,8 @@ def needed_run(run: Run, name: str) -> Run:
     found = find_run(run.folder.parent, str(run.load_json(run.plan).get("needs", {}).get(name, "")))
     if found is None:
         raise RunError(
-            f"{run.folder}: the run that it needs as '{name}' is not in {run.folder.parent} any more. `mmzoo build` of its recipe "
-            "builds it again."
+            f"{run.folder}: the run that it needs as '{name}' is not in {run.folder.parent} any more. `mmzoo build` of its "
+            "recipe builds it again."
         )
     return found
 

@@ -55,7 +55,9 @@ def train(task: Task, data: Data, run: Run, screen: Screen, resume: bool = False
     size, chunks = data.sizes["train"], options.grad_cache_chunks
     if size < options.batch_size:
         check_shares(f"the only batch of the training split has {size} examples", size, devices(), chunks)
-    task.compile(optimizer=make_optimizer(options, steps * options.epochs, task.head.players), jit_compile=options.jit_compile, loss=None)
+    task.compile(
+        optimizer=make_optimizer(options, steps * options.epochs, task.head.players), jit_compile=options.jit_compile, loss=None
+    )
     _exclude_from_weight_decay(task)
     task.optimizer.build(task.trainable_variables)
     if chunks > 1:

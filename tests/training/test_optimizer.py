@@ -9,7 +9,7 @@ import pytest
 
 from mmzoo.recipe.optimizer_options import check_optimizers
 from mmzoo.recipe.settings import Train
-from mmzoo.recipe.source import parse_recipe
+from mmzoo.recipe.source import parse_recipe, to_node
 from mmzoo.training.optimizer import make_optimizer
 
 NAMES = {
@@ -119,7 +119,7 @@ def test_the_plans_options_are_left_as_they_are():
 
 
 def test_an_absent_optimizer_is_the_default():
-    assert check_optimizer(None, Train()) == []
+    assert check_optimizers(to_node({}, "train", "train"), Train()) == []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The data set `shapes`: pictures of one to three shapes with captions."""
+"""The data set `shapes`: pictures of one to three shapes with captions and questions."""
 
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
@@ -20,15 +20,20 @@ class Shapes(Built):
     light and varies; captions do not name it. Labels of the first-named shape tell for each attribute whether a model does what
     the caption says. The same seed generates the same pictures.
 
+    Each picture has one question about the first-named shape, in English: which kind, colour or size is the shape in a place
+    ("which kind is the shape on the left?"), or where the shape of a colour is ("where is the red shape?"). A picture shows
+    each colour once at most, so the question tells which shape is meant.
+
     Args:
-        language: Language of the captions: de, en, es or fr. Labels are English in all of them.
+        language: Language of the captions: de, en, es or fr. Labels and questions are English in all of
+            them.
         split: How examples are held out. `composition`: one colour of each kind is only in the test, where every picture's
             first-named shape has such a combination; from 240 training pictures on, each word of its captions occurs in
             training. `random`: all combinations are in all splits.
         size: Height and width of a picture in pixels, a multiple of 8 from 16 on. Kinds are hard to distinguish below 32.
         pictures: Number of training pictures; validation has a tenth as many, the test a fifth. Kinds, colours, sizes and
             places of the first-named shape are exactly balanced in training and test for multiples of 240 with `composition`,
-            of 1440 with `random`, and nearly so otherwise.
+            of 1440 with `random`, and nearly so otherwise. What is asked is equally frequent there too.
         most: Maximum number of shapes in a picture; each number up to it is equally frequent.
         seed: Random seed of the pictures and of the held-out combinations.
         data_dir: Folder for the pictures; the data folder of TFDS if not given.
@@ -43,11 +48,14 @@ class Shapes(Built):
         "shape_size": "its size: small or large, text",
         "place": "the side of the picture where it is: left, right, top or bottom, text",
         "count": "the number of shapes: 1, 2 or 3, text",
+        "question": "a question about the first-named shape, English text",
+        "answer": "its answer: one of the labels above, text",
+        "asked": "what the question asks for: kind, colour, size or place, text",
         "scene": "identifier of the picture, text",
     }
     pictures = ("image",)
     what = "pictures"
-    about = "Pictures of one to three shapes, with captions."
+    about = "Pictures of one to three shapes, with captions and questions."
     source = "painted by mmzoo-datasets"
     licence = "Apache-2.0"
 

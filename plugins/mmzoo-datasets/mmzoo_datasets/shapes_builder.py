@@ -1,4 +1,4 @@
-"""TFDS builder `mmzoo_shapes`: pictures of one to three shapes, with captions and labels. Nothing is downloaded."""
+"""TFDS builder `mmzoo_shapes`: pictures of one to three shapes, with captions, labels and questions. Nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import tensorflow_datasets as tfds
 from PIL import Image, ImageDraw
 
 from mmzoo_datasets.built import QuietBuilder
+from mmzoo_datasets.shapes_questions import questions
 from mmzoo_datasets.shapes_scenes import MOST, SPLIT_KINDS, Scene, Shape, check_split, scenes
 from mmzoo_datasets.shapes_words import LANGUAGES, captions_of, check_language
 
@@ -86,9 +87,13 @@ class ShapesConfig(tfds.core.BuilderConfig):
 
 
 class MmzooShapes(QuietBuilder):
-    """Pictures of one to three shapes, with captions in one language and labels of the first shape."""
+    """Pictures of one to three shapes, with captions in one language, and labels of and a question about the first shape."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES: ClassVar = {
+        "1.0.0": "Pictures, captions and labels.",
+        "1.1.0": "`question`, `answer` and `asked` are new; pictures, captions, labels and splits are those of 1.0.0.",
+    }
     BUILDER_CONFIGS: ClassVar = [
         ShapesConfig(language=language, split=split) for language in LANGUAGES for split in SPLIT_KINDS
     ]
@@ -97,10 +102,10 @@ class MmzooShapes(QuietBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         side, text = self.builder_config.size, tfds.features.Text()
-        names = ("caption", "kind", "colour", "shape_size", "place", "count", "scene")
+        names = ("caption", "kind", "colour", "shape_size", "place", "count", "question", "answer", "asked", "scene")
         return tfds.core.DatasetInfo(
             builder=self,
-            description="Pictures of one to three shapes, with captions and labels.",
+            description="Pictures of one to three shapes, with captions, labels and questions.",
             supervised_keys=("image", "caption"),
             features=tfds.features.FeaturesDict(
                 {
@@ -117,9 +122,11 @@ class MmzooShapes(QuietBuilder):
     def _generate_examples(self, split: str, share: float) -> Iterator[tuple[str, dict[str, Any]]]:
         options = self.builder_config
         count = max(1, round(options.pictures * share))
-        for number, scene in enumerate(scenes(split, count, split=options.split, most=options.most, seed=options.seed)):
+        found = scenes(split, count, split=options.split, most=options.most, seed=options.seed)
+        asked = questions(found, split=options.split, name=split, seed=options.seed)
+        for number, (scene, question) in enumerate(zip(found, asked, strict=True)):
             name, captions = f"{split}-{number:06}", captions_of(scene, options.language)
-            texts = {"captions": captions, "caption": captions[0], "scene": name}
+            texts = {"captions": captions, "caption": captions[0], "scene": name} | question._asdict()
             yield name, {"image": png_of(scene, options.size)} | texts | labels_of(scene)
 
 

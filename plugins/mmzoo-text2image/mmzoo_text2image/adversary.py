@@ -18,8 +18,8 @@ SAME = 1e-6
 class Adversary(keras.layers.Layer):
     """Scores real, mismatched and generated pictures, at each scale by its own discriminator.
 
-    `call(real, generated, text, training=False)` takes a real and a generated picture per scale, `(batch, size, size, 3)`, -1 to
-    1, and the texts `(batch, text_dim)`, which get no gradient. It returns logits:
+    `call(real, generated, text, training=False)` takes a real and a generated picture per scale, `(batch, size, size, 3)`, -1
+    to 1, and the texts `(batch, text_dim)`, which get no gradient. It returns logits:
 
     - `real`, `generated` `(batch, scales)`: pictures with their texts. `generated` has gradients for the discriminators alone.
     - `mismatched` `(batch, scales, mismatches)`: real pictures with texts of other examples of the batch. A text equal to the
@@ -90,8 +90,9 @@ class Adversary(keras.layers.Layer):
             unit = text * ops.rsqrt(ops.maximum(ops.sum(ops.square(text), axis=1, keepdims=True), SAME))
             cosines = ops.matmul(unit, ops.transpose(unit))
             cosines = ops.where(cosines > 1 - SAME, -1.0, cosines)
-            places = ops.argsort(-cosines, axis=1)[:, : self.hard_mismatches]  # the batch may be smaller than top_k allows
-            others += [ops.take(text, places[:, one], axis=0) for one in range(self.hard_mismatches)]
+            order, last = ops.argsort(-cosines, axis=1), ops.shape(text)[0] - 1
+            ranks = [ops.minimum(rank, last) for rank in range(self.hard_mismatches)]  # a batch may have fewer texts
+            others += [ops.take(text, ops.take(order, rank, axis=1), axis=0) for rank in ranks]
         return others, [ops.max(ops.abs(other - text), axis=1) <= SAME for other in others]
 
     def _gradients(self, real: Sequence[Any], text: Any, training: bool) -> dict[str, Any]:

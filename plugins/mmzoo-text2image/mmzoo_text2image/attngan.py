@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from keras import ops
 
-from mmzoo import EncoderPart, FeatureSpec, HeadPart, InputName, NonNegativeInt, PositiveInt, Signature, Stream, StreamError
+from mmzoo import EncoderPart, FeatureSpec, HeadPart, InputName, NonNegativeInt, PositiveInt, Signature, StreamError
 from mmzoo_text2image.adversary import Adversary
 from mmzoo_text2image.blocks import Norm
 from mmzoo_text2image.diff_augment import Augmentation
@@ -26,13 +26,13 @@ class AttnGAN(TextToImage):
     Training outputs: those of `stackgan`, and those of the head `damsm` for the generated pictures, for the loss `damsm`:
     `regions`, `regions_mask`, `words`, `words_mask`, `candidate_embedding`, `query_embedding`.
 
-    Signatures: `generate` takes the text and `seed`, an integer, and returns `image_bytes`, PNG. The same text and seed give the
-    same picture, whatever else is in the batch. `explain` takes the same; it also returns `attention` `(batch, words, places)`:
-    how much each place of the features before the last scale attends to each word.
+    Signatures: `generate` takes the text and `seed`, an integer, and returns `image_bytes`, PNG. The same text and seed give
+    the same picture, whatever else is in the batch. `explain` takes the same; it also returns `attention` `(batch, words,
+    places)`: how much each place of the features before the last scale attends to each word.
 
-    Source: Xu et al. 2018, arXiv 1711.10485, section 3, and the authors' code. There the words' mask is put to the wrong rows of
-    the batch; here each text has its own. There the DAMSM reads pictures of 299 pixels; here its encoder reads the size that it
-    was trained with.
+    Source: Xu et al. 2018, arXiv 1711.10485, section 3, and the authors' code. There the words' mask is put to the wrong rows
+    of the batch; here each text has its own. There the DAMSM reads pictures of 299 pixels; here its encoder reads the size
+    that it was trained with.
 
     Args:
         inputs: The `FeatureSpec` of each input.
@@ -90,11 +90,11 @@ class AttnGAN(TextToImage):
         if (picture_encoder is None) != (damsm is None):
             raise StreamError(f"{WHO} takes `picture_encoder` and `damsm` together, of one needed run.")
         self.generator: Any = Tree(scales, width, noise, condition, residuals, words=True, norm=norm, name="generator")
-        self.picture_encoder = cast(Any, picture_encoder)(features=inputs[target]) if picture_encoder else None
-        self.damsm = cast(Any, damsm)(inputs=inputs) if damsm else None
+        self.picture_encoder: Any = cast(Any, picture_encoder)(features=inputs[target]) if picture_encoder else None
+        self.damsm: Any = cast(Any, damsm)(inputs=inputs) if damsm else None
         self.sizes, self.discriminator_width = scales, discriminator_width
-        self.made = {"norm": discriminator_norm, "spectral": spectral, "projection": projection}
-        self.played = {
+        self.made: dict[str, Any] = {"norm": discriminator_norm, "spectral": spectral, "projection": projection}
+        self.played: dict[str, Any] = {
             "augment": augment,
             "mismatches": mismatches,
             "hard_mismatches": hard_mismatches,
@@ -110,7 +110,7 @@ class AttnGAN(TextToImage):
         if self.damsm is None:
             return {}
         seen = self.picture_encoder(pixels(picture), training=False)
-        found = self.damsm({self.damsm.candidate: Stream(**seen), self.damsm.query: streams[self.text]})
+        found = self.damsm({self.damsm.candidate: seen, self.damsm.query: streams[self.text]})
         return found | {alias: found[name] for alias, name in self.damsm.aliases.items()}
 
     def scored_text(self, sentence: Any, drawn: Mapping[str, Any]) -> Any:

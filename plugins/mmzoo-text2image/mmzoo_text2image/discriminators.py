@@ -97,7 +97,9 @@ class Discriminator(keras.layers.Layer):
             self.compress.build((None, self.text_dim))
         text = self.text_dim if self.compress is None else self.compress.units
         self.joint.build((*shape[:3], self.channels + text))
-        for layer, size in zip(self.projections, (SMALLEST * SMALLEST * self.channels, self.text_dim), strict=bool(self.projections)):
+        for layer, size in zip(
+            self.projections, (SMALLEST * SMALLEST * self.channels, self.text_dim), strict=bool(self.projections)
+        ):
             layer.build((None, size))
         for head in filter(None, (self.head, self.head_alone)):
             head.build(shape)
@@ -138,7 +140,7 @@ class Discriminator(keras.layers.Layer):
         return [_logit(self.head, one, training) + more for one, more in zip(joined, compared, strict=True)]
 
     def _compared(self, features: Any, sentences: Sequence[Any], training: bool) -> list[Any]:
-        """Returns the inner product of the picture and each sentence, `(batch,)`, scaled by the root of the space's size; 0 without."""
+        """Returns the scaled inner product of the picture and each sentence, `(batch,)`; 0 without projections."""
         if not self.projections:
             return [0.0] * len(sentences)
         of_picture, of_sentence = self.projections

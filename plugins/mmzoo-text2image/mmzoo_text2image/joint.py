@@ -20,8 +20,12 @@ class JointBlock(ConvBlock):
     is the same at all places, so its convolution is a matrix product with the sums of those taps of the kernel that lie inside.
     """
 
-    def call(self, features: Any, texts: Tensors, training: bool = False) -> list[Any]:
-        kernel = normalized(self.conv, self.conv.kernel, training) if hasattr(self.conv, "singular_vector") else self.conv.kernel
+    def call(  # type: ignore[override]  # one output for each text
+        self, features: Any, texts: Tensors, training: bool = False
+    ) -> list[Any]:
+        kernel = (
+            normalized(self.conv, self.conv.kernel, training) if hasattr(self.conv, "singular_vector") else self.conv.kernel
+        )
         kernel = ops.cast(kernel, features.dtype)
         height, width, channels = features.shape[1:]
         seen = ops.conv(features, kernel[:, :, :channels], padding="same")

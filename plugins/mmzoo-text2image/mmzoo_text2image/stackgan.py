@@ -20,27 +20,27 @@ class StackGAN(TextToImage):
     """Draws a picture of a text (StackGAN, StackGAN++).
 
     Stage 1 draws a picture from the sentence and noise. Stage 2 reads that picture and the sentence again, and draws a larger
-    one; its `stage1` starts from a run of stage 1 and is frozen. With `scales` one network draws all scales at once, and each has
-    a discriminator (StackGAN++). The pictures have the size of the target; the size must be a power of two.
+    one; its `stage1` starts from a run of stage 1 and is frozen. With `scales` one network draws all scales at once, and each
+    has a discriminator (StackGAN++). The pictures have the size of the target; the size must be a power of two.
 
-    Training outputs, which the losses `discriminator`, `generator`, `kl`, `r1` and `ma_gp` take: see `Adversary`, and `mean` and
-    `log_variance` `(batch, condition)` of the conditioning augmentation.
+    Training outputs, which the losses `discriminator`, `generator`, `kl`, `r1` and `ma_gp` take: see `Adversary`, and `mean`
+    and `log_variance` `(batch, condition)` of the conditioning augmentation.
 
     Signature: `generate` takes the text and `seed`, an integer, and returns `image_bytes`, PNG. The same text and seed give the
     same picture, whatever else is in the batch.
 
     Source: Zhang et al. 2017, arXiv 1612.03242; Zhang et al. 2018, arXiv 1710.10916; the authors' code. There the text is a
-    vector of 1,024 numbers from a character network (Reed et al. 2016) whose weights are not public in this form; here it is any
-    encoder's. There pictures are mismatched with the texts of the next row, without the last one of a batch; here the last goes
-    with the first, and equal texts are left out.
+    vector of 1,024 numbers from a character network (Reed et al. 2016) whose weights are not public in this form; here it is
+    any encoder's. There pictures are mismatched with the texts of the next row, without the last one of a batch; here the last
+    goes with the first, and equal texts are left out.
 
     Args:
         inputs: The `FeatureSpec` of each input.
         target: The input with the pictures.
         text: The input with the text.
         stage: Which stage is trained; 1 for StackGAN++.
-        stage1: The stage 1 that stage 2 stands on, `{type: stackgan, ..., weights: NEED/head.generator}` with the options that it
-            was trained with.
+        stage1: The stage 1 that stage 2 stands on, `{type: stackgan, ..., weights: NEED/head.generator}` with the options that
+            it was trained with.
         stage1_size: The size of stage 1's picture; for stage 2.
         scales: The sizes of StackGAN++'s pictures, each twice the one before it, the last one the target's.
         width: Channels of the generator: GF of the paper.
@@ -104,9 +104,15 @@ class StackGAN(TextToImage):
         sizes = scales or [self.size]
         plain = stage == 1 and not scales
         kernel: Literal["normal", "orthogonal"] = "orthogonal" if scales else "normal"
-        self.made = {"alone": not plain, "norm": discriminator_norm, "spectral": spectral, "projection": projection, "kernel": kernel}
+        self.made: dict[str, Any] = {
+            "alone": not plain,
+            "norm": discriminator_norm,
+            "spectral": spectral,
+            "projection": projection,
+            "kernel": kernel,
+        }
         self.sizes, self.discriminator_width = sizes, discriminator_width
-        self.played = {
+        self.played: dict[str, Any] = {
             "augment": augment,
             "mismatches": mismatches,
             "hard_mismatches": hard_mismatches,

@@ -31,8 +31,8 @@ class TextToImage(Head):
         inputs: The `FeatureSpec` of each input.
         target: The input with the pictures, `(size, size, 3)`, 0 to 255.
         text: The input with the text.
-        sentence: How the text's stream becomes one vector: `mean` of the real tokens, or the last `states` of both directions of a
-            recurrent encoder with `pool: none` and `merge: concatenate`.
+        sentence: How the text's stream becomes one vector: `mean` of the real tokens, or the last `states` of both directions
+            of a recurrent encoder with `pool: none` and `merge: concatenate`.
         who: The head, for messages.
     """
 
@@ -44,7 +44,9 @@ class TextToImage(Head):
         self.target, self.text, self.sentence, self.who = target, text, sentence, who
         height, width, channels = (*inputs[target]["shape"], 0, 0, 0)[:3]
         if not (height == width and channels == 3):
-            raise StreamError(f"{who} draws square pictures in colour, received '{target}' of the shape {inputs[target]['shape']}.")
+            raise StreamError(
+                f"{who} draws square pictures in colour, received '{target}' of the shape {inputs[target]['shape']}."
+            )
         self.size, self.supports_masking = int(height), True
         self.noise_seeds = keras.random.SeedGenerator()
 
@@ -76,8 +78,8 @@ class TextToImage(Head):
     def read(self, streams: Streams) -> tuple[Any, Any, Any]:
         """Returns the sentence `(batch, dim)`, the words `(batch, words, dim)` and their mask, of the text.
 
-        Sentence and words are scaled to the mean square 1. Encoders that were trained by cosines give vectors of any length, and
-        with short ones the condition starts as noise alone.
+        Sentence and words are scaled to the mean square 1. Encoders that were trained by cosines give vectors of any length,
+        and with short ones the condition starts as noise alone.
         """
         stream = pick_stream(streams, self.text, self.who)
         sentence = last_states(stream) if self.sentence == "states" else pool(stream)
@@ -111,8 +113,8 @@ class TextToImage(Head):
 
     # While it trains
 
-    def watch(self, streams: Streams, targets: Mapping[str, Any]) -> dict[str, Any]:
-        """Draws each text with several seeds, and scores the first of them and the real picture: `pictures`, `(texts, seeds, ...)`."""
+    def watch(self, streams: Any, targets: Mapping[str, Any]) -> dict[str, Any]:
+        """Draws each text with several seeds: `pictures` `(texts, seeds, ...)`; scores the first and the real picture."""
         texts = ops.shape(targets[self.target])[0]
         drawn = [self.from_seeds(streams, ops.full((texts,), seed, dtype="int32")) for seed in range(WATCHED_SEEDS)]
         real = ops.cast(targets[self.target], "float32") / 127.5 - 1
@@ -127,14 +129,14 @@ class TextToImage(Head):
         diversity = float(watched["diversity"])
         if diversity < COLLAPSED:
             return (
-                f"the generator draws one picture for a text whatever the seed (they differ {diversity:.1%} as much as those of "
-                "different texts): it has collapsed. Try `augment: [translation]`, a smaller learning rate, or another seed."
+                f"the generator draws one picture for a text whatever the seed: they differ {diversity:.1%} as much as those "
+                "of different texts. It has collapsed. Try `augment: [translation]`, a smaller learning rate, or another seed."
             )
         gap = float(watched["real"].min() - watched["generated"].max())
         if gap > WON:
             return (
-                f"every real picture scores at least {gap:.0f} more than every generated one: the discriminator has won, and the "
-                "generator learns little from it. Try `augment: [translation]`, or a smaller learning rate of the discriminator."
+                f"every real picture scores at least {gap:.0f} more than every generated one. The discriminator has won, and "
+                "the generator learns little. Try `augment: [translation]`, or a smaller learning rate of the discriminator."
             )
         return ""
 
