@@ -39,6 +39,8 @@ HEADS = {
     "match": ("{type: match}", "info_nce", "", None),
 }
 """Head -> how a recipe writes it, its loss, the processor of its target and what that gives."""
+OF_WORDS = ["attngan", "damsm", "stackgan"]
+"""Heads that read the words of a text, which a fusion would mix with other streams."""
 FUSIONS = dict.fromkeys(("concat", "gated", "late", "project"), "dim: 8")
 FUSIONS |= dict.fromkeys(("cross_attention", "early", "hybrid"), "dim: 8, heads: 2, depth: 1")
 FUSIONS |= {"bottleneck": "dim: 8, heads: 2, depth: 2", "film": "dim: 8, condition: image, depth: 1"}
@@ -118,7 +120,7 @@ def catalog(toy_world: Any) -> Catalog:
 
 def test_all_are_here() -> None:
     assert sorted(FUSIONS) == installed("fusion")
-    assert sorted(HEADS) == installed("head")
+    assert sorted([*HEADS, *OF_WORDS]) == installed("head")
 
 
 @pytest.mark.parametrize(("head", "count"), [(head, count) for head, most in SEVERAL.items() for count in (1, most)])

@@ -38,11 +38,14 @@ class Signature:
         answer: Function of streams that returns named tensors, each with the batch as its first axis. It uses Keras ops only.
             With `gallery` it takes a second argument: the embeddings of the head's gallery, `(entries, dim)`.
         decode: Output -> the input whose processor decodes it, from ids or pixels to raw values.
-        tokens: Output -> the input whose processor turns each of its ids into a string.
+        tokens: Output -> the input whose processor turns each of its ids into a string. An output that `answer` does not return
+            becomes the tokens of that input itself, `(batch, tokens)`, empty strings for padding; the input must be one of the
+            signature's own. It is left out if the processor has no tokens.
         answers: Output -> the target (an input without an encoder) that it predicts. Metrics compare the two, and baselines
             predict the same target.
         attention: Name of the output that holds attention weights, `(batch, tokens, regions)`: how much each token of the
-            answer attends to each token of an input. The report draws it. Empty for none.
+            answer attends to each token of an input. The report draws it over the one input of the modality `image`; without
+            such an input, over the picture that the answer is. Empty for none.
         inputs: Inputs of the recipe that the signature takes, in order. Empty for every input that has an encoder.
         seed: Name of a further, last input of the signature: a number for each example, int64, any. `answer` takes it as the
             keyword `seed`, `(batch,)`. The same raw values and seed must give the same answer, whatever the rest of the batch.

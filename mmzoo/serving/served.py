@@ -80,6 +80,7 @@ class Served(tf.Module):
             features, reason = _process(processors, signature, values)
             with tf.name_scope("task"):
                 answers = outputs(task.streams(features, apart=signature.reads.values()), **seed)
+            answers = _own_tokens(signature, processors, features) | answers
             with tf.name_scope("answer"):
                 return _decode(answers, signature, processors) | {"ok": reason == "", "reason": reason}
 
@@ -139,6 +140,12 @@ def _process_lists(processor: Processor, values: tf.Tensor) -> Processed:
     present = tf.reduce_any(tf.reshape(processed.mask, tf.concat([tf.shape(values)[:2], [-1]], axis=0)), axis=2)
     fault = tf.where(present, tf.reshape(processed.fault, tf.shape(values)[:2]), "")
     return processed._replace(fault=tf.strings.strip(tf.strings.reduce_join(fault, axis=1, separator=" ")))
+
+
+def _own_tokens(signature: Signature, processors: Mapping[str, Processor], features: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the ids of those inputs of a signature whose tokens it returns; without those whose processor has no tokens."""
+    own = {output: name for output, name in signature.tokens.items() if name in signature.read}
+    return {output: features[name] for output, name in own.items() if type(processors[name]).tokens is not Processor.tokens}
 
 
 def _decode(outputs: Mapping[str, Any], signature: Signature, processors: Mapping[str, Processor]) -> dict[str, tf.Tensor]:

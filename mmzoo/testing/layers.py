@@ -57,7 +57,7 @@ class Trial:
         """Returns a signature's answer to its streams, with a gallery of other examples if it searches one."""
         taken = {signature.reads.get(name, name) for name in signature.inputs}
         seen = {name: value for name, value in streams.items() if not taken or name in taken or name not in self.case.inputs}
-        rows = len(next(iter(seen.values()))["mask"])
+        rows = keras.ops.shape(next(iter(seen.values()))["mask"])[0]
         seed = {"seed": keras.ops.full((rows,), SEED, dtype="int64")} if signature.seed else {}
         return signature.answer(seen, *([self.entries()] if signature.gallery else []), **seed)
 

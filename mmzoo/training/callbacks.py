@@ -93,8 +93,8 @@ class ProgressBar(keras.callbacks.Callback):
 class Watch(keras.callbacks.Callback):
     """Shows after each epoch what the head wants to be watched, on a few fixed examples, and says what goes wrong.
 
-    With validation data it looks before the moving averages of the weights are put back, so it must come before Keras'
-    `SwapEMAWeights` in the list.
+    With validation data, and on TensorFlow, it looks while the moving averages of the weights are in place, so it must come
+    before Keras' `SwapEMAWeights` in the list. Else it looks at the raw weights.
 
     Args:
         features: Features and masks of the examples, by name.
@@ -105,7 +105,11 @@ class Watch(keras.callbacks.Callback):
 
     def __init__(self, features: Mapping[str, Any], run: Run, screen: Screen, validates: bool):
         super().__init__()
-        self.features, self.run, self.screen, self.validates = features, run, screen, validates
+        # Features come from tf.data, whatever the backend.
+        self.features = {name: keras.ops.convert_to_tensor(np.asarray(value)) for name, value in features.items()}
+        self.run, self.screen = run, screen
+        # Keras' JAX trainer gives the model its weights back at the end of an epoch, not at that of the validation.
+        self.validates = validates and keras.backend.backend() == "tensorflow"
         self.epoch, self.said = 0, ""
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:

@@ -227,6 +227,7 @@ def test_a_score_without_a_rival_or_a_number_is_not_the_best():
 
 def test_a_metric_says_that_less_is_better(world):
     world.scores.numbers = {"model": {"distance": 1.0}, "nearest": {"distance": 2.0}}
+    world.scores.lower_is_better = ["distance"]
     page, card = world.write()
     assert len(page.with_class("best")) == 1
     assert "| distance | **1.000** | 2.000 |" in card

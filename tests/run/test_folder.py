@@ -195,6 +195,7 @@ def test_a_run_begins_with_the_recipe_and_the_plan(tmp_path):
     assert run.load_json(run.plan) == {
         "format": FORMAT,
         "fingerprint": "abc",
+        "needs": {},
         "recipe": {"name": "toy"},
         "versions": {"mmzoo-toys": "0.1"} | {name: version(name) for name in LIBRARIES},
     }

@@ -35,7 +35,7 @@ class Stand(tf.Module):
     def __init__(self, function: Any, raw: tf.TensorSpec | None = None):
         super().__init__()
         self.raw = raw or tf.TensorSpec((), tf.string)
-        self.answers = {"say": SimpleNamespace(reads={}, inputs=("given",))}
+        self.answers = {"say": SimpleNamespace(reads={}, inputs=("given",), seed="")}
         self.functions = {"say": tf.function(function, input_signature=[self.spec("given")], autograph=False)}
 
     def spec(self, name: str) -> tf.TensorSpec:

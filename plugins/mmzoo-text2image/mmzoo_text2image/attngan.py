@@ -27,8 +27,10 @@ class AttnGAN(TextToImage):
     `regions`, `regions_mask`, `words`, `words_mask`, `candidate_embedding`, `query_embedding`.
 
     Signatures: `generate` takes the text and `seed`, an integer, and returns `image_bytes`, PNG. The same text and seed give
-    the same picture, whatever else is in the batch. `explain` takes the same; it also returns `attention` `(batch, words,
-    places)`: how much each place of the features before the last scale attends to each word.
+    the same picture, whatever else is in the batch. `blend` takes `captions`, several for each picture, and draws the mean of
+    their sentences with the words of all of them. `explain` takes what `generate` takes; it also returns `tokens` `(batch,
+    words)`, the words, and `attention` `(batch, words, places)`: how much each place of the features before the last scale
+    attends to each word.
 
     Source: Xu et al. 2018, arXiv 1711.10485, section 3, and the authors' code. There the words' mask is put to the wrong rows
     of the batch; here each text has its own. There the DAMSM reads pictures of 299 pixels; here its encoder reads the size
@@ -118,7 +120,12 @@ class AttnGAN(TextToImage):
 
     def signatures(self) -> dict[str, Signature]:
         explain = Signature(
-            self._explain, decode={"image_bytes": self.target}, inputs=(self.text,), seed="seed", attention="attention"
+            self._explain,
+            decode={"image_bytes": self.target},
+            tokens={"tokens": self.text},
+            inputs=(self.text,),
+            seed="seed",
+            attention="attention",
         )
         return super().signatures() | {"explain": explain}
 

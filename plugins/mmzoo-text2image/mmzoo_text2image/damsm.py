@@ -46,8 +46,8 @@ class DAMSM(Head):
     Losses and metrics find the embeddings as `candidate_embedding` and `query_embedding`. The loss is `damsm`.
 
     Signatures: `embed_image` and `embed_caption` return `image_embedding` and `caption_embedding` `(batch, dim)`. `explain`
-    takes an image and a caption. It returns `attention` `(batch, words, regions)`, how much each word attends to each region;
-    the weights of a word sum to 1, and those of padding are 0. The report draws it. With a gallery, `search` takes a caption
+    takes an image and a caption. It returns `tokens` `(batch, words)`, the words, and `attention` `(batch, words, regions)`, how
+    much each word attends to each region; the weights of a word sum to 1, and those of padding are 0. The report draws it. With a gallery, `search` takes a caption
     and `search_by_image` an image. Both return the `id` and the caption of the nearest candidates in the gallery, `(batch,
     top_k)`, nearest first, and their `score`, the cosine. A gallery smaller than `top_k` is returned as a whole.
 
@@ -158,7 +158,8 @@ class DAMSM(Head):
 
         searches = {"search": search(self.query), f"search_by_{self.candidate}": search(self.candidate)}
         embeddings = {f"embed_{name}": embed(name) for name in ways}
-        explain = Signature(self._explain, inputs=(self.candidate, self.query), attention="attention")
+        words = {"tokens": self.query}
+        explain = Signature(self._explain, inputs=(self.candidate, self.query), tokens=words, attention="attention")
         return (searches if self.searched is not None else {}) | embeddings | {"explain": explain}
 
     def _search(self, embedding: Any, entries: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ WHO = "the metric 'diversity'"
 
 
 class Diversity:
-    """Diversity: the mean difference between pictures that are generated from one caption with different seeds.
+    """Mean difference between pictures that are drawn of one caption with different seeds.
 
     The generator is asked again for `captions` held-out captions, drawn with a fixed seed, with the seeds 0, 1, 2, ... each.
     `diversity` is the root mean square difference between the pixels, 0 to 1, of two pictures of one caption. It is averaged

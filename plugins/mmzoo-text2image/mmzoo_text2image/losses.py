@@ -108,26 +108,23 @@ def r1(picture_gradient: Any, *, gamma: PositiveFloat = 1.0) -> Any:
     return gamma / 2 * picture_gradient
 
 
-def ma_gp(
-    picture_gradient: Any, text_gradient: Any, *, weight: PositiveFloat = 2.0, power: Annotated[float, Ge(1)] = 6.0
-) -> Any:
+def ma_gp(picture_gradient: Any, text_gradient: Any, *, power: Annotated[float, Ge(1)] = 6.0) -> Any:
     """Matching-aware penalty on the discriminator's gradient at real pictures with their texts.
 
-    `weight * norm ** power`, where the norm is that of both gradients as one vector. DF-GAN's paper writes the sum of the two
-    norms instead; this is its code. Here the gradient of the penalty is 0 where the norm is 0, for any power.
+    `norm ** power`, where the norm is that of both gradients as one vector; the published weight is 2. DF-GAN's paper writes the
+    sum of the two norms instead; this is its code. Here the gradient of the penalty is 0 where the norm is 0, for any power.
 
     Source: Tao et al. 2022, arXiv 2008.05865, section 3.3.
 
     Args:
         picture_gradient: Squared norm of the gradient of the conditional logit with respect to a real picture, `(batch,)`.
         text_gradient: Squared norm of its gradient with respect to the sentence, `(batch,)`.
-        weight: The factor.
         power: The power of the norm.
 
     Returns:
         `(batch,)`.
     """
-    return weight * ops.power(ops.maximum(picture_gradient + text_gradient, SMALLEST), power / 2)
+    return ops.power(ops.maximum(picture_gradient + text_gradient, SMALLEST), power / 2)
 
 
 def _hinge(logits: Any) -> Any:

@@ -16,7 +16,7 @@ PARTS = ("", "_low", "_high", "_chance", "_real")
 
 
 class RPrecision:
-    """R-precision: the share of generated pictures whose own caption a judge scores highest among captions of other pictures.
+    """R-precision: the share of generated pictures whose own caption a judge finds among others.
 
     The judge embeds each generated picture, the caption that it was generated from (the example's first one), and 99 captions
     of other pictures. These are drawn with a fixed seed from the distinct captions of the split, fewer if there are fewer. A

@@ -13,7 +13,7 @@ PARTS = ("", "_low", "_high", "_real")
 
 
 class ReadBack:
-    """Read-back: the share of generated pictures from which a judge reads the true value, such as a kind or a colour.
+    """Share of generated pictures from which a judge reads the true value, such as a colour.
 
     The recipe names the input with the true values: `target: kind`. `<judge>_read_back_<name>` is the share of generated
     pictures for which the judge's answer is one of them, 0 to 1. `..._low` and `..._high` are the 95 % interval (bootstrap over

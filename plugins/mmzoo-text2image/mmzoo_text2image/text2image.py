@@ -100,8 +100,24 @@ class TextToImage(Head):
     # Signatures
 
     def signatures(self) -> dict[str, Signature]:
-        picture = {"image_bytes": self.target}
-        return {"generate": Signature(self._generate, decode=picture, inputs=(self.text,), seed="seed")}
+        picture, several = {"image_bytes": self.target}, {"captions": self.text}
+        generate = Signature(self._generate, decode=picture, inputs=(self.text,), seed="seed")
+        blend = Signature(self._blend, decode=picture, inputs=("captions",), reads=several, seed="seed")
+        return {"generate": generate, "blend": blend}
+
+    def _blend(self, streams: Streams, seed: Any) -> dict[str, Any]:
+        """Draws the mean of the sentences of several texts, scaled as a sentence is, with the words of all of them.
+
+        `[A, A, A, B]` is a quarter of the way from A to B. Empty texts do not count.
+        """
+        sentence, words, mask = self.read(streams)
+        batch = ops.shape(seed)[0]
+        texts = ops.shape(mask)[0] // ops.maximum(batch, 1)
+        words = ops.reshape(words, (batch, texts * words.shape[1], words.shape[2]))
+        sentence = ops.where(ops.any(mask, axis=1)[:, None], sentence, 0.0)
+        sentence = scaled(ops.sum(ops.reshape(sentence, (batch, texts, sentence.shape[1])), axis=1))
+        mask = ops.reshape(mask, (batch, texts * mask.shape[1]))
+        return {"image_bytes": pixels(self.draw(sentence, normals(seed, self.noise_size), words, mask)["pictures"][-1])}
 
     def _generate(self, streams: Streams, seed: Any) -> dict[str, Any]:
         return {"image_bytes": pixels(self.from_seeds(streams, seed)["pictures"][-1])}
