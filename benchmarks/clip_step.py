@@ -11,20 +11,17 @@ and batch size are the recipe's. On a GPU: `--set train.backend=jax --set train.
 import argparse
 import json
 import os
-import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from turns import Loop, Shape
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-Shape = dict[str, Any]
-Loop = Callable[[int, Callable[[], None], Callable[[], None]], None]
-"""Trains forever in turns: number of steps, function to call before each turn, function to call after it."""
 
 
-def mmzoo_side(recipe: str, overrides: list[str]) -> tuple[Shape, Loop]:
+def mmzoo_side(recipe: str, overrides: list[str]) -> "tuple[Shape, Loop]":
     """Makes the recipe's task; returns its shape and the loop that trains it."""
     import keras
 
@@ -60,7 +57,7 @@ def mmzoo_side(recipe: str, overrides: list[str]) -> tuple[Shape, Loop]:
     return shape, loop
 
 
-def open_clip_side(shape: Shape, compiled: bool) -> tuple[Shape, Loop]:
+def open_clip_side(shape: "Shape", compiled: bool) -> "tuple[Shape, Loop]":
     """Makes open_clip's model of a shape; returns its weights and device, and the loop that trains it."""
     import open_clip
     import torch
@@ -110,49 +107,10 @@ class Ready(list[Any]):
         return self
 
 
-def serve(steps: int, shape: Shape, loop: Loop) -> None:
-    """Prints the shape, then trains a turn for each line of the standard input and prints its seconds."""
-    answer = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # keeps the output of libraries out of the answers
-    began: list[float] = []
-
-    def before() -> None:
-        if not sys.stdin.readline():
-            os._exit(0)  # the parent has ended
-        began[:] = time.perf_counter(), time.process_time()
-
-    def after() -> None:
-        print(json.dumps([time.perf_counter() - began[0], time.process_time() - began[1]]), file=answer, flush=True)
-
-    print(json.dumps(shape), file=answer, flush=True)
-    loop(steps, before, after)
-
-
-class Side:
-    """A process that trains a turn on request."""
-
-    def __init__(self, python: str, *options: str):
-        command = [python, __file__, *options]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.shape = self._read()
-
-    def _read(self) -> Any:
-        line = self.process.stdout.readline() if self.process.stdout else ""
-        if not line:
-            sys.exit(f"{' '.join(map(str, self.process.args))}: it stopped; see the error above.")  # type: ignore[arg-type]
-        return json.loads(line)
-
-    def train(self) -> list[float]:
-        """Trains a turn; returns its wall seconds and CPU seconds."""
-        assert self.process.stdin is not None
-        print(file=self.process.stdin, flush=True)
-        return self._read()
-
-
-def floating_point_operations(shape: Shape) -> float:
+def floating_point_operations(shape: "Shape") -> float:
     """Counts the operations of a training step for one pair, matrix products only: three times a forward pass."""
 
-    def tower(of: Shape, tokens: int) -> int:
+    def tower(of: "Shape", tokens: int) -> int:
         return of["depth"] * (12 * tokens * of["dim"] ** 2 + 2 * tokens**2 * of["dim"])
 
     patches = (shape["size"] // shape["patch"]) ** 2
@@ -162,33 +120,19 @@ def floating_point_operations(shape: Shape) -> float:
 
 def compare(given: argparse.Namespace) -> None:
     """Lets both sides take turns and prints their rates."""
-    sets = [part for override in given.overrides for part in ("--set", override)]
+    import turns
+
     steps = ["--steps", str(given.steps)]
-    ours = Side(sys.executable, "--side", "mmzoo", given.recipe, *steps, *sets)
-    theirs = Side(given.peer, "--side", json.dumps(ours.shape), *steps, *(["--compile"] if given.compile else []))
-    sides = {"mmzoo": ours, "open_clip": theirs}
-    turns: dict[str, list[list[float]]] = {name: [] for name in sides}
-    for side in sides.values():
-        side.train()  # compiles
-    for _ in range(given.turns):
-        for name, side in sides.items():
-            turns[name].append(side.train())
-    rates, costs = {}, {}
-    for name, side in sides.items():
-        rates[name], costs[name] = report(name, side.shape["weights"], turns[name], given, ours.shape)
-    ratio, saved = rates["mmzoo"] / rates["open_clip"], costs["open_clip"] / costs["mmzoo"]
-    print(f"mmzoo trains {ratio:.2f} times as many images per second, {saved:.2f} times as many per core-second")
+    sets = [part for override in given.overrides for part in ("--set", override)]
+    ours = turns.Side(sys.executable, __file__, "--side", "mmzoo", given.recipe, *steps, *sets)
+    compiled = ["--compile"] if given.compile else []
+    theirs = turns.Side(given.peer, __file__, "--side", json.dumps(ours.shape), *steps, *compiled)
+    operations = floating_point_operations(ours.shape)
 
+    def share(rate: float) -> str:
+        return f"; {rate * operations / (given.peak * 1e12):.1%} of the peak" if given.peak else ""
 
-def report(name: str, weights: int, turns: list[list[float]], given: argparse.Namespace, shape: Shape) -> tuple[float, float]:
-    """Prints a side's rates; returns its images per second and its least core-seconds per image."""
-    images, (walls, cores) = given.steps * shape["batch"], zip(*turns, strict=True)
-    rate, best, cost = images / statistics.median(walls), images / min(walls), min(cores) / images
-    line = f"median {rate:.1f} images/s, best {best:.1f}; {1000 * cost:.1f} core-ms per image"
-    if given.peak:
-        line += f"; {rate * floating_point_operations(shape) / (given.peak * 1e12):.1%} of the peak"
-    print(f"{name:9} {weights:,} weights: {line}", flush=True)
-    return rate, cost
+    turns.compare(ours, theirs, "open_clip", given, "images", share)
 
 
 def main() -> None:
@@ -208,7 +152,10 @@ def main() -> None:
     given = parser.parse_args()
     if given.side is None:
         compare(given)
-    elif given.side == "mmzoo":
+        return
+    from turns import serve
+
+    if given.side == "mmzoo":
         serve(given.steps, *mmzoo_side(given.recipe, given.overrides))
     else:
         serve(given.steps, *open_clip_side(json.loads(given.side), given.compile))

@@ -1,5 +1,6 @@
 """The recipes of published models have the published numbers of weights."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,19 @@ from mmzoo.registry.discovery import discover
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("uninitialized")]
 
-RECIPES = Path(__file__).parents[1] / "recipes" / "coco"
-PLANS = {
-    "clip": ("clip_vit_b_32.yaml", ()),
+RECIPES = Path(__file__).parents[1] / "recipes"
+TABLE = {"image": "a.jpg", "captions": ["a bird"], "bird": "001.Gull", "split": "train"}
+RESNET = ("encoders.image.weights=null", "encoders.image.blocks=[3, 4, 6, 3]", "encoders.image.block=bottleneck")
+PLANS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "clip": ("coco/clip_vit_b_32.yaml", ()),
     # Weights that a recipe downloads are replaced by random ones of the same shapes.
-    "retriever": (
-        "retriever.yaml",
-        ("encoders.image.weights=null", "encoders.image.blocks=[3, 4, 6, 3]", "encoders.image.block=bottleneck"),
-    ),
-    "b7-base": ("align.yaml", ()),
+    "retriever": ("coco/retriever.yaml", RESNET),
+    "damsm": ("birds/damsm.yaml", RESNET),
+    "stackgan": ("birds/stackgan.yaml", ()),
+    "attngan": ("birds/attngan.yaml", ()),
+    "b7-base": ("coco/align.yaml", ()),
     "b3-mini": (
-        "align.yaml",
+        "coco/align.yaml",
         (
             *("encoders.image.width=1.2", "encoders.image.depth=1.4"),
             *("encoders.caption.dim=256", "encoders.caption.depth=4", "encoders.caption.heads=4"),
@@ -35,9 +38,13 @@ PLANS = {
 
 
 @pytest.fixture(scope="module")
-def plans() -> dict[str, Plan]:
+def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Plan]:
     """Resolves the recipes before variables stay without values, which Keras' optimizers refuse."""
-    return {name: resolve(read_recipe(RECIPES / file, overrides), discover()) for name, (file, overrides) in PLANS.items()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("data"))
+        Path("birds").mkdir()
+        Path("birds/birds.jsonl").write_text(json.dumps(TABLE), "utf-8")  # what recipes/birds reads
+        return {name: resolve(read_recipe(RECIPES / file, overrides), discover()) for name, (file, overrides) in PLANS.items()}
 
 
 def spec(shape: list[int], dtype: str, vocabulary: int | None = None) -> dict[str, Any]:
@@ -98,3 +105,37 @@ def test_align(plans: dict[str, Plan], pair: str, image: int, top: int, caption:
     _, found = make_encoders(plans[pair])
     assert count(found["image"]) == image - (4 * top * top + 2 * 4 * top + 1000 * (4 * top + 1))
     assert count(found["caption"]) == caption - (dim * dim + dim) - (512 - 64) * dim  # BERT has 512 positions
+
+
+def generative(plan: Plan) -> tuple[int, list[int]]:
+    """Returns the number of weights of a generator of 256 pixels, and of each of its discriminators."""
+    image, caption = spec([256, 256, 3], "uint8"), spec([19], "int32", 5_450)
+    head = plan.head.make(inputs={"image": image, "caption": caption, "id": spec([], "int32")})
+    sentence, words = keras.KerasTensor((None, 256)), keras.KerasTensor((None, 19, 256))
+    head.build({"caption": {"tokens": words.shape, "mask": words.shape[:2]}})
+    noise = keras.KerasTensor((None, head.noise_size))
+    head.generator(sentence, noise, words=words, words_mask=keras.KerasTensor(words.shape[:2], "bool"))
+    return count(head.generator), [count(one) for one in head.adversary.discriminators]
+
+
+def test_damsm(plans: dict[str, Plan]) -> None:
+    """Xu et al. 2018: 2,075,320 weights of the text encoder for CUB in PyTorch, whose gates have a second bias."""
+    features, encoders = make_encoders(plans["damsm"], vocabulary=5_450)
+    symbols = {name: keras.KerasTensor((None, *one["shape"]), one["dtype"]) for name, one in features.items()}
+    head = plans["damsm"].head.make()
+    head({name: encoder(symbols[name]) for name, encoder in encoders.items()})
+    assert count(encoders["caption"]) == 2_075_320 - 2 * 4 * 128
+    assert count(head.to_image) == 2048 * 256 + 256  # as published, from the pooled features
+    assert count(head) - count(head.to_image) == 2048 * 256  # there 768 * 256, from an earlier layer of another network
+
+
+def test_stackgan(plans: dict[str, Plan]) -> None:
+    """Zhang et al. 2018: 21,239,696 weights with a text of 1,024 numbers, which 512 numbers are computed from; here 256."""
+    generator, discriminators = generative(plans["stackgan"])
+    assert generator == 21_239_696 - (1024 - 256) * 512
+    assert discriminators == [5_723_906, 18_834_178, 71_269_122]
+
+
+def test_attngan(plans: dict[str, Plan]) -> None:
+    """Xu et al. 2018, for CUB."""
+    assert generative(plans["attngan"]) == (7_084_592, [6_313_730, 19_424_002, 71_858_946])

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SAMPLES = 6
 """How many held-out examples a build shows at its end."""
+PICTURE, PICTURES = "picture", (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM")
+"""What a table says of an encoded picture: PNG, JPEG, GIF or BMP, known by its first bytes."""
 
 
 def listed(catalog: Catalog, kinds: Iterable[str]) -> RenderableType:
@@ -160,7 +162,10 @@ def missed(run: "Run") -> RenderableType:
 
 
 def _samples(run: "Run") -> Iterator[RenderableType]:
-    """Shows a few held-out examples, spread over the split: the references and the answers; of a search, the first result."""
+    """Shows a few held-out examples, spread over the split: the references and the answers; of a search, the first result.
+
+    Columns of pictures are left out; the report shows them.
+    """
     lines = run.answers.read_text("utf-8").split("\n")[
         :-1
     ]  # str.splitlines also splits at characters that JSON strings may hold
@@ -171,13 +176,17 @@ def _samples(run: "Run") -> Iterator[RenderableType]:
     outputs = [
         name for name, value in answer.items() if isinstance(value, str | float | int | dict) and name not in ("ok", "reason")
     ] or [name for name, value in answer.items() if _are_texts(value)]
-    columns = [*(f"{name} (expected)" for name in references), *(f"{name} (model)" for name in outputs)]
-    table = _table(*columns, title="\nHeld-out examples")
-    for row in rows:
-        expected = [" / ".join(map(_scalar, row["references"][name][:3])) for name in references]
-        table.add_row(*expected, *[_first(row["answers"]["model"].get(name)) for name in outputs])
-    yield table
-    yield ""
+    columns = {
+        f"{name} (expected)": [" / ".join(map(_scalar, row["references"][name][:3])) for row in rows] for name in references
+    }
+    columns |= {f"{name} (model)": [_first(row["answers"]["model"].get(name)) for row in rows] for name in outputs}
+    columns = {name: cells for name, cells in columns.items() if set(cells) != {PICTURE}}
+    if columns:
+        table = _table(*columns, title="\nHeld-out examples")
+        for cells in zip(*columns.values(), strict=True):
+            table.add_row(*cells)
+        yield table
+        yield ""
 
 
 def answered(answers: "list[Answer]") -> RenderableType:
@@ -214,11 +223,11 @@ def _first(value: Any) -> str:
 
 
 def _scalar(value: Any) -> str:
-    """Formats a value briefly: four digits of a number, the shape of an array, the length of bytes."""
+    """Formats a value briefly: four digits of a number, the shape of an array, the length of bytes that are no picture."""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, bytes):
-        return f"{len(value):,} bytes"
+        return PICTURE if value.startswith(PICTURES) else f"{len(value):,} bytes"
     if isinstance(value, dict):
         return _scalar(b64decode(value["b64"]))  # bytes, as JSON holds them
     if isinstance(value, list) and not _are_texts(value) and (len(value) > 8 or any(isinstance(item, list) for item in value)):

@@ -107,6 +107,9 @@ class Head(keras.layers.Layer):
     features of the inputs that the property `targets` names.
     """
 
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
+        """Gives no mask of Keras: the streams hold their own."""
+
     @property
     def targets(self) -> tuple[str, ...]:
         """Inputs that the head learns to predict. They are passed to `call` as features and need no encoder."""

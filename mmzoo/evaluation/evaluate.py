@@ -17,6 +17,8 @@ from mmzoo.serving.served import Served
 
 MISSING_SEED = 0
 """Seed of the draw of the examples in which an input is missing."""
+REHEARSED = 4
+"""Training examples that metrics may read in a rehearsal."""
 
 
 def evaluate(plan: Plan, served: Served, data: Data, screen: Screen, needed: Mapping[str, Needed] | None = None) -> Scores:
@@ -44,7 +46,7 @@ def evaluate(plan: Plan, served: Served, data: Data, screen: Screen, needed: Map
     scores.unreadable = len(readable) - len(scores.rows)
     if scores.rows:
         scores.numbers["model"] = scoring.result()
-        _score_baselines(plan, predictor, scores, screen)
+        _score_baselines(plan, predictor, scores, screen, needed)
     return scores
 
 
@@ -100,7 +102,7 @@ def rehearse(plan: Plan, served: Served, data: Data, needed: Mapping[str, Needed
     split = data.held_out()
     first = data.readable[split].index(True)  # a scanned split has one
     two = next(iter(data.raw[split].skip(first).ragged_batch(2)))
-    scoring = Scoring(plan, served, data, needed)
+    scoring = Scoring(plan, served, data, needed, most=REHEARSED)
     answered = Predictor(served, data, scoring.named).answer_batch(two)
     for example, is_readable in zip(answered, data.readable[split][first:], strict=False):
         if is_readable:
@@ -108,11 +110,13 @@ def rehearse(plan: Plan, served: Served, data: Data, needed: Mapping[str, Needed
     scoring.result()
 
 
-def _score_baselines(plan: Plan, predictor: Predictor, scores: Scores, screen: Screen) -> None:
+def _score_baselines(
+    plan: Plan, predictor: Predictor, scores: Scores, screen: Screen, needed: Mapping[str, Needed] | None
+) -> None:
     """Scores the baselines; their answers are kept in the rows, but not their embeddings."""
     served, data, predicted = predictor.served, predictor.data, predictor.signature.answers
     for baseline in baselines.predicting(served, data, scores.split, screen):
-        scoring = Scoring(plan, served, data, baseline=True)
+        scoring = Scoring(plan, served, data, needed, baseline=True)
         for row, answer in zip(scores.rows, baseline.answers, strict=True):
             row["answers"][baseline.name] = answer
             scoring.update(values_by_name(row, baseline.name, predicted))
@@ -120,7 +124,7 @@ def _score_baselines(plan: Plan, predictor: Predictor, scores: Scores, screen: S
     embeddings = predictor.named_outputs()
     if embeddings and not predicted:
         for baseline in baselines.embedding(served, data, scores.split, embeddings, screen):
-            scoring = Scoring(plan, served, data, baseline=True)
+            scoring = Scoring(plan, served, data, needed, baseline=True)
             for row, outputs in zip(scores.rows, baseline.answers, strict=True):
                 scoring.update(row["references"] | dict(outputs))
             scores.add(baseline.name, baseline.about, scoring.result())

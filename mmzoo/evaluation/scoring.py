@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from functools import cache, partial
+from itertools import islice
 from typing import Any
 
 from mmzoo.contracts.head import with_aliases
@@ -28,14 +29,21 @@ class Scoring:
         data: For metrics that take `training_examples`.
         needed: The models that metrics name, by their names in the recipe.
         baseline: Leave out the metrics that need values which a baseline lacks, and those that call the model.
+        most: How many training examples metrics may read; None for all.
     """
 
     def __init__(
-        self, plan: Plan, served: Served, data: Data, needed: Mapping[str, Needed] | None = None, baseline: bool = False
+        self,
+        plan: Plan,
+        served: Served,
+        data: Data,
+        needed: Mapping[str, Needed] | None = None,
+        baseline: bool = False,
+        most: int | None = None,
     ):
         self.served, self.baseline = served, baseline
         supplied: dict[str, Any] = {"predict": served.predict, "known_labels": _known_labels(served), "needed": needed or {}}
-        supplied["training_examples"] = partial(_training_examples, data)
+        supplied["training_examples"] = partial(_training_examples, data, most)
         scored = [metric for metric in plan.metrics if not (baseline and _calls_model(metric))]
         self.metrics = [(metric, metric.bound.make(**supplied)) for metric in scored]
         self.named = {served.aliases.get(name, name) for metric in plan.metrics for name in metric.values.values()}
@@ -88,10 +96,17 @@ def _arguments(metric: BoundMetric, values: Row) -> dict[str, str]:
     return {one: name for one, name in metric.values.items() if needed[one] or name != one or name in values}
 
 
-def _training_examples(data: Data) -> Iterator[Row]:
-    for batch in data.raw_batches("train", READ):
+def _training_examples(data: Data, most: int | None) -> Iterator[Row]:
+    """Yields the readable examples of the training split, at most as many."""
+    return islice(_readable(data, "train", READ if most is None else most), most)
+
+
+def _readable(data: Data, split: str, batch_size: int) -> Iterator[Row]:
+    readable = iter(data.readable[split])
+    for batch in data.raw_batches(split, batch_size):
         columns = {name: plain_rows(batch[name]) for name in data.processors}
-        yield from (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+        rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+        yield from (row for row in rows if next(readable))
 
 
 def _calls_model(metric: BoundMetric) -> bool:

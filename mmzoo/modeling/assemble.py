@@ -65,6 +65,7 @@ def assemble(
         fusion, streams = _fusion(plan.fusion, streams, layers)
     head, outputs = _head(plan, features, symbols, streams, layers)
     _check_inputs(plan, head)
+    _check_seeds(plan, head)
     _check_optimizers(plan, head)
     step = keras.KerasTensor((), dtype="int32", name="step")
     losses = [_loss(loss, {"step": step, **symbols, **with_aliases(outputs, head.aliases)}) for loss in plan.losses]
@@ -143,6 +144,14 @@ def _check_inputs(plan: Plan, head: Head) -> None:
     if unused:
         advice = "Give it an encoder, make it the head's target, or remove it."
         raise RecipeError([column.node.key_fault("nothing uses this input.", advice) for column in unused])
+
+
+def _check_seeds(plan: Plan, head: Head) -> None:
+    """Checks that no input of the recipe has the name of a signature's seed."""
+    for signature in head.signatures().values():
+        if signature.seed in plan.inputs:
+            what = f"the head '{plan.head.component.name}' takes its seed under this name. Give the input another name."
+            raise RecipeError([plan.inputs[signature.seed].node.key_fault(what)])
 
 
 def _check_optimizers(plan: Plan, head: Head) -> None:

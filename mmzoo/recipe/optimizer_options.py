@@ -29,6 +29,8 @@ def check_optimizers(node: Node, train: Train) -> list[Fault]:
         one = given.get("optimizer")
         one = one if one is not None and one.value is not None else to_node(train.optimizer, "train", "train.optimizer")
         return _check_optimizer(one, train, train.optimizer)
+    if train.optimizer != Train().optimizer:  # a saved plan has every default
+        return [given["optimizer"].key_fault("`optimizers` is there too, which stands instead of it. Remove one of the two.")]
     return [fault for name, one in several.items() for fault in _check_optimizer(one, train, train.optimizers[name])]
 
 

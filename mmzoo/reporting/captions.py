@@ -42,18 +42,19 @@ def spread(items: Sequence[str], count: int) -> list[str]:
 def chains(captions: Sequence[str]) -> list[Chain]:
     """Finds captions that differ in exactly one word; each chain is chosen for the words that no chain before it shows."""
     places: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
-    for words in dict.fromkeys(tuple(caption.split()) for caption in captions):
-        for place, word in enumerate(words):
-            places.setdefault((words[:place], words[place + 1 :]), []).append(word)
+    for text in dict.fromkeys(tuple(caption.split()) for caption in captions):
+        for place, word in enumerate(text):
+            places.setdefault((text[:place], text[place + 1 :]), []).append(word)
     left = {frame: words for frame, words in places.items() if len(words) > 1}
-    found, shown = [], set[str]()
+    found: list[Chain] = []
+    shown: set[str] = set()
     while left and len(found) < CHAINS:
         (before, after), words = max(left.items(), key=lambda item: _news(item[1], shown))
         if found and not _news(words, shown):
             break
-        words = sorted(words, key=lambda word: word in shown)[:LINKS]  # a stable sort: new words first
-        shown.update(words)
-        found.append((before, tuple(words), after))
+        chosen = sorted(words, key=lambda word: word in shown)[:LINKS]  # a stable sort: new words first
+        shown.update(chosen)
+        found.append((before, tuple(chosen), after))
         del left[before, after]
     return found
 
@@ -67,7 +68,7 @@ def far_pairs(captions: Sequence[str], count: int) -> list[tuple[str, str]]:
     """Pairs up to `count` captions each with the one that shares the smallest part of its words."""
     among = spread(captions, 64)
     words = {caption: set(caption.split()) for caption in among}
-    pairs = []
+    pairs: list[tuple[str, str]] = []
     for first in spread(captions, 2 * count):
         own = set(first.split())
         others = [caption for caption in among if caption != first and all(caption not in pair for pair in pairs)]

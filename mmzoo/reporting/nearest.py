@@ -18,12 +18,12 @@ def nearest_pictures(data: Data, name: str, pictures: Sequence[bytes]) -> list[t
 
     Args:
         data: The scanned splits. Of a large training split, every n-th picture is searched.
-        name: The input with the pictures; one picture for each example.
+        name: The input with the pictures.
         pictures: Encoded.
 
     Returns:
         Of each picture the nearest one, as the processor decodes it, and the root mean square difference of their values as a
-        share of the range 0 to 255. Empty if there are no training examples.
+        share of the range 0 to 255. Empty if there are no training examples, or if they have several pictures each.
     """
     if not pictures or "train" not in data.raw:
         return []
@@ -32,6 +32,8 @@ def nearest_pictures(data: Data, name: str, pictures: Sequence[bytes]) -> list[t
     flat = _flat(queries)
     best, found = np.full(len(flat), np.inf), queries.copy()
     examples = examples_of(data, "train").shard(stride(data, name), 0).map(lambda example: example[name])
+    if data.has_several(name, examples.element_spec):
+        return []
     for batch in examples.batch(BATCH).as_numpy_iterator():
         table = _flat(batch)
         squares = np.sum(table**2, axis=1) - 2 * flat @ table.T  # less a constant for each query

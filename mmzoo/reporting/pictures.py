@@ -23,15 +23,19 @@ def image_format(data: Any) -> str:
     return next((name for first_bytes, name in _SIGNATURES.items() if data.startswith(first_bytes)), "")
 
 
-def data_uri(data: bytes) -> str:
-    """Returns the data URI of a PNG, JPEG, GIF or BMP image: unchanged if small, else as a JPEG of at most 256 pixels a side.
+def data_uri(data: bytes, side: int = MAX_SIDE) -> str:
+    """Returns the data URI of a PNG, JPEG, GIF or BMP image: unchanged if it has few bytes, else as a JPEG.
 
-    Transparent pixels become white when an image is scaled down. The URI of a damaged large image is an empty string.
+    Transparent pixels become white in a JPEG. The URI of a damaged large image is an empty string.
+
+    Args:
+        data: The encoded image.
+        side: The longest side of a JPEG, in pixels; a larger image is scaled down.
     """
     encoding = image_format(data)
     if len(data) > MAX_BYTES:
         try:
-            data, encoding = _scaled_down(data, encoding), "jpeg"
+            data, encoding = _scaled_down(data, encoding, side), "jpeg"
         except tf.errors.InvalidArgumentError:
             return ""
     return _uri(encoding, data)
@@ -44,15 +48,15 @@ def attention_uri(weights: Any) -> str:
     return _uri("png", tf.io.encode_png(pixels).numpy())
 
 
-def _scaled_down(data: bytes, encoding: str) -> bytes:
+def _scaled_down(data: bytes, encoding: str, side: int) -> bytes:
     if encoding == "png":
         pixels = tf.cast(tf.io.decode_png(data, channels=4), tf.float32)
         alpha = pixels[..., 3:] / 255
         pixels = pixels[..., :3] * alpha + 255 * (1 - alpha)
     else:
         pixels = tf.cast(tf.io.decode_image(data, channels=3, expand_animations=False), tf.float32)
-    if max(pixels.shape[:2]) > MAX_SIDE:
-        pixels = tf.image.resize(pixels, (MAX_SIDE, MAX_SIDE), preserve_aspect_ratio=True, antialias=True)
+    if max(pixels.shape[:2]) > side:
+        pixels = tf.image.resize(pixels, (side, side), preserve_aspect_ratio=True, antialias=True)
     pixels = tf.cast(tf.round(tf.clip_by_value(pixels, 0, 255)), tf.uint8)
     return bytes(tf.io.encode_jpeg(pixels, quality=85).numpy())
 

@@ -16,7 +16,7 @@ from mmzoo.data.splits import Data
 from mmzoo.evaluation import error_analysis
 from mmzoo.evaluation.scores import CHANCE, Scores, missing_table, score_table
 from mmzoo.recipe.plan import Plan
-from mmzoo.reporting import curves, samples
+from mmzoo.reporting import curves, generated, samples
 from mmzoo.run.atomic import write_json, write_text
 from mmzoo.run.folder import Run
 from mmzoo.serving.predict import predict_command
@@ -28,6 +28,7 @@ def report(plan: Plan, run: Run, served: Served, data: Data, scores: Scores) -> 
     write_json(run.scores, scores.flat())
     write_text(run.answers, "".join(json.dumps(row, ensure_ascii=False, default=_json) + "\n" for row in scores.rows))
     facts = _facts(plan, run, served, data, scores) | _samples(served, data, scores)
+    facts |= generated.facts(run, served, data, scores)
     write_text(run.report, render("report.html", facts))
     write_text(run.card, render("card.md", facts))
 
@@ -108,6 +109,7 @@ def _facts(plan: Plan, run: Run, served: Served, data: Data, scores: Scores) -> 
         "has_intervals": bool(intervals),
         "beaten": [metric for metric, cells in rows.items() if any(cell.best for cell in cells) and not cells[0].best],
         "components": list(_components(plan)),
+        "starts": {place: bound.start for place, bound in plan.starts().items()},
         "notes": {name: processor.note for name, processor in data.processors.items() if processor.note},
         "vocabularies": {name: processor.features["vocabulary"] for name, processor in data.processors.items()},
         "targets": {name for signature in served.answers.values() for name in signature.answers.values()},
@@ -155,6 +157,7 @@ def _samples(served: Served, data: Data, scores: Scores) -> dict[str, Any]:
     return {
         "samples": shown,
         "attention_note": attention_note,
+        "attention_of": samples.attention_of(served),
         "searches": bool(served.answers[served.default].gallery),
         "correct": sum(verdicts) if verdicts else None,
         "judged": len(verdicts),

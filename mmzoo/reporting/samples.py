@@ -8,11 +8,14 @@ import numpy as np
 import tensorflow as tf
 
 from mmzoo.contracts.dataset import ROW
+from mmzoo.contracts.head import Signature
 from mmzoo.contracts.processor import Processor, inputs_of
 from mmzoo.contracts.raw import plain, plain_values
 from mmzoo.data.splits import Batch, Data
 from mmzoo.evaluation.error_analysis import Judged, closest, matcher
 from mmzoo.evaluation.scores import Row
+from mmzoo.reporting.drawer import drawn_outputs
+from mmzoo.reporting.nearest import nearest_pictures
 from mmzoo.reporting.pictures import attention_uri, data_uri, image_format
 from mmzoo.serving.gallery import find
 from mmzoo.serving.served import Served
@@ -70,8 +73,9 @@ class Sample:
         answers: The answers of the model.
         references: The right answers.
         correct: None where right or wrong cannot be told.
-        image: The preprocessed image, a data URI, if attention is drawn over it.
-        attention: Of each token of the answer.
+        image: The image that attention is drawn over, a data URI: preprocessed, or drawn by the model.
+        attention: Of each token.
+        pictures: Of a model that draws: its picture, the true one and the nearest training picture, each with what it is.
     """
 
     row: str
@@ -81,6 +85,7 @@ class Sample:
     correct: bool | None
     image: str = ""
     attention: Sequence[TokenAttention] = field(default_factory=tuple)
+    pictures: Sequence[tuple[str, str]] = ()
 
 
 def choose(verdicts: Sequence[bool | None], most: int = MAX_SAMPLES) -> list[int]:
@@ -102,6 +107,7 @@ def show(served: Served, data: Data, split: str, judged: Sequence[Judged]) -> tu
     examples = _read_examples(data, split, [one.row["row"] for one in judged])
     results = _result_images(served, data, judged)
     samples = [_sample(served, one, examples[one.row["row"]], results) for one in judged]
+    _compare_pictures(served, data, judged, samples, examples)
     return samples, _draw_attention(served, samples, [examples[sample.row] for sample in samples])
 
 
@@ -133,6 +139,25 @@ def _sample(served: Served, judged: Judged, example: Batch, results: Mapping[str
     targets = list(signature.answers.values()) or list(row["references"])
     references = [_shown(name, value) for name in targets for value in row["references"].get(name, [])]
     return Sample(row["row"], inputs, answers, references, judged.correct)
+
+
+def _compare_pictures(
+    served: Served, data: Data, judged: Sequence[Judged], samples: Sequence[Sample], examples: Mapping[str, Batch]
+) -> None:
+    """Puts the picture that the model drew beside the true one and the nearest training picture."""
+    signature = served.answers[served.default]
+    if signature.answers or not (drawn := drawn_outputs(served, signature)):
+        return
+    ((output, name), *_) = drawn.items()
+    pictures = [one.row["answers"]["model"][output] for one in judged]
+    nearest = nearest_pictures(data, name, pictures)
+    for index, sample in enumerate(samples):
+        true = _shown_input(served.processors[name], name, examples[sample.row][name]).images[:1]
+        sample.answers, sample.references = (), ()
+        sample.pictures = [("drawn", data_uri(pictures[index])), *(("true", image) for image in true)]
+        if nearest:
+            found, distance = nearest[index]
+            sample.pictures = [*sample.pictures, (f"nearest in training, {distance:.2f}", data_uri(found))]
 
 
 # Results of a search
@@ -215,6 +240,15 @@ def _compared_words(answer: str, references: Sequence[str]) -> list[tuple[str, b
 # Attention
 
 
+def attention_of(served: Served) -> str:
+    """Says what the attention that is drawn weighs."""
+    signature = next((signature for signature in served.answers.values() if signature.attention), Signature(dict))
+    own = [name for name in signature.tokens.values() if name in signature.read]
+    whose = f"the {own[0]}" if own else "the answer"
+    seen = inputs_of(served.processors, signature.read, "image")
+    return f"each token of {whose} over the {'regions of the preprocessed image' if seen else 'places of the drawn picture'}"
+
+
 def _draw_attention(served: Served, samples: Sequence[Sample], examples: Sequence[Batch]) -> str:
     """Adds attention to some samples; returns why not, if it cannot be drawn."""
     name = next((name for name, signature in served.answers.items() if signature.attention), "")
@@ -222,7 +256,8 @@ def _draw_attention(served: Served, samples: Sequence[Sample], examples: Sequenc
         return ""
     signature = served.answers[name]
     images = inputs_of(served.processors, signature.read, "image")
-    if len(images) != 1:
+    drawn = next(iter(drawn_outputs(served, signature)), "") if not images else ""
+    if len(images) != 1 and not drawn:
         taken = ", ".join(f"{one} ({served.processors[one].modality})" for one in signature.read)
         return f"The attention of '{name}' is not drawn: expected exactly one input of the modality 'image', received {taken}."
     chosen = choose([sample.correct for sample in samples], MAX_EXPLAINED)
@@ -234,10 +269,10 @@ def _draw_attention(served: Served, samples: Sequence[Sample], examples: Sequenc
     side = round(regions**0.5)
     if side**2 != regions:
         return f"The attention of '{name}' is not drawn: its {regions} regions do not form a square grid over the image."
-    preprocessed = _preprocessed(served.processors[images[0]], raw[images[0]])
+    under = values[drawn] if drawn else _preprocessed(served.processors[images[0]], raw[images[0]])
     for place, index in enumerate(chosen):
         weights = values[signature.attention][place].reshape(-1, side, side)
-        samples[index].image = data_uri(preprocessed[place])
+        samples[index].image = data_uri(under[place])
         samples[index].attention = _token_attention(weights, _tokens(signature.tokens, values, place, len(weights)))
     return ""
 
@@ -247,9 +282,9 @@ def _stacked(values: Sequence[tf.Tensor]) -> tf.Tensor:
 
 
 def _tokens(outputs: Mapping[str, str], values: Mapping[str, Any], place: int, count: int) -> list[str]:
-    """Returns the tokens of an answer; their numbers if the signature has no output of tokens."""
-    output = next(iter(outputs), "")
-    return plain(values[output][place]) if output else [str(number) for number in range(1, count + 1)]
+    """Returns the tokens of an answer or an input; their numbers if the signature has no output of as many tokens."""
+    tokens: list[str] = next((plain(values[output][place]) for output in outputs if output in values), [])
+    return tokens if len(tokens) == count else [str(number) for number in range(1, count + 1)]
 
 
 def _token_attention(weights: Any, tokens: Sequence[str]) -> list[TokenAttention]:

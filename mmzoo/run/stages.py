@@ -103,7 +103,8 @@ def needed_run(run: Run, name: str) -> Run:
     Raises:
         RunError: It is gone.
     """
-    found = find_run(run.folder.parent, str(run.load_json(run.plan).get("needs", {}).get(name, "")))
+    wanted = run.load_json(run.plan).get("needs", {}).get(name)
+    found = find_run(run.folder.parent, wanted) if wanted else None
     if found is None:
         raise RunError(
             f"{run.folder}: the run that it needs as '{name}' is not in {run.folder.parent} any more. `mmzoo build` of its "

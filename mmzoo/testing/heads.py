@@ -36,7 +36,8 @@ def check_signatures(subject: Subject) -> None:
         _known(f"the signature '{name}' takes", signature.inputs, inputs | set(signature.reads))
         _known(f"`reads` of the signature '{name}' names the input", signature.reads.values(), inputs)
         _known(f"`gallery` of the signature '{name}' names the output", filter(None, [signature.gallery]), set(outputs))
-        own = {output for output, source in signature.tokens.items() if source in (signature.inputs or subject.case.inputs)}
+        read = set(signature.inputs or subject.case.inputs) - set(trial.layer.targets)
+        own = {output for output, source in signature.tokens.items() if source in read}
         for words in ("decode", "tokens", "answers"):
             given = getattr(signature, words)
             known = set(outputs) | (own if words == "tokens" else set())

@@ -1,5 +1,6 @@
 """Every verb prints what it promises; the whole way from a recipe to an answer runs through the command line."""
 
+import base64
 import inspect
 import json
 import re
@@ -399,6 +400,18 @@ def test_of_what_a_search_found_a_build_shows_the_first(tmp_path):
     (tmp_path / "answers.jsonl").write_text(f"{row}\n", "utf-8")
     table, _ = _samples(Run(tmp_path))
     assert [list(column.cells) for column in table.columns] == [["red"], ["a"], ["red"]]
+
+
+def test_pictures_are_left_out_of_the_examples_of_a_build(tmp_path):
+    picture = {"b64": base64.b64encode(b"\x89PNG\r\n\x1a\nand more").decode()}
+    answer = {"image_bytes": picture, "ok": True, "reason": ""}
+    for references, left in (({"image": [picture]}, []), ({"image": [picture], "label": ["red"]}, ["label (expected)"])):
+        row = json.dumps({"references": references, "answers": {"model": answer}})
+        (tmp_path / "answers.jsonl").write_text(f"{row}\n{row}\n", "utf-8")
+        tables = list(_samples(Run(tmp_path)))
+        assert [column.header for table in tables[:1] for column in table.columns] == left
+    answers = [Answer({"text": "red"}, {"image_bytes": b"GIF89a", "ok": True, "reason": ""})]
+    assert [list(column.cells) for column in answered(answers).columns] == [["red"], ["picture"]]
 
 
 def test_an_array_is_printed_by_its_shape():

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmzoo import Card, FeatureSpec, Processed, Processor, Signature
+from mmzoo import Card, FeatureSpec, NeededModel, Processed, Processor, Signature
 from mmzoo.contracts.dataset import FAULT, ROW
 from mmzoo.contracts.progress import Screen
 from mmzoo.contracts.raw import plain
 from mmzoo.data.scan import scan
 from mmzoo.data.splits import Data
 from mmzoo.errors import RecipeError, RunError
-from mmzoo.evaluation.evaluate import evaluate, evaluate_missing, rehearse
+from mmzoo.evaluation.evaluate import REHEARSED, evaluate, evaluate_missing, rehearse
 from mmzoo.evaluation.scores import Scores
 from mmzoo.recipe.options import tensors_of
 from mmzoo.recipe.plan import BoundComponent, BoundMetric
@@ -89,6 +89,44 @@ class Told:
 
     def result(self) -> dict[str, Any]:
         return {"known": self.known}
+
+
+class Trained:
+    """Keeps the training examples."""
+
+    def __init__(self, *, training_examples: Any) -> None:
+        self.read = training_examples
+
+    def update(self, answer: str) -> None:
+        """Takes nothing."""
+
+    def result(self) -> dict[str, Any]:
+        return {"seen": list(self.read())}
+
+
+class Asking:
+    """Asks a needed model."""
+
+    def __init__(self, *, judge: NeededModel) -> None:
+        self.judge = judge
+
+    def update(self, answer: str) -> None:
+        """Takes nothing."""
+
+    def result(self) -> dict[str, Any]:
+        return {f"{self.judge.name}_said": self.judge("read", image=["a"])["said"]}
+
+
+class Falling:
+    """A number that should fall."""
+
+    lower_is_better = ("away",)
+
+    def update(self, answer: str) -> None:
+        """Takes nothing."""
+
+    def result(self) -> dict[str, float]:
+        return {"away": 0.5}
 
 
 class Lost:
@@ -321,6 +359,62 @@ def test_a_metric_is_told_which_labels_a_classifier_has(labels, answers, known):
     served.processors = {"colour": SimpleNamespace(features=Colour.features | labels)}
     numbers = evaluate(plan, served, make_data(plan, train=TRAIN, test=TEST), QUIET).numbers
     assert numbers["model"] == {"known": known}
+
+
+def test_a_metric_reads_the_training_examples_that_can_be_read():
+    plan = make_plan(Trained)
+    plan.metrics[0].values["answer"] = "said"
+    data = make_data(plan, train=TRAIN, test=TEST)
+    readable = [{"image": TRAIN[row][0], "colour": TRAIN[row][1].split("|")} for row in (0, 2, 3, 5)]
+    assert evaluate(plan, make_served(), data, QUIET).numbers["model"] == {"seen": readable}
+
+
+def test_in_a_rehearsal_a_metric_reads_few_training_examples(monkeypatch):
+    seen: list[int] = []
+    monkeypatch.setattr(Trained, "result", lambda self: seen.append(len(list(self.read()))) or {})
+    plan = make_plan(Trained)
+    rows = [("1 2 3 4", "red", "")] * 50
+    rehearse(plan, make_served(), make_data(plan, train=rows, test=TEST))
+    assert seen == [REHEARSED]
+
+
+def test_a_metric_asks_the_model_of_a_needed_run():
+    plan = make_plan(Asking)
+    plan.metrics[0].bound.options["judge"] = "reader"
+    asked: list[Any] = []
+
+    def judge(signature: str, **raw: Any) -> dict[str, str]:
+        asked.append((signature, raw))
+        return {"said": "a"}
+
+    judge.name = "reader"
+    data = make_data(plan, train=TRAIN, test=TEST)
+    numbers = evaluate(plan, make_served(), data, QUIET, {"reader": judge, "other": None}).numbers
+    assert numbers["model"] == {"reader_said": "a"}
+    assert asked[0] == ("read", {"image": ["a"]})
+
+
+def test_the_numbers_that_should_fall_are_kept():
+    plan = make_plan(Falling, Hits)
+    assert evaluate(plan, make_served(), make_data(plan, train=TRAIN, test=TEST), QUIET).lower_is_better == ["away"]
+
+
+@pytest.mark.parametrize("answers", [{"said": "colour"}, {}])
+def test_the_seed_of_an_example_is_its_number_in_the_split(answers, monkeypatch):
+    """Whatever the batch, and whether examples before it can be read."""
+    monkeypatch.setattr("mmzoo.evaluation.predictions.BATCH", 3)
+    given: list[int] = []
+    served, plan = make_served(inputs=("image", "number"), seed="number", answers=answers), make_plan()
+
+    def say(image, number):
+        given.extend(number.numpy())
+        assert number.dtype == tf.int64
+        return {"said": tf.strings.as_string(number), "ok": tf.ones_like(image, tf.bool)}
+
+    served.functions["say"] = say
+    scores = evaluate(plan, served, make_data(plan, train=TRAIN, test=TEST), QUIET)
+    assert given[: len(TEST)] == list(range(len(TEST)))
+    assert [row["answers"]["model"]["said"] for row in scores.rows] == [str(row) for row in GOOD]
 
 
 def test_a_rehearsal_answers_two_examples():

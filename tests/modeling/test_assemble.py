@@ -116,8 +116,12 @@ class Guess(Head):
         logits = self.dense(stream["tokens"][:, 0])
         return logits if self.give == "alone" else {"logits": logits, "tokens": stream["tokens"]}
 
+    @property
+    def players(self):
+        return {"first": [self.dense], "second": []} if self.give == "players" else {}
+
     def signatures(self):
-        return {"guess": Signature(dict)}
+        return {"guess": Signature(dict, seed="label" if self.give == "seed" else "")}
 
 
 class Judge:
@@ -339,6 +343,44 @@ def test_what_a_component_raises_is_said_in_its_first_line_and_its_warnings_are_
 def test_what_a_component_warns_of_is_heard():
     with pytest.warns(UserWarning, match="this is slow"):
         assembled("loss={type: mutter, left: logits, right: label}")
+
+
+def test_an_input_with_the_name_of_a_seed_is_a_fault():
+    assert said("head.give=seed") == (
+        "r.yaml:5:3  inputs.label: the head 'guess' takes its seed under this name. Give the input another name."
+    )
+
+
+@pytest.mark.parametrize(
+    ("give", "optimizers", "text"),
+    [
+        ("none", "{first: sgd}", "has other parts than first; it has one optimizer: write it under `optimizer`."),
+        ("players", "{first: sgd}", "has other parts than first; expected first and second."),
+        (
+            "players",
+            "{first: sgd, second: sgd, third: sgd}",
+            "has other parts than first, second, third; expected first and second.",
+        ),
+    ],
+)
+def test_several_optimizers_are_those_of_the_parts_of_the_head(give, optimizers, text):
+    override = f"train={{optimizers: {optimizers}}}"
+    assert said(f"head.give={give}", override) == f"--set train  train.optimizers: the head 'guess' {text}"
+
+
+@pytest.mark.parametrize("train", ["{optimizer: sgd}", "{optimizers: {first: sgd, second: adam}}"])
+def test_a_head_with_parts_takes_one_optimizer_or_one_for_each(train):
+    assembled("head.give=players", f"train={train}")
+
+
+def test_a_head_hears_nothing_of_the_masks_of_keras():
+    task, _ = assembled()
+    stream = task.encoders["image"](ops.ones((2, 5)))
+    keras.src.backend.set_keras_mask(stream["tokens"], stream["mask"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        outputs = task.head({"image": stream})
+    assert keras.src.backend.get_keras_mask(outputs["logits"]) is None
 
 
 def test_an_input_that_nothing_uses_is_a_fault():

@@ -19,6 +19,10 @@ GOLDENS = Path(__file__).parents[1] / "goldens"
 def plan(request, monkeypatch, tmp_path) -> Plan:
     monkeypatch.chdir(tmp_path)
     Path("pairs.csv").write_text("image,caption\na.png,a dog\n", "utf-8")  # what recipes/files reads
+    Path("birds").mkdir()
+    Path("birds/birds.jsonl").write_text(
+        '{"image": "a.jpg", "captions": ["a bird"], "bird": "gull", "split": "train"}', "utf-8"
+    )
     Path("qa.csv").write_text("video,question,answer,kind,split\na.gif,what?,dog,what,train\n", "utf-8")
     return resolve(read_recipe(request.param), discover())
 

@@ -1,9 +1,16 @@
 """Which stages a build runs again, and by what a run is found."""
 
+import json
+from dataclasses import replace
+
 import pytest
 from hand_made_run import bound, make_plan
 
-from mmzoo.run.stages import AFTER, changed, dependencies, due, find_run, fingerprint
+from mmzoo import NeededModel
+from mmzoo.errors import RunError
+from mmzoo.recipe.plan import BoundMetric
+from mmzoo.run.folder import Run
+from mmzoo.run.stages import AFTER, changed, dependencies, due, find_run, fingerprint, needed_run
 
 DONE = {stage: {"key": stage} for stage in AFTER}
 
@@ -67,6 +74,31 @@ def test_a_run_is_what_it_learned():
     assert fingerprint(found) != fingerprint(found_of({"base": "abc"}))
     assert fingerprint(found) != fingerprint(found_of(encoders={}))
     assert fingerprint({stage: dict(reversed(part.items())) for stage, part in found.items()}) == fingerprint(found)
+
+
+class Ask:
+    """A metric that asks a needed model."""
+
+    def __init__(self, *, judge: NeededModel):
+        self.judge = judge
+
+
+def test_a_model_that_metrics_alone_ask_does_not_train_the_run_again():
+    asking = replace(bound("metric", "ask", f"{__name__}:Ask"), options={"judge": "reader"})
+    metrics = (BoundMetric(asking, {}),)
+    before, after = (found_of({"reader": reader, "base": "abc"}, metrics=metrics) for reader in ("one", "two"))
+    assert list(due(after, before)) == ["evaluation", "report"]
+    assert fingerprint(before) == fingerprint(after)
+    assert list(due(found_of({"reader": "one", "base": "new"}, metrics=metrics), before))[0] == "training"
+
+
+@pytest.mark.parametrize("recorded", [{}, {"reader": "abc"}])
+def test_a_needed_run_that_is_gone_is_named(tmp_path, recorded):
+    run = Run(tmp_path / "runs" / "toy")
+    run.folder.mkdir(parents=True)
+    run.plan.write_text(json.dumps({"needs": recorded}))
+    with pytest.raises(RunError, match="the run that it needs as 'reader' is not in .* any more. `mmzoo build` of its recipe"):
+        needed_run(run, "reader")
 
 
 def test_without_a_folder_no_run_is_found(tmp_path):

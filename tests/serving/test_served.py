@@ -217,6 +217,30 @@ def test_an_input_is_a_batch_of_what_its_processor_reads():
     assert tuple(served.functions["say"].input_signature) == (served.spec("real"), served.spec("digit"))
 
 
+class Pair(Digit):
+    """Reads two digits."""
+
+    features = FeatureSpec(shape=[2], dtype="int32", vocabulary=4)
+
+    def __call__(self, raw):
+        digits = tf.strings.to_number(tf.strings.bytes_split(raw).to_tensor("0", shape=[None, 2]), tf.int32)
+        return Processed(digits, no_faults(raw))
+
+
+def test_the_tokens_of_an_input_are_returned_where_the_head_gives_none():
+    own = {"tokens": "first", "lost": "second"}
+    served = served_by(
+        {"first": Pair(), "second": Real()},
+        say=Signature(lambda streams: {"sum": ops.sum(streams["first"], axis=1)}, tokens=own, inputs=("first", "second")),
+        other=Signature(lambda streams: {"tokens": 0 * streams["first"] + 3}, tokens=own, inputs=("first",)),
+    )
+    answers = numpy(served.functions["say"](tf.constant(["12", "30"]), tf.zeros((2, 2))))
+    assert sorted(answers) == ["ok", "reason", "sum", "tokens"]  # `Real` has no tokens
+    assert answers["tokens"].tolist() == [[b"a", b"b"], [b"c", b""]]
+    assert answers["sum"].tolist() == [3, 3]
+    assert numpy(served.functions["other"](tf.constant(["12"])))["tokens"].tolist() == [[b"c", b"c"]]
+
+
 def test_ids_are_decoded_by_the_processor_that_is_named():
     def answer(streams):
         ids = ops.stack([streams["first"], 0 * streams["first"] + 2], axis=1)

@@ -66,6 +66,15 @@ class Misnamed(PlainHead):
         return {"score": Signature(lambda streams: {"score": self(streams)["logits"]}, decode={"score": "anser"})}
 
 
+class Misworded(PlainHead):
+    """Returns the tokens of a target, which the served model does not read."""
+
+    needs = ("answer",)
+
+    def signatures(self) -> dict[str, Signature]:
+        return {"score": Signature(lambda streams: {"score": self(streams)["logits"]}, tokens={"words": "answer"})}
+
+
 def mean_loss(logits: Any) -> Any:
     """Averages over the batch.
 
@@ -91,6 +100,7 @@ HEAD = HeadCase("broken", {"joint": (5, 4)}, inputs=INPUTS)
             Misnamed,
             "`decode` of the signature 'score' names the input 'anser', which there is not. Nearest: answer. ",
         ),
+        ("signatures", Misworded, "`tokens` of the signature 'score' names the output 'words', which there is not."),
     ],
 )
 def test_broken_head(name, component, text):

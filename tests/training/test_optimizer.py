@@ -5,6 +5,7 @@ import math
 import re
 
 import keras
+import numpy as np
 import pytest
 
 from mmzoo.recipe.optimizer_options import check_optimizers
@@ -147,3 +148,61 @@ def test_an_absent_optimizer_is_the_default():
 )  # fmt: skip
 def test_what_is_wrong_with_an_optimizer(yaml, text):
     assert said(yaml).startswith(text)
+
+
+def test_each_player_is_updated_by_its_own_optimizer_as_if_it_were_alone():
+    rng = np.random.default_rng(0)
+    layers = {name: keras.layers.Dense(3) for name in ("generator", "discriminator")}
+    for layer in layers.values():
+        layer.build((None, 2))
+    free = keras.Variable(np.ones(3, "float32"))  # of no player, so it goes with the first one
+    optimizers = {"generator": {"type": "adam", "learning_rate": 0.1}, "discriminator": {"type": "sgd", "learning_rate": 0.5}}
+    made = make_optimizer(Train(optimizers=optimizers), 10, {name: [layer] for name, layer in layers.items()})
+    variables = [free, *(one for layer in layers.values() for one in layer.trainable_variables)]
+    copies = [keras.Variable(one.numpy()) for one in variables]
+    alone = [(keras.optimizers.Adam(0.1), copies[:3]), (keras.optimizers.SGD(0.5), copies[3:])]
+
+    made.build(variables)
+    for _ in range(3):
+        gradients = [keras.ops.convert_to_tensor(rng.normal(size=one.shape), "float32") for one in variables]
+        made.apply(gradients, variables)
+        alone[0][0].apply(gradients[:3], alone[0][1])
+        alone[1][0].apply(gradients[3:], alone[1][1])
+
+    for found, expected in zip(variables, copies, strict=True):
+        np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-6)
+    assert int(made.iterations) == 3
+
+
+def test_a_frozen_variable_of_a_player_stays():
+    layer = keras.layers.Dense(2)
+    layer.build((None, 2))
+    made = make_optimizer(Train(optimizers={"generator": "sgd"}), 10, {"generator": [layer]})
+    made.build(layer.trainable_variables)
+    made.frozen_ids = frozenset([id(layer.kernel)])
+    before = layer.kernel.numpy()
+    made.apply([keras.ops.ones_like(one) for one in layer.trainable_variables], layer.trainable_variables)
+    np.testing.assert_array_equal(layer.kernel.numpy(), before)
+    assert np.all(layer.bias.numpy() != 0)
+
+
+def test_the_optimizers_of_several_players_are_checked_each():
+    text = said_of("optimizers: {generator: adamm, discriminator: {type: sgd, learning_rat: 1}}")
+    assert "optimizers.generator: Keras has no optimizer 'adamm'." in text
+    assert "optimizers.discriminator.learning_rat: Keras' optimizer 'sgd' has no such option." in text
+
+
+def test_one_optimizer_beside_several_is_refused():
+    text = said_of("optimizer: sgd\noptimizers: {generator: adam}")
+    assert text == "r.yaml:1:1  optimizer: `optimizers` is there too, which stands instead of it. Remove one of the two."
+
+
+@pytest.mark.parametrize("optimizers", [{}, {"generator": "adam"}])
+def test_a_saved_plan_has_the_defaults_too(optimizers):
+    train = Train(optimizers=optimizers)
+    assert check_optimizers(to_node(vars(train), "train", "train"), train) == []
+
+
+def said_of(yaml: str) -> str:
+    node = parse_recipe(yaml, "r.yaml").root
+    return "\n".join(map(str, check_optimizers(node, Train(**node.plain()))))

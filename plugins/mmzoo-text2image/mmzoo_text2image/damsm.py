@@ -46,10 +46,11 @@ class DAMSM(Head):
     Losses and metrics find the embeddings as `candidate_embedding` and `query_embedding`. The loss is `damsm`.
 
     Signatures: `embed_image` and `embed_caption` return `image_embedding` and `caption_embedding` `(batch, dim)`. `explain`
-    takes an image and a caption. It returns `tokens` `(batch, words)`, the words, and `attention` `(batch, words, regions)`, how
-    much each word attends to each region; the weights of a word sum to 1, and those of padding are 0. The report draws it. With a gallery, `search` takes a caption
-    and `search_by_image` an image. Both return the `id` and the caption of the nearest candidates in the gallery, `(batch,
-    top_k)`, nearest first, and their `score`, the cosine. A gallery smaller than `top_k` is returned as a whole.
+    takes an image and a caption. It returns `tokens` `(batch, words)`, the words, and `attention` `(batch, words, regions)`,
+    how much each word attends to each region; the weights of a word sum to 1, and those of padding are 0. The report draws it.
+    With a gallery, `search` takes a caption and `search_by_image` an image. Both return the `id` and the caption of the
+    nearest candidates in the gallery, `(batch, top_k)`, nearest first, and their `score`, the cosine. A gallery smaller than
+    `top_k` is returned as a whole.
 
     Source: Xu et al. 2018, arXiv 1711.10485 (AttnGAN), section 3.2, and the authors' code. There the image's vector is
     projected from the pooled features of a later layer, 2,048 numbers; here from the mean of the tokens that the regions come

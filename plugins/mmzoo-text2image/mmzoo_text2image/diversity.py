@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Ge
+
+from mmzoo import DataError, PositiveInt
 from mmzoo_text2image.distances import mean_pairwise_rms
 from mmzoo_text2image.judging import BATCH
 from mmzoo_text2image.pictures import Fit, decode, fitted, shuffled
-
-from mmzoo import DataError, PositiveInt
 
 WHO = "the metric 'diversity'"
 

@@ -111,8 +111,9 @@ def r1(picture_gradient: Any, *, gamma: PositiveFloat = 1.0) -> Any:
 def ma_gp(picture_gradient: Any, text_gradient: Any, *, power: Annotated[float, Ge(1)] = 6.0) -> Any:
     """Matching-aware penalty on the discriminator's gradient at real pictures with their texts.
 
-    `norm ** power`, where the norm is that of both gradients as one vector; the published weight is 2. DF-GAN's paper writes the
-    sum of the two norms instead; this is its code. Here the gradient of the penalty is 0 where the norm is 0, for any power.
+    `norm ** power`, where the norm is that of both gradients as one vector; the published weight is 2. DF-GAN's paper writes
+    the sum of the two norms instead; this is its code. Here the gradient of the penalty is 0 where the norm is 0, for any
+    power.
 
     Source: Tao et al. 2022, arXiv 2008.05865, section 3.3.
 

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge
+
+from mmzoo import NeededModel, NonNegativeInt, bootstrap_ci
 from mmzoo_text2image.distances import first_is_best
 from mmzoo_text2image.judging import ask, judge_name
 from mmzoo_text2image.pictures import Fit, at_size, shuffled, size_of
-
-from mmzoo import NeededModel, NonNegativeInt, bootstrap_ci
 
 WHO = "the metric 'r_precision'"
 PARTS = ("", "_low", "_high", "_chance", "_real")

@@ -32,7 +32,7 @@ def rows_of(kind, colours):
     rows = []
     for colour, right in zip(colours, ("red", "green", "blue"), strict=True):
         row = {"image_bytes": flat(colour), "image": [flat(right)], "caption": [right], "target": [right]}
-        rows.append({name: row[name] for name in inspect.signature(kind.update).parameters if name != "self"})
+        rows.append({name: row[name] for name in inspect.signature(kind.update).parameters if name in row})
     return rows
 
 
@@ -204,3 +204,61 @@ def test_the_true_value_is_read():
     assert list(found) == [f"clip_read_back_colour{part}" for part in ("", "_low", "_high", "_real")]
     assert found["clip_read_back_colour"] == found["clip_read_back_colour_real"] == pytest.approx(2 / 3)
     assert next(iter(ReadBack(judge=Judge()).result())) == "clip_read_back"
+
+
+class Reader:
+    """Answers `which colour?` with the colour of a picture, and any other question with `square`."""
+
+    name = "reader"
+
+    def __call__(self, signature, image, question):
+        colours = Judge()("classify", image=image)["answer"]
+        return {
+            "answer": [colour if text == "which colour?" else b"square" for colour, text in zip(colours, question, strict=True)]
+        }
+
+
+def asked(drawn, real, question, answer, *groups):
+    row = {"image_bytes": flat(drawn), "image": [flat(real)], "given": [question], "target": [answer]}
+    return row | {"group": list(groups)}
+
+
+ASKED = [
+    asked("red", "red", "which colour?", "red", "colour", "first"),
+    asked("red", "blue", "which colour?", "blue", "colour"),
+    asked("red", "red", "which kind?", "square", "kind"),
+    asked("red", "red", "which kind?", "circle", "kind"),
+    asked("green", "red", "which colour?", "green", "colour"),
+]
+
+
+def test_a_judge_gets_the_question_and_groups_are_scored_alone():
+    found = scored(ReadBack(judge=Reader()), ASKED)
+    groups = {"": [3 / 5, 3 / 5], "[colour]": [2 / 3, 2 / 3], "[first]": [1, 1], "[kind]": [1 / 2, 1 / 2]}
+    assert list(found) == [f"reader_read_back{group}{part}" for group in groups for part in ("", "_low", "_high", "_real")]
+    for group, (share, real) in groups.items():
+        numbers = [found[f"reader_read_back{group}{part}"] for part in ("", "_real", "_low", "_high")]
+        assert numbers[:2] == pytest.approx([share, real])
+        assert numbers[2] <= share <= numbers[3]
+
+
+def test_a_group_scores_as_its_examples_alone():
+    rows = [row for row in ASKED if "colour" in row["group"]]
+    alone = scored(ReadBack(judge=Reader()), [{**row, "group": None} for row in rows])
+    found = scored(ReadBack(judge=Reader()), ASKED)
+    assert alone == {
+        f"reader_read_back{part}": found[f"reader_read_back[colour]{part}"] for part in ("", "_low", "_high", "_real")
+    }
+
+
+def test_an_example_without_the_further_value_is_left_out_and_the_judge_names_it_as_it_likes():
+    class Other(Reader):
+        def __call__(self, signature, image, text):
+            return super().__call__(signature, image=image, question=text)
+
+    rows = [*ASKED, {**ASKED[0], "given": []}]
+    assert scored(ReadBack(judge=Other(), given_input="text"), rows) == scored(ReadBack(judge=Reader()), ASKED)
+
+
+def test_without_examples_there_are_no_groups():
+    assert list(ReadBack(judge=Reader()).result()) == [f"reader_read_back{part}" for part in ("", "_low", "_high", "_real")]

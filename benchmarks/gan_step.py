@@ -1,0 +1,173 @@
+"""Compares the training step of an AttnGAN recipe with PyTorch: pictures per second of both in one run, and their ratio.
+
+    python benchmarks/gan_step.py [RECIPE] --peer PYTHON [--set KEY=VALUE ...] [--compile]
+
+PYTHON is an interpreter with `torch`. Each side is a process of its own. The two take turns, and one waits while the other
+trains. The mmzoo side trains what `mmzoo build` trains: task, optimizers and data of the recipe. Parts that start from
+needed runs get random weights, so those runs need not be built. The PyTorch side has the same networks (`attngan_torch.py`),
+losses, optimizers, precision and batch size. Both have the same number of weights; the program ends if they have not.
+
+What differs, and which side it spares work:
+
+- PyTorch: batches are in memory, random, at every scale. mmzoo reads, chooses captions, scales down.
+- PyTorch: sentence and words are random. mmzoo runs the frozen encoder of the text, and DAMSM's projections of words.
+- PyTorch: the average of the weights is that of the generator, as in the authors' code. mmzoo averages all.
+- PyTorch trains as the authors do: the discriminators' step on detached pictures, then the generator's step against the new
+  discriminators. mmzoo does both in one step, and the generator's loss sees the discriminators from before the step. Both score
+  generated pictures twice. Unlike the authors, this side computes no gradients of discriminators in the generator's step.
+- mmzoo: discriminators convolve the features once for all texts. PyTorch repeats features and texts, as the authors do, in one
+  call for all texts. With `discriminator_norm: batch` its statistics are those of all texts together.
+- mmzoo: upsampling and its convolution are one transposed convolution on TensorFlow. PyTorch repeats pixels, then convolves.
+- mmzoo: two batches are ready when a turn starts, so a turn of few steps leaves the reading out. Take 8 steps or more.
+
+Measure on an idle machine.
+"""
+
+import argparse
+import json
+import math
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from turns import Loop, Shape
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+LOSSES = {"discriminator", "generator", "kl", "damsm"}
+
+
+def mmzoo_side(recipe: str, overrides: list[str]) -> "tuple[Shape, Loop]":
+    """Makes the recipe's task; returns its shape and the loop that trains it."""
+    import keras
+
+    import mmzoo
+    from mmzoo.contracts.progress import Screen
+    from mmzoo.data.batches import training_batches
+    from mmzoo.data.open import open_data
+    from mmzoo.modeling.assemble import assemble
+    from mmzoo.training.optimizer import make_optimizer
+    from mmzoo.training.train import prepare
+
+    plan = mmzoo.check(recipe, overrides=overrides).plan
+    check_comparable(plan)
+    data, options = open_data(plan, Screen(quiet=True)), plan.train
+    prepare(options)
+    task, _ = assemble(plan, {name: processor.features for name, processor in data.processors.items()})
+    optimizer = make_optimizer(options, 1000, task.head.players)
+    task.compile(optimizer=optimizer, jit_compile=options.jit_compile, loss=None)
+    task.optimizer.build(task.trainable_variables)
+    batches = training_batches(data, "train", options.batch_size, options.seed, range(10**6))
+
+    def loop(steps: int, before: Callable[[], None], after: Callable[[], None]) -> None:
+        turn = keras.callbacks.LambdaCallback(on_epoch_begin=lambda *_: before(), on_epoch_end=lambda *_: after())
+        task.fit(batches, steps_per_epoch=steps, epochs=10**6, shuffle=False, callbacks=[turn], verbose=0)
+
+    return shape_of(plan, task, data.processors), loop
+
+
+def check_comparable(plan: Any) -> None:
+    """Ends the program if the recipe has something that the PyTorch side lacks."""
+    head, train, names = plan.head.options, plan.train, [loss.bound.component.name for loss in plan.losses]
+    encoder = head.get("picture_encoder")
+    needed = {
+        "the head `attngan`": plan.head.component.name == "attngan",
+        "no `spectral`, `augment` and `gradients`": not any(head.get(key) for key in ("spectral", "augment", "gradients")),
+        "a `resnet` of basic blocks": not encoder or (encoder.component.name, encoder.options["block"]) == ("resnet", "basic"),
+        "the losses `discriminator`, `generator`, `kl`, and `damsm` with a picture encoder": sorted(names)
+        == sorted({*LOSSES} - ({"damsm"} if encoder is None else set())),
+        "`train.optimizers` of the type `adam`": bool(train.optimizers)
+        and all(isinstance(one, dict) and one["type"] == "adam" for one in train.optimizers.values()),
+        "no clipping and accumulation": (train.global_clipnorm, train.gradient_accumulation_steps) == (None, 1),
+    }
+    if missing := [what for what, there in needed.items() if not there]:
+        sys.exit(f"{plan.name}: the PyTorch side compares recipes with {'; '.join(missing)}. Give such a recipe.")
+
+
+def shape_of(plan: Any, task: Any, processors: Any) -> "Shape":
+    """Returns what the PyTorch side needs to know, as plain data."""
+    head, train = plan.head.options, plan.train
+    parts = {player: sum(map(trained_weights, layers)) for player, layers in task.head.players.items()}
+    encoder, damsm = head["picture_encoder"], head["damsm"]
+    return {
+        "batch": train.batch_size,
+        "bf16": train.precision == "mixed_bfloat16",
+        "weights": sum(parts.values()),
+        "parts": parts,
+        "head": {name: value for name, value in head.items() if name not in ("picture_encoder", "damsm")},
+        "text_dim": task.head.adversary.discriminators[0].text_dim,
+        "words": processors[head["text"]].features["shape"][0],
+        "encoder": encoder and {name: encoder.options[name] for name in ("blocks", "strides", "stem")},
+        "dim": damsm and damsm.options["dim"],
+        "losses": {loss.bound.component.name: {**loss.bound.options, "weight": loss.weight} for loss in plan.losses},
+        "optimizers": train.optimizers,
+        "ema": train.ema_momentum,
+    }
+
+
+def trained_weights(layer: Any) -> int:
+    """Counts the trainable weights of a Keras layer."""
+    return sum(math.prod(one.shape) for one in layer.trainable_variables)
+
+
+def torch_side(shape: "Shape", compiled: bool) -> "tuple[Shape, Loop]":
+    """Makes the same networks in PyTorch; returns their weights, and the loop that trains them."""
+    import torch
+    from attngan_torch import Trainer, weights_of
+
+    trainer = Trainer(shape, "cuda" if torch.cuda.is_available() else "cpu", compiled)
+    parts = {"generator": weights_of(trainer.generator), "discriminator": sum(map(weights_of, trainer.discriminators))}
+
+    def loop(steps: int, before: Callable[[], None], after: Callable[[], None]) -> None:
+        while True:
+            before()
+            for _ in range(steps):
+                trainer.step()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            after()
+
+    return {"weights": sum(parts.values()), "parts": parts}, loop
+
+
+def compare(given: argparse.Namespace) -> None:
+    """Lets both sides take turns and prints their rates."""
+    import turns
+
+    steps = ["--steps", str(given.steps)]
+    sets = [part for override in given.overrides for part in ("--set", override)]
+    ours = turns.Side(sys.executable, __file__, "--side", "mmzoo", given.recipe, *steps, *sets)
+    compiled = ["--compile"] if given.compile else []
+    theirs = turns.Side(given.peer, __file__, "--side", json.dumps(ours.shape), *steps, *compiled)
+    if ours.shape["parts"] != theirs.shape["parts"]:
+        sys.exit(f"the weights differ: mmzoo {ours.shape['parts']}, PyTorch {theirs.shape['parts']}")
+    print(", ".join(f"{part} {weights:,}" for part, weights in ours.shape["parts"].items()), "weights on both sides")
+    turns.compare(ours, theirs, "PyTorch", given, "pictures")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("recipe", nargs="?", default="recipes/shapes/attngan.yaml")
+    parser.add_argument(
+        "--peer", default=os.environ.get("TORCH_PYTHON", sys.executable), help="Python of PyTorch; default: TORCH_PYTHON"
+    )
+    parser.add_argument("--set", action="append", default=[], dest="overrides")
+    parser.add_argument("--compile", action="store_true", help="run PyTorch with torch.compile")
+    parser.add_argument("--steps", type=int, default=8, help="steps per turn")
+    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--side", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.side is None:
+        compare(given)
+        return
+    from turns import serve
+
+    if given.side == "mmzoo":
+        serve(given.steps, *mmzoo_side(given.recipe, given.overrides))
+    else:
+        serve(given.steps, *torch_side(json.loads(given.side), given.compile))
+
+
+if __name__ == "__main__":
+    main()
