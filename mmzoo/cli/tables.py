@@ -164,7 +164,7 @@ def missed(run: "Run") -> RenderableType:
 def _samples(run: "Run") -> Iterator[RenderableType]:
     """Shows a few held-out examples, spread over the split: the references and the answers; of a search, the first result.
 
-    Columns of pictures are left out; the report shows them.
+    Columns of pictures are left out, and so is a table without another answer; the report shows pictures.
     """
     lines = run.answers.read_text("utf-8").split("\n")[
         :-1
@@ -176,17 +176,21 @@ def _samples(run: "Run") -> Iterator[RenderableType]:
     outputs = [
         name for name, value in answer.items() if isinstance(value, str | float | int | dict) and name not in ("ok", "reason")
     ] or [name for name, value in answer.items() if _are_texts(value)]
-    columns = {
+    expected = {
         f"{name} (expected)": [" / ".join(map(_scalar, row["references"][name][:3])) for row in rows] for name in references
     }
-    columns |= {f"{name} (model)": [_first(row["answers"]["model"].get(name)) for row in rows] for name in outputs}
-    columns = {name: cells for name, cells in columns.items() if set(cells) != {PICTURE}}
-    if columns:
-        table = _table(*columns, title="\nHeld-out examples")
-        for cells in zip(*columns.values(), strict=True):
+    answers = {f"{name} (model)": [_first(row["answers"]["model"].get(name)) for row in rows] for name in outputs}
+    expected, answers = _without_pictures(expected), _without_pictures(answers)
+    if answers:
+        table = _table(*expected, *answers, title="\nHeld-out examples")
+        for cells in zip(*expected.values(), *answers.values(), strict=True):
             table.add_row(*cells)
         yield table
         yield ""
+
+
+def _without_pictures(columns: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {name: cells for name, cells in columns.items() if set(cells) != {PICTURE}}
 
 
 def answered(answers: "list[Answer]") -> RenderableType:

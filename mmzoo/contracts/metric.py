@@ -23,8 +23,8 @@ class Metric(Protocol):
 
     Three parameters of the constructor are filled in by the core. `predict` is a function that calls the served model:
     signature, raw values -> output name -> array. `known_labels` is the set of labels that a classifier can answer, or None
-    for a model without labels. `training_examples` is a function that reads the training split: it yields the raw values of
-    each example, input -> value, or a list of values where an example has several.
+    for a model without labels. `training_examples` is a function that reads the training split: it yields for each
+    readable example input -> list of raw values, most often of one.
     """
 
     lower_is_better: tuple[str, ...] = ()

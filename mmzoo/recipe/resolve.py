@@ -217,10 +217,10 @@ class _Resolver:
                 values[name] = self._component(option.refers_to, given, inside=True)
                 continue
             value, known = values.get(name), dict(self._get(option.refers_to or "?").items())
-            if option.refers_to and isinstance(value, str) and known and value not in known:
+            if option.refers_to and isinstance(value, str) and (known or option.refers_to == "needs") and value not in known:
                 place = dict(node.items()).get(name, node)
-                singular = option.refers_to.removesuffix("s")
-                self.faults.append(place.fault(f"the recipe has no {singular} '{value}'.", suggest(value, known)))
+                lacks = "needs no" if option.refers_to == "needs" else f"has no {option.refers_to.removesuffix('s')}"
+                self.faults.append(place.fault(f"the recipe {lacks} '{value}'.", suggest(value, known)))
 
     def _examples(self, node: Node) -> None:
         """Checks the name of a split, or binds another data set."""

@@ -143,10 +143,15 @@ class MetricCase(Case):
             array.
         known_labels: The labels that the model can answer, for a metric that takes `known_labels`; None for a model without
             labels.
+        needed: Stand for the models of needed runs, for a metric that has an option of the type `NeededModel`: name -> a
+            function of a signature and raw values by input that returns output name -> array.
+        training: The training examples, for a metric that takes `training_examples`: input -> list of raw values.
     """
 
     perfect: Sequence[Mapping[str, Any]]
     wrong: Sequence[Mapping[str, Any]]
     predict: Callable[..., Mapping[str, Any]] | None = field(default=None, kw_only=True)
     known_labels: frozenset[str] | None = field(default=None, kw_only=True)
+    needed: Mapping[str, Callable[..., Mapping[str, Any]]] = field(default_factory=dict, kw_only=True)
+    training: Sequence[Mapping[str, Any]] = field(default=(), kw_only=True)
     kind = "metric"

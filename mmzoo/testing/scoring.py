@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -134,12 +135,26 @@ def check_result(subject: Subject) -> None:
         require(math.isclose(value, back[name], rel_tol=TOLERANCE, abs_tol=TOLERANCE), text)
 
 
+@dataclass(frozen=True)
+class _Needed:
+    """Stands for the model of a needed run."""
+
+    name: str
+    answer: Callable[..., Mapping[str, Any]]
+
+    def __call__(self, signature: str, **raw: Any) -> Mapping[str, Any]:
+        return self.answer(signature, **raw)
+
+
 def _result(subject: Subject, rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     return dict(_updated(subject, rows).result())
 
 
 def _updated(subject: Subject, rows: Iterable[Mapping[str, Any]]) -> Any:
-    metric = subject.bound.make(predict=subject.case.predict, known_labels=subject.case.known_labels)
+    case = subject.case
+    supplied = {"predict": case.predict, "known_labels": case.known_labels, "training_examples": lambda: iter(case.training)}
+    needed = {name: _Needed(name, answer) for name, answer in case.needed.items()}
+    metric = subject.bound.make(**supplied, needed=needed)
     for row in rows:
         metric.update(**row)
     return metric

@@ -404,9 +404,9 @@ def test_of_what_a_search_found_a_build_shows_the_first(tmp_path):
 
 def test_pictures_are_left_out_of_the_examples_of_a_build(tmp_path):
     picture = {"b64": base64.b64encode(b"\x89PNG\r\n\x1a\nand more").decode()}
-    answer = {"image_bytes": picture, "ok": True, "reason": ""}
-    for references, left in (({"image": [picture]}, []), ({"image": [picture], "label": ["red"]}, ["label (expected)"])):
-        row = json.dumps({"references": references, "answers": {"model": answer}})
+    answer, said = {"image_bytes": picture, "ok": True, "reason": ""}, ["label (expected)", "said (model)"]
+    for further, left in (({}, []), ({"said": "red"}, said)):
+        row = json.dumps({"references": {"image": [picture], "label": ["red"]}, "answers": {"model": answer | further}})
         (tmp_path / "answers.jsonl").write_text(f"{row}\n{row}\n", "utf-8")
         tables = list(_samples(Run(tmp_path)))
         assert [column.header for table in tables[:1] for column in table.columns] == left

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from mmzoo import EncoderPart, InputName, PositiveInt, Rate, hookimpl
+from mmzoo import EncoderPart, HeadPart, InputName, NeededModel, PositiveInt, Rate, hookimpl
 from mmzoo.errors import DataError, RecipeError
 from mmzoo.recipe.plan import Plan
 from mmzoo.recipe.resolve import resolve
@@ -88,6 +88,23 @@ class Hits:
         pass
 
 
+class Asks:
+    """Asks another model."""
+
+    def __init__(self, *, judge: NeededModel | None = None):
+        pass
+
+    def update(self, labels: list[str]) -> None:
+        pass
+
+
+class Over:
+    """Stands on another head."""
+
+    def __init__(self, *, first: HeadPart):
+        pass
+
+
 def offer(**components: str) -> dict[str, str]:
     return {name: f"{__name__}:{attribute}" for name, attribute in components.items()}
 
@@ -97,9 +114,9 @@ class Toys:
     mmzoo_processors = hookimpl(lambda self: offer(pixels="Pixels", names="Names"), specname="mmzoo_processors")
     mmzoo_encoders = hookimpl(lambda self: offer(eye="Eye", frames="Frames", blind="Blind"), specname="mmzoo_encoders")
     mmzoo_fusions = hookimpl(lambda self: offer(join="Join"), specname="mmzoo_fusions")
-    mmzoo_heads = hookimpl(lambda self: offer(namer="Namer"), specname="mmzoo_heads")
+    mmzoo_heads = hookimpl(lambda self: offer(namer="Namer", over="Over"), specname="mmzoo_heads")
     mmzoo_losses = hookimpl(lambda self: offer(gap="gap", spread="spread", heavy="heavy"), specname="mmzoo_losses")
-    mmzoo_metrics = hookimpl(lambda self: offer(hits="Hits"), specname="mmzoo_metrics")
+    mmzoo_metrics = hookimpl(lambda self: offer(hits="Hits", asks="Asks"), specname="mmzoo_metrics")
     __name__ = "toys"
 
 
@@ -119,6 +136,34 @@ def said(text: str, *overrides: str) -> str:
 def changed(old: str, new: str) -> str:
     assert old in GOOD
     return GOOD.replace(old, new)
+
+
+JUDGED = "metrics={type: asks, judge: reader, labels: label}"
+
+
+def test_a_metric_asks_a_model_that_the_recipe_needs():
+    plan = resolved(GOOD, "needs={reader: other.yaml}", JUDGED)
+    assert plan.metrics[0].bound.options == {"judge": "reader"}
+    assert plan.metrics[0].bound.make(needed={"reader": "the model"}).__class__ is Asks
+    assert resolved(GOOD, "metrics={type: asks, labels: label}").metrics[0].bound.options == {"judge": None}
+
+
+@pytest.mark.parametrize(
+    ("needs", "advice"), [([], ""), (["needs={readers: other.yaml}"], "\n  Nearest: readers. Known: readers.")]
+)
+def test_a_model_that_the_recipe_does_not_need_is_a_fault(needs, advice):
+    assert said(GOOD, *needs, JUDGED) == f"--set metrics  metrics.judge: the recipe needs no 'reader'.{advice}"
+
+
+def test_a_head_inside_a_head_starts_from_a_needed_run():
+    inside = "head={type: over, first: {type: namer, target: label, weights: PART}}"
+    plan = resolved(GOOD, "needs={base: other.yaml}", inside.replace("PART", "base/head.layer"))
+    assert {place: bound.start for place, bound in plan.starts().items()} == {"head.first": "base/head.layer"}
+    assert plan.starts()["head.first"].options == {"target": "label", "beam": 1}
+    assert resolved(json.dumps(plan.plain())).plain() == plan.plain()
+    assert said(GOOD, "needs={base: other.yaml}", inside.replace("PART", "base/fusion")).endswith(
+        "expected NEED/head, a part of a run that the recipe needs, received 'base/fusion'."
+    )
 
 
 def test_a_plan_has_every_default():

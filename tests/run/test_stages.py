@@ -89,7 +89,7 @@ def test_a_model_that_metrics_alone_ask_does_not_train_the_run_again():
     before, after = (found_of({"reader": reader, "base": "abc"}, metrics=metrics) for reader in ("one", "two"))
     assert list(due(after, before)) == ["evaluation", "report"]
     assert fingerprint(before) == fingerprint(after)
-    assert list(due(found_of({"reader": "one", "base": "new"}, metrics=metrics), before))[0] == "training"
+    assert next(iter(due(found_of({"reader": "one", "base": "new"}, metrics=metrics), before))) == "training"
 
 
 @pytest.mark.parametrize("recorded", [{}, {"reader": "abc"}])
@@ -97,7 +97,7 @@ def test_a_needed_run_that_is_gone_is_named(tmp_path, recorded):
     run = Run(tmp_path / "runs" / "toy")
     run.folder.mkdir(parents=True)
     run.plan.write_text(json.dumps({"needs": recorded}))
-    with pytest.raises(RunError, match="the run that it needs as 'reader' is not in .* any more. `mmzoo build` of its recipe"):
+    with pytest.raises(RunError, match=r"the run that it needs as 'reader' is not in .* any more. `mmzoo build` of its recipe"):
         needed_run(run, "reader")
 
 

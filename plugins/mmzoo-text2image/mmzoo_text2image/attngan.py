@@ -30,7 +30,7 @@ class AttnGAN(TextToImage):
     the same picture, whatever else is in the batch. `blend` takes `captions`, several for each picture, and draws the mean of
     their sentences with the words of all of them. `explain` takes what `generate` takes; it also returns `tokens` `(batch,
     words)`, the words, and `attention` `(batch, words, places)`: how much each place of the features before the last scale
-    attends to each word.
+    attends to each word. With one scale nothing attends, and there is no `explain`.
 
     Source: Xu et al. 2018, arXiv 1711.10485, section 3, and the authors' code. There the words' mask is put to the wrong rows
     of the batch; here each text has its own. There the DAMSM reads pictures of 299 pixels; here its encoder reads the size
@@ -119,6 +119,8 @@ class AttnGAN(TextToImage):
         return sentence
 
     def signatures(self) -> dict[str, Signature]:
+        if len(self.sizes) == 1:
+            return super().signatures()
         explain = Signature(
             self._explain,
             decode={"image_bytes": self.target},

@@ -9,7 +9,24 @@ SMALLEST = 1e-12
 """The lower bound of a length, so that nothing is divided by 0."""
 
 
-class SpectralConv2D(keras.layers.Conv2D):
+_Layer: Any = object  # Any, so that type checkers accept the methods of Keras' layers on `super()`
+
+
+class _SavesSingularVector(_Layer):
+    """Mixed into Keras' layers, which save their kernel and bias alone."""
+
+    singular_vector: Any
+
+    def save_own_variables(self, store: Any) -> None:
+        super().save_own_variables(store)
+        store["singular_vector"] = self.singular_vector
+
+    def load_own_variables(self, store: Any) -> None:
+        super().load_own_variables(store)
+        self.singular_vector.assign(store["singular_vector"])
+
+
+class SpectralConv2D(_SavesSingularVector, keras.layers.Conv2D):
     """Convolution whose kernel is divided by its largest singular value.
 
     The kernel `(height, width, channels, filters)` counts as a matrix of `filters` columns. Each call takes one step of the
@@ -32,7 +49,7 @@ class SpectralConv2D(keras.layers.Conv2D):
         return outputs if self.activation is None else self.activation(outputs)
 
 
-class SpectralDense(keras.layers.Dense):
+class SpectralDense(_SavesSingularVector, keras.layers.Dense):
     """Dense layer whose kernel `(channels, units)` is divided by its largest singular value, as in `SpectralConv2D`."""
 
     def build(self, input_shape: Any) -> None:

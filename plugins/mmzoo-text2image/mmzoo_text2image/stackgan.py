@@ -100,6 +100,7 @@ class StackGAN(TextToImage):
         else:
             small = inputs | {target: inputs[target] | {"shape": [stage1_size, stage1_size, 3]}}
             self.stage1 = cast(Any, stage1)(inputs=small).generator
+            self.stage1.trainable = False
             self.generator = Stage2(stage1_size, self.size, width, residuals, condition, norm=norm, name="generator")
         sizes = scales or [self.size]
         plain = stage == 1 and not scales

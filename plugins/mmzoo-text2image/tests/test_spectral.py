@@ -67,6 +67,16 @@ def test_training_alone_changes_the_state():
     np.testing.assert_array_equal(layer.singular_vector, vector)
 
 
+@pytest.mark.parametrize("layer", [SpectralConv2D(5, 3), SpectralDense(4, use_bias=False)])
+def test_the_state_is_saved_with_the_weights(layer, tmp_path):
+    shape = (None, 4, 4, 2) if isinstance(layer, SpectralConv2D) else (None, 6)
+    model, again = (keras.Sequential([keras.Input(shape[1:]), type(layer).from_config(layer.get_config())]) for _ in range(2))
+    model.save_weights(tmp_path / "saved.weights.h5")
+    again.load_weights(tmp_path / "saved.weights.h5")
+    for mine, theirs in zip(model.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
 def test_a_kernel_of_zeros_gives_zeros():
     layer = SpectralDense(4)
     layer.build((None, 6))
