@@ -3,13 +3,13 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from mmzoo import DataError, InputName, NeededModel
 from mmzoo_text2image import distances
 from mmzoo_text2image.inception import Inception
 from mmzoo_text2image.judging import ask, judge_name
 from mmzoo_text2image.pictures import Fit, at_size, blurred, decode, encode, shuffled, size_of
 from mmzoo_text2image.training_pictures import Examples, draw_pictures, training_pictures
-
-from mmzoo import DataError, InputName, NeededModel
 
 
 class _Features(NamedTuple):

@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from mmzoo_text2image.pictures import decode
 
 from mmzoo import DataError, reason_of
+from mmzoo_text2image.pictures import decode
 
 SIDE, BATCH = 299, 32
 """Height and width of the network's input, and pictures that are computed at a time."""

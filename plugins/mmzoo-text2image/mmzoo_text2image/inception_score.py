@@ -3,12 +3,12 @@
 from typing import Any
 
 import numpy as np
+
+from mmzoo import NeededModel, PositiveInt
 from mmzoo_text2image import distances
 from mmzoo_text2image.feature_distances import extractor_name, one_extractor
 from mmzoo_text2image.judging import ask
 from mmzoo_text2image.pictures import shuffled
-
-from mmzoo import NeededModel, PositiveInt
 
 WHO = "the metric 'inception_score'"
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+
+from mmzoo import InputName, PositiveFloat
 from mmzoo_text2image.distances import nearest_rms
 from mmzoo_text2image.pictures import Fit, decode, fitted, shrunk
 from mmzoo_text2image.training_pictures import Examples, training_pictures
-
-from mmzoo import InputName, PositiveFloat
 
 WHO = "the metric 'nearest_training'"
 SIDE, BLOCK = 32, 256
