@@ -365,7 +365,7 @@ def test_a_metric_reads_the_training_examples_that_can_be_read():
     plan = make_plan(Trained)
     plan.metrics[0].values["answer"] = "said"
     data = make_data(plan, train=TRAIN, test=TEST)
-    readable = [{"image": TRAIN[row][0], "colour": TRAIN[row][1].split("|")} for row in (0, 2, 3, 5)]
+    readable = [{"image": [TRAIN[row][0]], "colour": TRAIN[row][1].split("|")} for row in (0, 2, 3, 5)]
     assert evaluate(plan, make_served(), data, QUIET).numbers["model"] == {"seen": readable}
 
 
