@@ -113,10 +113,40 @@ def test_a_clip_and_a_question_are_answered(run_of, held_out, backend):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_picture_is_drawn(run_of, held_out, backend):
-    drawn = served(run_of(backend, "generating"), "draw", caption=held_out["caption"])["picture_bytes"]
+    run = run_of(backend, "generating")
+    drawn = served(run, "draw", caption=held_out["caption"], seed=tf.range(4, dtype=tf.int64))["picture_bytes"]
     pictures = [tf.io.decode_png(data).numpy() for data in drawn]
     assert {(picture.shape, picture.dtype.name) for picture in pictures} == {((9, 9, 3), "uint8")}
     assert all(picture.std() > 1 for picture in pictures)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_seed_gives_the_same_picture_in_any_batch(run_of, held_out, backend):
+    def drawn(*seeds: int) -> list[bytes]:
+        captions = tf.repeat(held_out["caption"][:1], len(seeds), axis=0)
+        raw = {"caption": captions, "seed": tf.constant(seeds, tf.int64)}
+        return list(served(run_of(backend, "generating"), "draw", **raw)["picture_bytes"])
+
+    several = drawn(3, 2**40, -1, 3)
+    assert several[0] == several[3]
+    assert len(set(several)) == 3
+    assert [drawn(seed)[0] for seed in (3, 2**40, -1)] == several[:3]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_is_watched_is_kept_with_the_run(run_of, backend):
+    run = run_of(backend, "generating")
+    names = [f"epoch-00{epoch}.png" for epoch in (1, 2, 3, 4)]
+    assert sorted(path.name for path in run.samples.iterdir()) == names
+    rows, columns, lined = 8, 3, 9 + 1
+    for name in names:
+        assert tf.io.decode_png((run.samples / name).read_bytes()).shape == (rows * lined, columns * lined, 3)
+
+
+def test_each_player_has_its_own_optimizer_on_jax(jax):
+    """On TensorFlow: `tests/training/test_optimizer.py`."""
+    for together, alone in jax["players"]:
+        np.testing.assert_allclose(together, alone, rtol=1e-6)
 
 
 def test_the_backend_of_a_recipe_is_chosen_before_keras(jax):

@@ -6,6 +6,7 @@ from functools import wraps
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -36,6 +37,9 @@ def recipes(toy_world):
         "units: 8}", "units: 8, weights: base/head}"
     )
     Path("early.yaml").write_text(early, "utf-8")
+    judged = text.replace("name: toy\n", "name: judged\nneeds: {base: late.yaml}\n")
+    judged = judged.replace("units: 8", "units: 9").replace("[exact_match]", "[{type: toy_agreement, judge: base}]")
+    Path("judged.yaml").write_text(judged, "utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +109,19 @@ def test_check_shows_what_a_recipe_stands_on(recipes):
 )
 def test_only_what_changed_is_done_again(runs, override, due):
     assert works("early.yaml", *STILL, override) == {"runs/late": {}, "runs/early": due}
+
+
+def test_the_judge_of_a_metric_is_built_first_and_another_one_judges_again(runs):
+    run = build("judged.yaml", out="runs/judged", overrides=STILL, screen=Screen(quiet=True))
+    squares = discover().get("dataset", "toy_squares").load()(examples=24).splits()["test"]
+    pictures = [row["bitmap"].numpy() for row in squares]
+    mine, theirs = (mmzoo.load(one).predict("answer", image=pictures)["answer"] for one in (run, runs[1]))
+    assert json.loads(run.scores.read_text("utf-8"))["base_agreement"] == np.mean(mine == theirs)
+    Path("other.yaml").write_text(Path("late.yaml").read_text("utf-8").replace("name: late", "name: other"), "utf-8")
+    assert works("judged.yaml", *STILL) == {"runs/late": {}, "runs/judged": {}}
+    Path("other.yaml").write_text(Path("late.yaml").read_text("utf-8").replace("units: 8", "units: 9"), "utf-8")
+    found = works("judged.yaml", *STILL, "needs.base=other.yaml")
+    assert found["runs/judged"] == {"evaluation": "changed: needs.base", "report": "the evaluation runs again"}
 
 
 def test_a_build_that_stopped_after_training_goes_on_there(runs, tmp_path, monkeypatch, capsys):

@@ -245,7 +245,7 @@ def embedding(served: Served, data: Data, split: str, signatures: Mapping[str, s
     Returns:
         None at all unless each output embeds one input, and these inputs are one text and one with a distance.
     """
-    read = {output: served.answers[name].inputs for output, name in signatures.items()}
+    read = {output: served.answers[name].read for output, name in signatures.items()}
     inputs = {name for names in read.values() for name in names}
     dense, text = (_only(inputs_of(data.processors, inputs, *modalities)) for modalities in (DENSE, ("text",)))
     if dense is None or text is None or any(len(names) != 1 for names in read.values()):

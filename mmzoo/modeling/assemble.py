@@ -12,6 +12,7 @@ import keras
 from mmzoo.contracts.head import Head, with_aliases
 from mmzoo.contracts.streams import FeatureSpec, check_stream, describe, mask_of
 from mmzoo.errors import RecipeError, StreamError, suggest
+from mmzoo.modeling.parts import inner_layer
 from mmzoo.modeling.task import Task, WeightedLoss
 from mmzoo.recipe.options import tensors_of
 from mmzoo.recipe.plan import BoundComponent, BoundLoss, Plan
@@ -115,7 +116,7 @@ def _head(plan: Plan, features: Any, symbols: Any, streams: Any, layers: list[La
         head = plan.head.make(inputs={name: dict(spec) for name, spec in features.items()})
         for place in plan.starts():
             if place.startswith("head."):  # a part of another run that the head uses is no part of what it learns
-                getattr(head, place.removeprefix("head.")).trainable = False
+                inner_layer(head, place.removeprefix("head."), place).trainable = False
         _check_targets(plan.head, head, symbols)
         outputs = head(streams, targets={name: symbols[name] for name in head.targets})
         if not isinstance(outputs, Mapping):

@@ -23,13 +23,23 @@ def part_of(task: Task, part: str) -> Any:
     kind, *names = part.split(".")
     layer: Any = task.encoders[names.pop(0)] if kind == "encoders" else {"fusion": task.fusion, "head": task.head}[kind]
     for name in names:
-        if not isinstance(getattr(layer, name, None), keras.layers.Layer):
-            raise PluginError(
-                f"'{part}': the layer '{layer.name}' has no layer '{name}'. A component keeps a layer that is one of its "
-                "options in an attribute with the option's name.\nReport this to the authors of the plugin."
-            )
-        layer = getattr(layer, name)
+        layer = inner_layer(layer, name, part)
     return layer
+
+
+def inner_layer(layer: Any, name: str, part: str) -> Any:
+    """Returns the layer that another layer keeps in the attribute `name`; `part` is the place of the whole, for the message.
+
+    Raises:
+        PluginError: There is no such layer.
+    """
+    inner = getattr(layer, name, None)
+    if not isinstance(inner, keras.layers.Layer):
+        raise PluginError(
+            f"'{part}': the layer '{layer.name}' has no layer '{name}'. A component keeps a layer that is one of its "
+            "options in an attribute with the option's name.\nReport this to the authors of the plugin."
+        )
+    return inner
 
 
 def weights_of(task: Task, part: str) -> Weights:

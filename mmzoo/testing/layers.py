@@ -202,9 +202,7 @@ def check_absent(subject: Subject) -> None:
         mask = stream["mask"].copy()
         mask[::2] = False
         without = {**trial.batch[0], name: stream | {"mask": mask}}
-        text = (
-            f"{{name}} is not finite for examples without the stream '{name}'. Divide by at least 1; mask with a large number."
-        )
+        text = f"{{name}} is not finite for examples without the stream '{name}'. Divide by at least 1; mask logits."
         finite(trial.everything([without, *trial.batch[1:]]), text)
 
 

@@ -1,6 +1,5 @@
 """A part of a task is found by its place in the recipe, also inside a head, where it starts from a needed run and is frozen."""
 
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,7 +38,6 @@ class Nothing:
     card = SimpleNamespace(fields={"a": "anything"})
 
 
-@dataclass
 class Reader:
     """Is never made."""
 
@@ -168,3 +166,9 @@ def test_weights_that_do_not_fit_are_a_fault_of_the_part(task):
     assert "head.under.weights: 'base/head.dense' does not fit head.under: it has 'a/kernel' of shape (4, 3)" in str(
         raised.value
     )
+
+
+def test_a_head_that_keeps_a_part_elsewhere_is_said_to_the_plugins_authors():
+    plan = resolve(parse_recipe(RECIPE, "r.yaml", ["head.forgets=true"]), catalog_of({"toys": Hooks()}))
+    with pytest.raises(PluginError, match=r"'head\.under': the layer 'over.*' has no layer 'under'"):
+        assemble(plan, FEATURES)

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace as Namespace
 from typing import Any
 
 from mmzoo.contracts.progress import Screen
@@ -46,6 +47,29 @@ def gradients() -> dict[str, dict[str, float]]:
     return found
 
 
+def players() -> list[tuple[list[float], list[float]]]:
+    """Gives the variables of two players after updates by the optimizers of a recipe, and after those of two of Keras'."""
+    import keras
+    import numpy as np
+
+    from mmzoo.recipe.settings import Train
+    from mmzoo.training.optimizer import make_optimizer
+
+    def variables() -> list[Any]:
+        return [keras.Variable(np.ones(3, "float32")), keras.Variable(np.ones(3, "float32"))]
+
+    together, alone = variables(), variables()
+    train = Train(optimizers={"one": {"type": "adam", "learning_rate": 0.1}, "two": {"type": "sgd", "learning_rate": 0.5}})
+    layers = {name: [Namespace(trainable_variables=[own])] for name, own in zip(train.optimizers, together, strict=True)}
+    optimizer, separate = make_optimizer(train, 10, layers), (keras.optimizers.Adam(0.1), keras.optimizers.SGD(0.5))
+    for step in range(1, 4):
+        gradients = [keras.ops.full((3,), step * 0.5), keras.ops.full((3,), -step * 1.0)]
+        optimizer.apply(gradients, together)
+        for each, gradient, variable in zip(separate, gradients, alone, strict=True):
+            each.apply([gradient], [variable])
+    return [(one.numpy().tolist(), other.numpy().tolist()) for one, other in zip(together, alone, strict=True)]
+
+
 if __name__ == "__main__":
     assert "keras" not in sys.modules
     assert "KERAS_BACKEND" not in os.environ
@@ -53,4 +77,5 @@ if __name__ == "__main__":
     train(out, recipes)
     import keras
 
-    (out / "said.json").write_text(json.dumps({"backend": keras.backend.backend(), "gradients": gradients()}))
+    said = {"backend": keras.backend.backend(), "gradients": gradients(), "players": players()}
+    (out / "said.json").write_text(json.dumps(said))

@@ -11,6 +11,7 @@ from mmzoo import (
     FeatureSpec,
     Head,
     InputName,
+    NeededModel,
     PositiveInt,
     Processed,
     Processor,
@@ -192,3 +193,25 @@ class Accuracy:
 
     def result(self) -> dict[str, float]:
         return {"toy_accuracy": self.right / max(1, self.count), "toy_accuracy_top": self.among / max(1, self.count)}
+
+
+class Agreement:
+    """The share of pictures to which the model of another run gives the same answer.
+
+    Args:
+        judge: The need of the recipe whose model answers.
+    """
+
+    def __init__(self, *, judge: NeededModel):
+        self.judge: Any = judge
+        self.pictures: list[bytes] = []
+        self.answers: list[str] = []
+
+    def update(self, answer: str, image: list[bytes]) -> None:
+        self.pictures.append(image[0])
+        self.answers.append(answer)
+
+    def result(self) -> dict[str, float]:
+        told = self.judge("answer", image=self.pictures)["answer"] if self.pictures else []
+        same = [mine == other.decode() for mine, other in zip(self.answers, told, strict=True)]
+        return {f"{self.judge.name}_agreement": sum(same) / max(1, len(same))}

@@ -15,8 +15,8 @@ class GAN(Head):
 
     Outputs in training are discriminator scores `(batch,)`, high for real pictures that match their text: `real`, pictures with
     their own text; `mismatched`, pictures with another text; `generated`, generated pictures, with gradients for the
-    discriminator only; `fooling`, the same, with gradients for the generator and the encoders only. Answers: `draw` returns
-    `picture_bytes`, PNG.
+    discriminator only; `fooling`, the same, with gradients for the generator and the encoders only. Answers: `draw` takes a
+    text and `seed` and returns `picture_bytes`, PNG.
 
     Args:
         inputs: The `FeatureSpec` of each input.
@@ -59,14 +59,24 @@ class GAN(Head):
             "fooling": self._score_frozen(drawn, text),
         }
 
-    def signatures(self) -> dict[str, Signature]:
-        return {"draw": Signature(self._answer, decode={"picture_bytes": self.target})}
+    @property
+    def players(self) -> dict[str, tuple[Any, ...]]:
+        return {"generator": (self.generator,), "discriminator": (self.discriminator,)}
 
-    def _answer(self, streams: dict[str, Stream]) -> dict[str, Any]:
+    def signatures(self) -> dict[str, Signature]:
+        return {"draw": Signature(self._answer, decode={"picture_bytes": self.target}, seed="seed")}
+
+    def _answer(self, streams: dict[str, Stream], seed: Any) -> dict[str, Any]:
         text = pool(only_stream(streams, "the head 'toy_gan'"))
-        # The same noise for every text, so that an answer depends neither on the batch nor on chance.
-        noise = keras.random.normal((1, self.noise), seed=0) * ops.ones_like(text[:, :1])
+        # Each example's noise comes from its seed alone, so that an answer depends neither on the batch nor on chance.
+        noise = 2 * ops.sin(ops.cast(seed % 1000, "float32")[:, None] * (1 + ops.arange(self.noise, dtype="float32")))
         return {"picture_bytes": (ops.reshape(self._draw(text, noise), (-1, *self.shape)) + 1) * 127.5}
+
+    def watch(self, streams: dict[str, Stream], targets: dict[str, Any]) -> dict[str, Any]:
+        rows = ops.shape(targets[self.target])[0]
+        drawn = [self._answer(streams, ops.full((rows,), seed, dtype="int32"))["picture_bytes"] for seed in range(3)]
+        pictures = ops.stack(drawn, axis=1)
+        return {"pictures": pictures, "toy_spread": ops.std(pictures, axis=1)}
 
     def _draw(self, text: Any, noise: Any) -> Any:
         return self.generator(ops.concatenate([text, ops.cast(noise, text.dtype)], axis=-1))

@@ -55,5 +55,6 @@ def mmzoo_metrics() -> dict[str, str]:
     return {
         "toy_recall": "mmzoo_toys.matching:Recall",
         "toy_accuracy": "mmzoo_toys.answering:Accuracy",
+        "toy_agreement": "mmzoo_toys.answering:Agreement",
         "toy_colour_distance": "mmzoo_toys.generating:ColourDistance",
     }
