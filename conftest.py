@@ -3,8 +3,10 @@
 import gc
 import json
 import os
+import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,3 +74,16 @@ def asked_here(ask_here):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mmzoo.serving.export._ask_fresh_process", ask_here)
         yield
+
+
+@pytest.fixture
+def passes_on_jax():
+    """Checks that tests of a folder, named as pytest takes them, pass on Keras' JAX backend, in one process of their own."""
+
+    def check(folder: Path, tests: list[str]) -> None:
+        asked = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(f"{folder}/{test}" for test in tests)]
+        done = subprocess.run(asked, env=os.environ | {"KERAS_BACKEND": "jax"}, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+        assert f"{len(tests)} passed" in done.stdout
+
+    return check

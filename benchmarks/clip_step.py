@@ -9,41 +9,23 @@ and batch size are the recipe's. On a GPU: `--set train.backend=jax --set train.
 """
 
 import argparse
-import json
 import os
-import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from turns import Loop, Shape
+import turns
+from turns import Loop, Shape
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-def mmzoo_side(recipe: str, overrides: list[str]) -> "tuple[Shape, Loop]":
+def mmzoo_side(recipe: str, overrides: list[str]) -> tuple[Shape, Loop]:
     """Makes the recipe's task; returns its shape and the loop that trains it."""
-    import keras
-
     import mmzoo
-    from mmzoo.contracts.progress import Screen
-    from mmzoo.data.batches import training_batches
-    from mmzoo.data.open import open_data
-    from mmzoo.modeling.assemble import assemble
-    from mmzoo.training.optimizer import make_optimizer
-    from mmzoo.training.train import prepare
 
     plan = mmzoo.check(recipe, overrides=overrides).plan
-    data, options = open_data(plan, Screen(quiet=True)), plan.train
-    prepare(options)
-    task, _ = assemble(plan, {name: processor.features for name, processor in data.processors.items()})
-    task.compile(optimizer=make_optimizer(options, 1000), jit_compile=options.jit_compile, loss=None)
-    batches = training_batches(data, "train", options.batch_size, options.seed, range(10**6))
-
-    def loop(steps: int, before: Callable[[], None], after: Callable[[], None]) -> None:
-        turn = keras.callbacks.LambdaCallback(on_epoch_begin=lambda *_: before(), on_epoch_end=lambda *_: after())
-        task.fit(batches, steps_per_epoch=steps, epochs=10**6, shuffle=False, callbacks=[turn], verbose=0)
-
+    options = plan.train
+    data, task, loop = turns.task_of(plan)
     fusion: Any = plan.fusion
     features, image, text = data.processors, *plan.encoders
     pixels, ids = features[image].features, features[text].features
@@ -57,7 +39,7 @@ def mmzoo_side(recipe: str, overrides: list[str]) -> "tuple[Shape, Loop]":
     return shape, loop
 
 
-def open_clip_side(shape: "Shape", compiled: bool) -> "tuple[Shape, Loop]":
+def open_clip_side(shape: Shape, compiled: bool) -> tuple[Shape, Loop]:
     """Makes open_clip's model of a shape; returns its weights and device, and the loop that trains it."""
     import open_clip
     import torch
@@ -107,7 +89,7 @@ class Ready(list[Any]):
         return self
 
 
-def floating_point_operations(shape: "Shape") -> float:
+def floating_point_operations(shape: Shape) -> float:
     """Counts the operations of a training step for one pair, matrix products only: three times a forward pass."""
 
     def tower(of: "Shape", tokens: int) -> int:
@@ -118,15 +100,8 @@ def floating_point_operations(shape: "Shape") -> float:
     return 6 * (cut + tower(shape["image"], patches + 1) + tower(shape["text"], shape["length"]))
 
 
-def compare(given: argparse.Namespace) -> None:
+def compare(ours: turns.Side, theirs: turns.Side, given: argparse.Namespace) -> None:
     """Lets both sides take turns and prints their rates."""
-    import turns
-
-    steps = ["--steps", str(given.steps)]
-    sets = [part for override in given.overrides for part in ("--set", override)]
-    ours = turns.Side(sys.executable, __file__, "--side", "mmzoo", given.recipe, *steps, *sets)
-    compiled = ["--compile"] if given.compile else []
-    theirs = turns.Side(given.peer, __file__, "--side", json.dumps(ours.shape), *steps, *compiled)
     operations = floating_point_operations(ours.shape)
 
     def share(rate: float) -> str:
@@ -136,29 +111,9 @@ def compare(given: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("recipe", nargs="?", default="recipes/openmoji/clip.yaml")
-    parser.add_argument(
-        "--peer",
-        default=os.environ.get("OPEN_CLIP_PYTHON", sys.executable),
-        help="Python of open_clip; default: OPEN_CLIP_PYTHON",
-    )
-    parser.add_argument("--set", action="append", default=[], dest="overrides")
-    parser.add_argument("--compile", action="store_true", help="run open_clip with torch.compile, as its --torchcompile")
-    parser.add_argument("--steps", type=int, default=8, help="steps per turn")
-    parser.add_argument("--turns", type=int, default=7)
+    parser = turns.arguments(__doc__.splitlines()[0], "recipes/openmoji/clip.yaml", "OPEN_CLIP_PYTHON", "open_clip")
     parser.add_argument("--peak", type=float, help="peak of the device in TFLOPS; prints the share that is reached")
-    parser.add_argument("--side", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.side is None:
-        compare(given)
-        return
-    from turns import serve
-
-    if given.side == "mmzoo":
-        serve(given.steps, *mmzoo_side(given.recipe, given.overrides))
-    else:
-        serve(given.steps, *open_clip_side(json.loads(given.side), given.compile))
+    turns.run(__file__, parser.parse_args(), mmzoo_side, open_clip_side, compare)
 
 
 if __name__ == "__main__":

@@ -24,46 +24,26 @@ Measure on an idle machine.
 """
 
 import argparse
-import json
 import math
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from turns import Loop, Shape
+import turns
+from turns import Loop, Shape
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 LOSSES = {"discriminator", "generator", "kl", "damsm"}
 
 
-def mmzoo_side(recipe: str, overrides: list[str]) -> "tuple[Shape, Loop]":
+def mmzoo_side(recipe: str, overrides: list[str]) -> tuple[Shape, Loop]:
     """Makes the recipe's task; returns its shape and the loop that trains it."""
-    import keras
-
     import mmzoo
-    from mmzoo.contracts.progress import Screen
-    from mmzoo.data.batches import training_batches
-    from mmzoo.data.open import open_data
-    from mmzoo.modeling.assemble import assemble
-    from mmzoo.training.optimizer import make_optimizer
-    from mmzoo.training.train import prepare
 
     plan = mmzoo.check(recipe, overrides=overrides).plan
     check_comparable(plan)
-    data, options = open_data(plan, Screen(quiet=True)), plan.train
-    prepare(options)
-    task, _ = assemble(plan, {name: processor.features for name, processor in data.processors.items()})
-    optimizer = make_optimizer(options, 1000, task.head.players)
-    task.compile(optimizer=optimizer, jit_compile=options.jit_compile, loss=None)
-    task.optimizer.build(task.trainable_variables)
-    batches = training_batches(data, "train", options.batch_size, options.seed, range(10**6))
-
-    def loop(steps: int, before: Callable[[], None], after: Callable[[], None]) -> None:
-        turn = keras.callbacks.LambdaCallback(on_epoch_begin=lambda *_: before(), on_epoch_end=lambda *_: after())
-        task.fit(batches, steps_per_epoch=steps, epochs=10**6, shuffle=False, callbacks=[turn], verbose=0)
-
+    data, task, loop = turns.task_of(plan)
     return shape_of(plan, task, data.processors), loop
 
 
@@ -85,7 +65,7 @@ def check_comparable(plan: Any) -> None:
         sys.exit(f"{plan.name}: the PyTorch side compares recipes with {'; '.join(missing)}. Give such a recipe.")
 
 
-def shape_of(plan: Any, task: Any, processors: Any) -> "Shape":
+def shape_of(plan: Any, task: Any, processors: Any) -> Shape:
     """Returns what the PyTorch side needs to know, as plain data."""
     head, train = plan.head.options, plan.train
     parts = {player: sum(map(trained_weights, layers)) for player, layers in task.head.players.items()}
@@ -111,7 +91,7 @@ def trained_weights(layer: Any) -> int:
     return sum(math.prod(one.shape) for one in layer.trainable_variables)
 
 
-def torch_side(shape: "Shape", compiled: bool) -> "tuple[Shape, Loop]":
+def torch_side(shape: Shape, compiled: bool) -> tuple[Shape, Loop]:
     """Makes the same networks in PyTorch; returns their weights, and the loop that trains them."""
     import torch
     from attngan_torch import Trainer, weights_of
@@ -131,15 +111,8 @@ def torch_side(shape: "Shape", compiled: bool) -> "tuple[Shape, Loop]":
     return {"weights": sum(parts.values()), "parts": parts}, loop
 
 
-def compare(given: argparse.Namespace) -> None:
-    """Lets both sides take turns and prints their rates."""
-    import turns
-
-    steps = ["--steps", str(given.steps)]
-    sets = [part for override in given.overrides for part in ("--set", override)]
-    ours = turns.Side(sys.executable, __file__, "--side", "mmzoo", given.recipe, *steps, *sets)
-    compiled = ["--compile"] if given.compile else []
-    theirs = turns.Side(given.peer, __file__, "--side", json.dumps(ours.shape), *steps, *compiled)
+def compare(ours: turns.Side, theirs: turns.Side, given: argparse.Namespace) -> None:
+    """Checks that both sides have the same weights, lets them take turns and prints their rates."""
     if ours.shape["parts"] != theirs.shape["parts"]:
         sys.exit(f"the weights differ: mmzoo {ours.shape['parts']}, PyTorch {theirs.shape['parts']}")
     print(", ".join(f"{part} {weights:,}" for part, weights in ours.shape["parts"].items()), "weights on both sides")
@@ -147,26 +120,8 @@ def compare(given: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("recipe", nargs="?", default="recipes/shapes/attngan.yaml")
-    parser.add_argument(
-        "--peer", default=os.environ.get("TORCH_PYTHON", sys.executable), help="Python of PyTorch; default: TORCH_PYTHON"
-    )
-    parser.add_argument("--set", action="append", default=[], dest="overrides")
-    parser.add_argument("--compile", action="store_true", help="run PyTorch with torch.compile")
-    parser.add_argument("--steps", type=int, default=8, help="steps per turn")
-    parser.add_argument("--turns", type=int, default=7)
-    parser.add_argument("--side", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.side is None:
-        compare(given)
-        return
-    from turns import serve
-
-    if given.side == "mmzoo":
-        serve(given.steps, *mmzoo_side(given.recipe, given.overrides))
-    else:
-        serve(given.steps, *torch_side(json.loads(given.side), given.compile))
+    parser = turns.arguments(__doc__.splitlines()[0], "recipes/shapes/attngan.yaml", "TORCH_PYTHON", "PyTorch")
+    turns.run(__file__, parser.parse_args(), mmzoo_side, torch_side, compare)
 
 
 if __name__ == "__main__":

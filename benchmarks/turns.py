@@ -1,7 +1,7 @@
 """Two processes that train in turns, so that the machine is the same for both: one waits while the other trains.
 
-What the benchmarks that compare a training step with another library's share. It needs the standard library only: the process
-of the other library runs it too.
+What the benchmarks that compare a training step with another library's share. It imports the standard library only, since the
+process of the other library runs it too; `task_of` alone needs mmzoo.
 """
 
 import argparse
@@ -18,6 +18,80 @@ Shape = dict[str, Any]
 """What a side tells of itself; `weights` is the number of its weights."""
 Loop = Callable[[int, Callable[[], None], Callable[[], None]], None]
 """Trains forever in turns: number of steps, function to call before each turn, function to call after it."""
+
+
+def arguments(description: str, recipe: str, variable: str, peer: str) -> argparse.ArgumentParser:
+    """Makes the command line: the recipe, the other library's interpreter, and how long to train.
+
+    Args:
+        description: Of the program.
+        recipe: The default recipe.
+        variable: The environment variable that names the other library's interpreter.
+        peer: The other library.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("recipe", nargs="?", default=recipe)
+    default = os.environ.get(variable, sys.executable)
+    parser.add_argument("--peer", default=default, help=f"Python of {peer}; default: {variable}")
+    parser.add_argument("--set", action="append", default=[], dest="overrides")
+    parser.add_argument("--compile", action="store_true", help=f"run {peer} with torch.compile")
+    parser.add_argument("--steps", type=int, default=8, help="steps per turn")
+    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--side", help=argparse.SUPPRESS)
+    return parser
+
+
+def run(
+    script: str,
+    given: argparse.Namespace,
+    ours: Callable[[str, list[str]], tuple[Shape, Loop]],
+    theirs: Callable[[Shape, bool], tuple[Shape, Loop]],
+    compare: "Callable[[Side, Side, argparse.Namespace], None]",
+) -> None:
+    """Compares the two sides; or is one of them, in a process that such a comparison has started.
+
+    Args:
+        script: The file of the program.
+        given: The parsed arguments.
+        ours: Recipe, overrides -> the side of mmzoo.
+        theirs: Shape of mmzoo's side, whether to compile -> the other side.
+        compare: Lets the two processes take turns.
+    """
+    if given.side is None:
+        steps = ["--steps", str(given.steps)]
+        sets = [part for override in given.overrides for part in ("--set", override)]
+        mine = Side(sys.executable, script, "--side", "mmzoo", given.recipe, *steps, *sets)
+        compiled = ["--compile"] if given.compile else []
+        compare(mine, Side(given.peer, script, "--side", json.dumps(mine.shape), *steps, *compiled), given)
+    elif given.side == "mmzoo":
+        serve(given.steps, *ours(given.recipe, given.overrides))
+    else:
+        serve(given.steps, *theirs(json.loads(given.side), given.compile))
+
+
+def task_of(plan: Any) -> tuple[Any, Any, Loop]:
+    """Makes the task of a plan as `mmzoo build` does, from random weights; returns data, task, and the loop that trains it."""
+    import keras
+
+    from mmzoo.contracts.progress import Screen
+    from mmzoo.data.batches import training_batches
+    from mmzoo.data.open import open_data
+    from mmzoo.modeling.assemble import assemble
+    from mmzoo.training.optimizer import make_optimizer
+    from mmzoo.training.train import prepare
+
+    data, options = open_data(plan, Screen(quiet=True)), plan.train
+    prepare(options)
+    task, _ = assemble(plan, {name: processor.features for name, processor in data.processors.items()})
+    task.compile(optimizer=make_optimizer(options, 1000, task.head.players), jit_compile=options.jit_compile, loss=None)
+    task.optimizer.build(task.trainable_variables)
+    batches = training_batches(data, "train", options.batch_size, options.seed, range(10**6))
+
+    def loop(steps: int, before: Callable[[], None], after: Callable[[], None]) -> None:
+        turn = keras.callbacks.LambdaCallback(on_epoch_begin=lambda *_: before(), on_epoch_end=lambda *_: after())
+        task.fit(batches, steps_per_epoch=steps, epochs=10**6, shuffle=False, callbacks=[turn], verbose=0)
+
+    return data, task, loop
 
 
 def serve(steps: int, shape: Shape, loop: Loop) -> None:

@@ -28,7 +28,7 @@ from mmzoo.registry.hookspecs import hookimpl
 from mmzoo.trained import load
 
 if TYPE_CHECKING:
-    from mmzoo.contracts.head import Gallery, Head, Signature
+    from mmzoo.contracts.head import Gallery, Head, Signature, search_gallery
     from mmzoo.contracts.loss import global_batch
     from mmzoo.contracts.metric import Metric, bootstrap_ci
     from mmzoo.contracts.processor import Processed, Processor, no_faults
@@ -49,12 +49,13 @@ if TYPE_CHECKING:
         pick_stream,
         pool,
         same_dim,
+        unit,
     )
 
 __version__ = "0.1.0"
 
 _LAZY = {
-    "head": ("Gallery", "Head", "Signature"),
+    "head": ("Gallery", "Head", "Signature", "search_gallery"),
     "loss": ("global_batch",),
     "metric": ("Metric", "bootstrap_ci"),
     "processor": ("Processed", "Processor", "no_faults"),
@@ -75,6 +76,7 @@ _LAZY = {
         "pick_stream",
         "pool",
         "same_dim",
+        "unit",
     ),
 }
 """Module of `mmzoo.contracts` that imports Keras, TensorFlow or NumPy -> its public names, imported at first use."""
@@ -132,7 +134,9 @@ __all__ = [
     "pool",
     "reason_of",
     "same_dim",
+    "search_gallery",
     "suggest",
+    "unit",
 ]
 
 

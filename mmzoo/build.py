@@ -196,7 +196,7 @@ def export(model: Model, screen: "Screen", data: "Data | None" = None) -> Path:
 
 def _finish_stages(model: Model, *stages: str) -> None:
     """Records that stages of a trained run are done."""
-    found = dependencies(model.plan, model.run.load_json(model.run.plan).get("needs", {}))
+    found = dependencies(model.plan, model.run.load_needs())
     for stage in stages:
         model.run.finish_stage(stage, found[stage])
 

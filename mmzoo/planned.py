@@ -40,7 +40,7 @@ class Planned:
 
     def trained_needs(self) -> dict[str, str]:
         """Returns the fingerprint of each needed run."""
-        return {name: fingerprint(need.stages) for name, need in self.needs.items()}
+        return _fingerprints(self.needs)
 
     def everything(self) -> "list[Planned]":
         """Returns all plans in the order in which they are built, each run once, this one last."""
@@ -66,6 +66,10 @@ class Work:
         return "training" in self.due
 
 
+def _fingerprints(needs: Mapping[str, Planned]) -> dict[str, str]:
+    return {name: fingerprint(need.stages) for name, need in needs.items()}
+
+
 def plan_build(recipe: Recipe, catalog: Catalog, out: Path | None = None, above: Iterable[Path] = ()) -> Planned:
     """Resolves a recipe and all recipes that it needs, and finds their runs.
 
@@ -87,8 +91,7 @@ def plan_build(recipe: Recipe, catalog: Catalog, out: Path | None = None, above:
     needs = {name: _need(plan, name, path, catalog, out.parent, [*above, here]) for name, path in plan.needs.items()}
     if faults := [fault for place, bound in plan.starts().items() if (fault := _part_fault(place, bound, needs))]:
         raise RecipeError(faults)
-    trained = {name: fingerprint(need.stages) for name, need in needs.items()}
-    return Planned(plan, Run(out), dependencies(plan, trained), needs)
+    return Planned(plan, Run(out), dependencies(plan, _fingerprints(needs)), needs)
 
 
 def _need(plan: Plan, name: str, path: str, catalog: Catalog, runs: Path, above: list[Path]) -> Planned:
@@ -110,7 +113,7 @@ def _need(plan: Plan, name: str, path: str, catalog: Catalog, runs: Path, above:
 
 def _part_fault(place: str, bound: BoundComponent, needs: Mapping[str, Planned]) -> Fault | None:
     """Returns what is wrong with the part that a layer starts from, as far as the plans show it."""
-    name, part = _start_of(bound)
+    name, part = bound.start_of
     plan = needs[name].plan
     layers = plan.layers()
     node = dict(bound.node.items())["weights"]
@@ -192,7 +195,7 @@ def _check_same(run: Run, changes: list[str]) -> None:
 def needed_weights(planned: Planned, catalog: Catalog) -> "dict[str, Weights]":
     """Loads the weights that layers start from: `encoders.image`, `fusion` or `head` -> weights."""
     found: dict[str, Weights] = {}
-    starts = {place: _start_of(bound) for place, bound in planned.plan.starts().items()}
+    starts = {place: bound.start_of for place, bound in planned.plan.starts().items()}
     for name, need in planned.needs.items():
         wanted = {place: part for place, (of, part) in starts.items() if of == name}
         loaded = load_parts(need.run, set(wanted.values()), catalog) if wanted else {}
@@ -204,7 +207,7 @@ def needed_processors(planned: Planned, screen: "Screen") -> "dict[str, Processo
     """Loads what the processors learned whose ids the needed parts know: of encoders their input's, of heads their targets'."""
     found: dict[str, Processor] = {}
     for place, bound in planned.plan.starts().items():
-        name, part = _start_of(bound)
+        name, part = bound.start_of
         need, inputs = planned.needs[name], planned.plan.inputs
         encoders = {f"encoders.{one}" for one in planned.plan.encoders}
         theirs = need.plan.inputs
@@ -221,9 +224,3 @@ def needed_processors(planned: Planned, screen: "Screen") -> "dict[str, Processo
             found |= need.run.load_processors({own: processor}, {own: their})
             screen.say(f"data      {own}: what {name} has learned of its '{their}'")
     return found
-
-
-def _start_of(bound: BoundComponent) -> tuple[str, str]:
-    """Returns the need and its part that a layer starts from."""
-    need, _, part = bound.start.partition("/")
-    return need, part

@@ -237,6 +237,7 @@ def test_a_benchmark_takes_its_arguments(command, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")  # as Python does for the script that it runs
     with pytest.raises(KeyboardInterrupt):
         runpy.run_path(str(ROOT / words[0]), run_name="__main__")
 

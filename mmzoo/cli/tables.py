@@ -12,6 +12,7 @@ from rich.text import Text
 
 from mmzoo.evaluation.scores import by_scorer, missing_table, score_table
 from mmzoo.registry.catalog import Catalog, Component
+from mmzoo.reporting.pictures import image_format
 
 if TYPE_CHECKING:
     from mmzoo.build import Checked
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 SAMPLES = 6
 """How many held-out examples a build shows at its end."""
-PICTURE, PICTURES = "picture", (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM")
-"""What a table says of an encoded picture: PNG, JPEG, GIF or BMP, known by its first bytes."""
+PICTURE = "picture"
+"""What a table says of an encoded picture."""
 
 
 def listed(catalog: Catalog, kinds: Iterable[str]) -> RenderableType:
@@ -231,7 +232,7 @@ def _scalar(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, bytes):
-        return PICTURE if value.startswith(PICTURES) else f"{len(value):,} bytes"
+        return PICTURE if image_format(value) else f"{len(value):,} bytes"
     if isinstance(value, dict):
         return _scalar(b64decode(value["b64"]))  # bytes, as JSON holds them
     if isinstance(value, list) and not _are_texts(value) and (len(value) > 8 or any(isinstance(item, list) for item in value)):

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+from keras import ops
 
 Tensors = dict[str, Any]
 
@@ -95,6 +96,23 @@ class Gallery:
     key: str = ""
 
 
+def search_gallery(embedding: Any, entries: Any, top_k: int) -> Tensors:
+    """Finds the entries of a gallery with the largest inner products.
+
+    Args:
+        embedding: Of each query, `(batch, dim)`.
+        entries: `(entries, dim)`.
+        top_k: How many; all entries if there are fewer.
+
+    Returns:
+        `place`, the indices, and `score`, the inner products, `(batch, top_k)`, largest first.
+    """
+    # The gallery is far larger than the batch: it is not transposed.
+    products = ops.transpose(ops.matmul(entries, ops.transpose(embedding)))  # (batch, entries)
+    score, place = ops.top_k(products, min(top_k, entries.shape[0]))
+    return {"place": place, "score": score}
+
+
 def with_aliases(outputs: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str, Any]:
     """Returns the outputs by name, and also by each alias of an output that is present."""
     return {**outputs, **{alias: outputs[name] for alias, name in aliases.items() if name in outputs}}
@@ -134,7 +152,7 @@ class Head(keras.layers.Layer):
         """Returns what a person would look at while the head trains; called after each epoch on a few fixed examples.
 
         `pictures`, `(rows, columns, height, width, 3)`, 0 to 255, becomes a picture in the run's folder. The mean of every
-        other tensor is said and written to the history. Empty by default.
+        other tensor is said. A head without this method of its own is not called.
 
         Args:
             streams: Of the examples.

@@ -25,6 +25,8 @@ from mmzoo.errors import StreamError, suggest
 
 PAD, UNKNOWN, START, END = 0, 1, 2, 3
 """Reserved token ids, the same for every text processor."""
+SMALLEST = 1e-12
+"""The lower bound of the squared length of a vector: zeros stay zeros, and their gradient is finite."""
 MASKED_LOGIT = -1e9
 """The logit of a masked token: a float32 softmax turns it into exactly 0."""
 
@@ -168,6 +170,13 @@ def pool(stream: Stream) -> Any:
     tokens, mask = stream["tokens"], stream["mask"][..., None]
     total = ops.sum(ops.where(mask, tokens, ops.zeros_like(tokens)), axis=1)  # a product with the mask would keep NaN
     return total / ops.maximum(ops.sum(ops.cast(mask, tokens.dtype), axis=1), 1)
+
+
+def unit(vectors: Any) -> Any:
+    """Scales vectors `(..., dim)` to length 1, in float32; zeros stay zeros."""
+    vectors = ops.cast(vectors, "float32")
+    squares = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
+    return vectors * ops.rsqrt(ops.maximum(squares, SMALLEST))
 
 
 def check_stream(value: Any, user: str) -> None:

@@ -26,6 +26,12 @@ class BoundComponent:
     node: Node
     start: str = ""
 
+    @property
+    def start_of(self) -> tuple[str, str]:
+        """The need and its part in `start`: `late`, `encoders.video`."""
+        need, _, part = self.start.partition("/")
+        return need, part
+
     def make(self, **supplied: Any) -> Any:
         """Makes the object. Of `supplied`, the parameters that the core fills in, it receives those that it takes.
 

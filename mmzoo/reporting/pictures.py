@@ -1,10 +1,9 @@
-"""Encoded images and attention weights -> data URIs, embedded in the page."""
+"""Encoded images and attention weights -> data URIs, embedded in the page. Imports TensorFlow when it changes an image."""
 
 from base64 import b64encode
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 MAX_BYTES = 16_000
 """An image of more bytes is scaled down before it is embedded."""
@@ -33,22 +32,28 @@ def data_uri(data: bytes, side: int = MAX_SIDE) -> str:
         side: The longest side of a JPEG, in pixels; a larger image is scaled down.
     """
     encoding = image_format(data)
-    if len(data) > MAX_BYTES:
-        try:
-            data, encoding = _scaled_down(data, encoding, side), "jpeg"
-        except tf.errors.InvalidArgumentError:
-            return ""
-    return _uri(encoding, data)
+    if len(data) <= MAX_BYTES:
+        return _uri(encoding, data)
+    import tensorflow as tf
+
+    try:
+        return _uri("jpeg", _scaled_down(data, encoding, side))
+    except tf.errors.InvalidArgumentError:
+        return ""
 
 
 def attention_uri(weights: Any) -> str:
     """Draws weights `(side, side)`, 0 to 1, as a PNG of one colour: a pixel for each weight, which is its opacity."""
+    import tensorflow as tf
+
     alpha = np.round(np.clip(weights, 0, 1) * 255).astype("uint8")[..., None]
     pixels = np.concatenate([np.broadcast_to(np.array(ATTENTION_COLOUR, "uint8"), (*alpha.shape[:2], 3)), alpha], axis=-1)
     return _uri("png", tf.io.encode_png(pixels).numpy())
 
 
 def _scaled_down(data: bytes, encoding: str, side: int) -> bytes:
+    import tensorflow as tf
+
     if encoding == "png":
         pixels = tf.cast(tf.io.decode_png(data, channels=4), tf.float32)
         alpha = pixels[..., 3:] / 255

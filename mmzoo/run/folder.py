@@ -215,6 +215,10 @@ class Run:
         """
         return self.load_json(self.backbone_configs) if self.backbone_configs.exists() else {}
 
+    def load_needs(self) -> dict[str, str]:
+        """Reads the fingerprint of each needed run, by its name in the recipe."""
+        return dict(self.load_json(self.plan).get("needs", {}))
+
     def load_plan(self) -> dict[str, Any]:
         """Reads the plan: a recipe with every default, as plain data.
 

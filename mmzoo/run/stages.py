@@ -35,7 +35,7 @@ def dependencies(plan: Plan, needs: Mapping[str, str]) -> Dependencies:
     contents = plan.dataset.card.fingerprint if plan.dataset is not None else ""
     losses, metrics = [loss.bound for loss in plan.losses], [metric.bound for metric in plan.metrics]
     judges = {one: needs[one] for one in sorted(_judges(metrics)) if one in needs}
-    started = {bound.start.partition("/")[0] for bound in plan.starts().values()}
+    started = {bound.start_of[0] for bound in plan.starts().values()}
     learned = {name: value for name, value in needs.items() if name in started or name not in judges}
     readers = [plan.data, *(column.processor for column in plan.inputs.values())]
     parts: Dependencies = {
@@ -103,7 +103,7 @@ def needed_run(run: Run, name: str) -> Run:
     Raises:
         RunError: It is gone.
     """
-    wanted = run.load_json(run.plan).get("needs", {}).get(name)
+    wanted = run.load_needs().get(name)
     found = find_run(run.folder.parent, wanted) if wanted else None
     if found is None:
         raise RunError(

@@ -18,13 +18,14 @@ def make_optimizer(train: Train, steps: int, players: Mapping[str, Sequence[Any]
         steps: Steps of the whole training, for schedules; see `bind_optimizer`.
         players: The layers of each of `train.optimizers`.
     """
-    if not train.optimizers:
-        kind, options = bind_optimizer(train.optimizer, train, steps)
-        return type(kind.__name__, (OptimizerMixin, kind), {})(**options)
-    made = {}
-    for name, optimizer in train.optimizers.items():
+
+    def make(optimizer: str | dict[str, Any]) -> Any:
         kind, options = bind_optimizer(optimizer, train, steps)
-        made[name] = type(kind.__name__, (OptimizerMixin, kind), {})(**options)
+        return type(kind.__name__, (OptimizerMixin, kind), {})(**options)
+
+    if not train.optimizers:
+        return make(train.optimizer)
+    made = {name: make(optimizer) for name, optimizer in train.optimizers.items()}
     return PlayersOptimizer(_Owners(made, players or {}))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from mmzoo.contracts.head import Head
 from mmzoo.contracts.progress import Screen
 from mmzoo.data.batches import ordered_batches, training_batches
 from mmzoo.data.splits import Data
@@ -88,8 +89,10 @@ def _fit(task: Task, data: Data, run: Run, screen: Screen, state: TrainingState,
         callbacks: list[Any] = [ReseedEpochs(), ErrorOnNaN(run, state), progress, FreezeEncoders(data.plan.trainable)]
         if options.patience is not None:
             callbacks.append(BestWeights(run, state))
-        split = "validation" if validation is not None else "train"
-        callbacks.append(Watch(next(iter(ordered_batches(data, split, WATCHED, WATCHED))), run, screen, validation is not None))
+        if type(task.head).watch is not Head.watch:
+            split = "validation" if validation is not None else "train"
+            examples = next(iter(ordered_batches(data, split, WATCHED, WATCHED)))
+            callbacks.append(Watch(examples, run, screen, validation is not None))
         if options.ema_momentum is not None:
             callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=False))
         callbacks.append(EpochCheckpoint(run, state, options.patience))

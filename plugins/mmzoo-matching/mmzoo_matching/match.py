@@ -21,8 +21,9 @@ from mmzoo import (
     pick_stream,
     pool,
     same_dim,
+    search_gallery,
+    unit,
 )
-from mmzoo_matching.project import unit
 
 Streams = dict[str, Stream]
 
@@ -133,17 +134,12 @@ class Match(Head):
 
     def _searches(self) -> dict[str, Signature]:
         def by(name: str) -> Signature:
-            return Signature(
-                lambda streams, entries: self._search(self._embed(streams, name), entries), inputs=(name,), gallery="place"
-            )
+            def search(streams: Streams, entries: Any) -> dict[str, Any]:
+                return search_gallery(self._embed(streams, name), entries, self.top_k)
+
+            return Signature(search, inputs=(name,), gallery="place")
 
         return {"search": by(self.query), f"search_by_{self.candidate}": by(self.candidate)}
-
-    def _search(self, embedding: Any, entries: Any) -> dict[str, Any]:
-        # The gallery is far larger than the batch: it is not transposed.
-        cosines = ops.transpose(ops.matmul(entries, ops.transpose(embedding)))  # (batch, entries)
-        score, place = ops.top_k(cosines, min(self.top_k, entries.shape[0]))
-        return {"place": place, "score": score}
 
     def _zero_shot(self, streams: Streams) -> dict[str, Any]:
         candidate, labels = self._embed(streams, self.candidate), self._embed(streams, self.query)

@@ -5,10 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from mmzoo import PositiveInt, Stream, make_stream, pool
-
-SMALLEST = 1e-12
-"""The lower bound of the squared length: zeros stay zeros, and their gradient is finite."""
+from mmzoo import PositiveInt, Stream, make_stream, pool, unit
 
 
 class Project(keras.layers.Layer):
@@ -40,10 +37,3 @@ class Project(keras.layers.Layer):
 
     def _project(self, name: str, stream: Stream) -> Stream:
         return make_stream(unit(self.projections[name](pool(stream))), ops.any(stream["mask"], axis=1, keepdims=True))
-
-
-def unit(vectors: Any) -> Any:
-    """Scales vectors `(..., dim)` to length 1, in float32; zeros stay zeros."""
-    vectors = ops.cast(vectors, "float32")
-    squares = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
-    return vectors * ops.rsqrt(ops.maximum(squares, SMALLEST))

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from mmzoo_matching.project import Project, unit
+from mmzoo_matching.project import Project
 
-from mmzoo import make_stream
+from mmzoo import make_stream, unit
 
 DIMS = {"image": 7, "caption": 5, "sound": 3}
 

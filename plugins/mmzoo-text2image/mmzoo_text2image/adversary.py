@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from mmzoo import MASKED_LOGIT
+from mmzoo import MASKED_LOGIT, unit
 from mmzoo_text2image.diff_augment import Augmentation, diff_augment
 from mmzoo_text2image.discriminators import Discriminator
 from mmzoo_text2image.gradients import input_gradients
@@ -87,8 +87,8 @@ class Adversary(keras.layers.Layer):
         """Returns the texts `(batch, text_dim)` that pictures are mismatched with, and where each is the picture's own."""
         others = [ops.roll(text, -shift, axis=0) for shift in range(1, self.mismatches + 1)]
         if self.hard_mismatches:
-            unit = text * ops.rsqrt(ops.maximum(ops.sum(ops.square(text), axis=1, keepdims=True), SAME))
-            cosines = ops.matmul(unit, ops.transpose(unit))
+            vectors = unit(text)
+            cosines = ops.matmul(vectors, ops.transpose(vectors))
             cosines = ops.where(cosines > 1 - SAME, -1.0, cosines)
             order, last = ops.argsort(-cosines, axis=1), ops.shape(text)[0] - 1
             ranks = [ops.minimum(rank, last) for rank in range(self.hard_mismatches)]  # a batch may have fewer texts

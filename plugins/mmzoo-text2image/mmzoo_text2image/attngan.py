@@ -1,6 +1,6 @@
 """AttnGAN: draws pictures of a text scale by scale, and looks at its words between the scales."""
 
-from collections.abc import Mapping
+from functools import partial
 from typing import Any, cast
 
 from keras import ops
@@ -94,19 +94,18 @@ class AttnGAN(TextToImage):
         self.generator: Any = Tree(scales, width, noise, condition, residuals, words=True, norm=norm, name="generator")
         self.picture_encoder: Any = cast(Any, picture_encoder)(features=inputs[target]) if picture_encoder else None
         self.damsm: Any = cast(Any, damsm)(inputs=inputs) if damsm else None
-        self.sizes, self.discriminator_width = scales, discriminator_width
-        self.made: dict[str, Any] = {"norm": discriminator_norm, "spectral": spectral, "projection": projection}
-        self.played: dict[str, Any] = {
-            "augment": augment,
-            "mismatches": mismatches,
-            "hard_mismatches": hard_mismatches,
-            "gradients": gradients,
-        }
-
-    def build(self, streams: Any) -> None:
-        dim = streams[self.text]["tokens"][-1]
-        made = [Discriminator(size, self.discriminator_width, dim, **self.made) for size in self.sizes]
-        self.adversary = Adversary(made, **self.played, name="discriminator")
+        self.sizes = scales
+        self.make_discriminator = partial(
+            Discriminator, width=discriminator_width, norm=discriminator_norm, spectral=spectral, projection=projection
+        )
+        self.make_adversary = partial(
+            Adversary,
+            augment=augment,
+            mismatches=mismatches,
+            hard_mismatches=hard_mismatches,
+            gradients=gradients,
+            name="discriminator",
+        )
 
     def matched(self, streams: Streams, picture: Any) -> dict[str, Any]:
         if self.damsm is None:
@@ -114,9 +113,6 @@ class AttnGAN(TextToImage):
         seen = self.picture_encoder(pixels(picture), training=False)
         found = self.damsm({self.damsm.candidate: seen, self.damsm.query: streams[self.text]})
         return found | {alias: found[name] for alias, name in self.damsm.aliases.items()}
-
-    def scored_text(self, sentence: Any, drawn: Mapping[str, Any]) -> Any:
-        return sentence
 
     def signatures(self) -> dict[str, Signature]:
         if len(self.sizes) == 1:

@@ -18,8 +18,10 @@ from mmzoo import (
     StreamError,
     pick_stream,
     pool,
+    search_gallery,
+    unit,
 )
-from mmzoo_text2image.damsm_loss import SMALLEST, attend
+from mmzoo_text2image.damsm_loss import attend
 
 Streams = dict[str, Stream]
 WHO = "the head 'damsm'"
@@ -131,12 +133,12 @@ class DAMSM(Head):
         return _projected(pick_stream(streams, self.query, WHO), self.to_word)  # (batch, words, dim)
 
     def _embed_candidate(self, streams: Streams) -> Any:
-        return _unit(self.to_image(pool(pick_stream(streams, self.candidate, WHO))))  # (batch, dim)
+        return unit(self.to_image(pool(pick_stream(streams, self.candidate, WHO))))  # (batch, dim)
 
     def _embed_query(self, streams: Streams) -> Any:
         stream = pick_stream(streams, self.query, WHO)
         vector = last_states(stream) if self.sentence == "states" else pool(stream)
-        return _unit(vector if self.to_caption is None else self.to_caption(vector))  # (batch, dim)
+        return unit(vector if self.to_caption is None else self.to_caption(vector))  # (batch, dim)
 
     # Signatures
 
@@ -153,20 +155,16 @@ class DAMSM(Head):
             return Signature(lambda streams: {f"{name}_embedding": ways[name](streams)}, inputs=(name,))
 
         def search(name: str) -> Signature:
-            return Signature(
-                lambda streams, entries: self._search(ways[name](streams), entries), inputs=(name,), gallery="place"
-            )
+            def find(streams: Streams, entries: Any) -> dict[str, Any]:
+                return search_gallery(ways[name](streams), entries, self.top_k)
+
+            return Signature(find, inputs=(name,), gallery="place")
 
         searches = {"search": search(self.query), f"search_by_{self.candidate}": search(self.candidate)}
         embeddings = {f"embed_{name}": embed(name) for name in ways}
         words = {"tokens": self.query}
         explain = Signature(self._explain, inputs=(self.candidate, self.query), tokens=words, attention="attention")
         return (searches if self.searched is not None else {}) | embeddings | {"explain": explain}
-
-    def _search(self, embedding: Any, entries: Any) -> dict[str, Any]:
-        cosines = ops.transpose(ops.matmul(entries, ops.transpose(embedding)))  # (batch, entries), the larger not transposed
-        score, place = ops.top_k(cosines, min(self.top_k, entries.shape[0]))
-        return {"place": place, "score": score}
 
     def _explain(self, streams: Streams) -> dict[str, Any]:
         regions, words = self._regions(streams), self._words(streams)
@@ -188,9 +186,3 @@ def last_states(stream: Stream) -> Any:
     first, last = (ops.take_along_axis(tokens, at, axis=1)[:, 0] for at in (first, last))  # (batch, dim)
     half = tokens.shape[-1] // 2
     return ops.concatenate([last[:, :half], first[:, half:]], axis=1)
-
-
-def _unit(vectors: Any) -> Any:
-    """Scales vectors `(..., dim)` to length 1, in float32; zeros stay zeros."""
-    vectors = ops.cast(vectors, "float32")
-    return vectors * ops.rsqrt(ops.maximum(ops.sum(ops.square(vectors), axis=-1, keepdims=True), SMALLEST))

@@ -1,6 +1,7 @@
 """StackGAN: draws a small picture of a text, then a larger one of both; or all scales in one network (StackGAN++)."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal, cast
 
 from keras import ops
@@ -90,7 +91,7 @@ class StackGAN(TextToImage):
         **kwargs: Any,
     ):
         super().__init__(inputs, target, text, sentence, WHO, **kwargs)
-        self.scored, self.stage, self.condition = scored, stage, condition
+        self.scored, self.condition = scored, condition
         self._check(stage, stage1, scales)
         self.stage1: Any = None
         if scales:
@@ -102,23 +103,24 @@ class StackGAN(TextToImage):
             self.stage1 = cast(Any, stage1)(inputs=small).generator
             self.stage1.trainable = False
             self.generator = Stage2(stage1_size, self.size, width, residuals, condition, norm=norm, name="generator")
-        sizes = scales or [self.size]
-        plain = stage == 1 and not scales
-        kernel: Literal["normal", "orthogonal"] = "orthogonal" if scales else "normal"
-        self.made: dict[str, Any] = {
-            "alone": not plain,
-            "norm": discriminator_norm,
-            "spectral": spectral,
-            "projection": projection,
-            "kernel": kernel,
-        }
-        self.sizes, self.discriminator_width = sizes, discriminator_width
-        self.played: dict[str, Any] = {
-            "augment": augment,
-            "mismatches": mismatches,
-            "hard_mismatches": hard_mismatches,
-            "gradients": gradients,
-        }
+        self.sizes = scales or [self.size]
+        self.make_discriminator = partial(
+            Discriminator,
+            width=discriminator_width,
+            alone=stage == 2 or bool(scales),
+            norm=discriminator_norm,
+            spectral=spectral,
+            projection=projection,
+            kernel="orthogonal" if scales else "normal",
+        )
+        self.make_adversary = partial(
+            Adversary,
+            augment=augment,
+            mismatches=mismatches,
+            hard_mismatches=hard_mismatches,
+            gradients=gradients,
+            name="discriminator",
+        )
 
     def _check(self, stage: int, stage1: Any, scales: list[int] | None) -> None:
         if (stage == 2) != (stage1 is not None):
@@ -127,11 +129,6 @@ class StackGAN(TextToImage):
             raise StreamError(
                 f"{WHO}: `scales` has no stage 2 and ends with the size of '{self.target}', {self.size}; received {scales}."
             )
-
-    def build(self, streams: Any) -> None:
-        dim = streams[self.text]["tokens"][-1] if self.scored == "sentence" else self.condition
-        made = [Discriminator(size, self.discriminator_width, dim, **self.made) for size in self.sizes]
-        self.adversary = Adversary(made, **self.played, name="discriminator")
 
     def draw(self, sentence: Any, noise: Any, words: Any, mask: Any, training: bool = False) -> dict[str, Any]:
         if self.stage1 is None:
@@ -143,6 +140,9 @@ class StackGAN(TextToImage):
     @property
     def noise_size(self) -> int:
         return self.generator.noise_size + (self.stage1.noise_size if self.stage1 is not None else 0)
+
+    def scored_dim(self, dim: int) -> int:
+        return dim if self.scored == "sentence" else self.condition
 
     def scored_text(self, sentence: Any, drawn: Mapping[str, Any]) -> Any:
         return sentence if self.scored == "sentence" else drawn["mean"]

@@ -1,14 +1,15 @@
 """What the heads that draw pictures of texts share: their outputs, their signatures, and what they say while they train."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import keras
 from keras import ops
 
-from mmzoo import FeatureSpec, Head, Signature, Stream, StreamError, pick_stream, pool
+from mmzoo import FeatureSpec, Head, Signature, Stream, StreamError, pick_stream, pool, unit
 from mmzoo_text2image.adversary import Adversary
 from mmzoo_text2image.damsm import last_states
+from mmzoo_text2image.discriminators import Discriminator
 from mmzoo_text2image.noise import normals
 
 Streams = dict[str, Stream]
@@ -25,7 +26,8 @@ WATCHED_SEEDS = 4
 class TextToImage(Head):
     """Base class: draws a picture of a text.
 
-    A subclass makes `generator` and `adversary`, and says what they read of the text.
+    A subclass makes `generator`, and says how the discriminators of `sizes` and their adversary are made, and what they read
+    of the text.
 
     Args:
         inputs: The `FeatureSpec` of each input.
@@ -38,6 +40,9 @@ class TextToImage(Head):
 
     generator: Any
     adversary: Adversary
+    sizes: Sequence[int]
+    make_discriminator: Callable[..., Discriminator]
+    make_adversary: Callable[..., Adversary]
 
     def __init__(self, inputs: Mapping[str, FeatureSpec], target: str, text: str, sentence: Sentence, who: str, **kwargs: Any):
         super().__init__(autocast=False, **kwargs)
@@ -47,8 +52,12 @@ class TextToImage(Head):
             raise StreamError(
                 f"{who} draws square pictures in colour, received '{target}' of the shape {inputs[target]['shape']}."
             )
-        self.size, self.supports_masking = int(height), True
+        self.size = int(height)
         self.noise_seeds = keras.random.SeedGenerator()
+
+    def build(self, streams: Any) -> None:
+        text_dim = self.scored_dim(streams[self.text]["tokens"][-1])
+        self.adversary = self.make_adversary([self.make_discriminator(size, text_dim=text_dim) for size in self.sizes])
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -69,11 +78,17 @@ class TextToImage(Head):
         sentence, words, mask = self.read(streams)
         noise = keras.random.normal((ops.shape(sentence)[0], self.noise_size), seed=self.noise_seeds)
         drawn = self.draw(sentence, noise, words, mask, training)
-        real = ops.cast(targets[self.target], "float32") / 127.5 - 1
-        scales = [reduced(real, picture.shape[1]) for picture in drawn["pictures"]]
-        scores = self.adversary(scales, drawn["pictures"], self.scored_text(sentence, drawn), training=training)
+        scores = self._score(sentence, drawn, targets, training)
         condition = {name: drawn[name] for name in ("mean", "log_variance")}
         return scores | condition | self.matched(streams, drawn["pictures"][-1])
+
+    def _score(
+        self, sentence: Any, drawn: Mapping[str, Any], targets: Mapping[str, Any], training: bool = False
+    ) -> dict[str, Any]:
+        """Scores drawn and real pictures, at each scale."""
+        real = ops.cast(targets[self.target], "float32") / 127.5 - 1
+        scales = [reduced(real, picture.shape[1]) for picture in drawn["pictures"]]
+        return self.adversary(scales, drawn["pictures"], self.scored_text(sentence, drawn), training=training)
 
     def read(self, streams: Streams) -> tuple[Any, Any, Any]:
         """Returns the sentence `(batch, dim)`, the words `(batch, words, dim)` and their mask, of the text.
@@ -94,8 +109,12 @@ class TextToImage(Head):
         return {}
 
     def scored_text(self, sentence: Any, drawn: Mapping[str, Any]) -> Any:
-        """Returns the vectors that the discriminators read of the text, `(batch, dim)`."""
-        raise NotImplementedError
+        """Returns the vectors that the discriminators read of the text, `(batch, scored_dim)`; the sentence by default."""
+        return sentence
+
+    def scored_dim(self, dim: int) -> int:
+        """Returns the size of these vectors, where a sentence has `dim` numbers."""
+        return dim
 
     # Signatures
 
@@ -133,9 +152,7 @@ class TextToImage(Head):
         """Draws each text with several seeds: `pictures` `(texts, seeds, ...)`; scores the first and the real picture."""
         texts = ops.shape(targets[self.target])[0]
         drawn = [self.from_seeds(streams, ops.full((texts,), seed, dtype="int32")) for seed in range(WATCHED_SEEDS)]
-        real = ops.cast(targets[self.target], "float32") / 127.5 - 1
-        scales = [reduced(real, picture.shape[1]) for picture in drawn[0]["pictures"]]
-        scores = self.adversary(scales, drawn[0]["pictures"], self.scored_text(self.read(streams)[0], drawn[0]))
+        scores = self._score(self.read(streams)[0], drawn[0], targets)
         pictures = ops.stack([one["pictures"][-1] for one in drawn], axis=1)  # (texts, seeds, size, size, 3)
         return {"pictures": pixels(pictures), "diversity": _diversity(pictures)} | {
             name: scores[name][:, -1] for name in ("real", "generated")
@@ -159,8 +176,7 @@ class TextToImage(Head):
 
 def scaled(vectors: Any) -> Any:
     """Scales vectors `(..., dim)` to the mean square 1, in float32; zeros stay zeros."""
-    vectors = ops.cast(vectors, "float32")
-    return vectors * ops.rsqrt(ops.maximum(ops.mean(ops.square(vectors), axis=-1, keepdims=True), 1e-12))
+    return unit(vectors) * vectors.shape[-1] ** 0.5
 
 
 def pixels(pictures: Any) -> Any:

@@ -1,8 +1,5 @@
 """The encoders of clips on Keras' JAX backend: tests of other files, run in one process."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,9 +12,5 @@ TESTS = [
 ]
 
 
-def test_the_same_on_jax():
-    named = [f"{Path(__file__).parent}/{test}" for test in TESTS]
-    asked = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *named]
-    done = subprocess.run(asked, env=os.environ | {"KERAS_BACKEND": "jax"}, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-    assert f"{len(TESTS)} passed" in done.stdout
+def test_the_same_on_jax(passes_on_jax):
+    passes_on_jax(Path(__file__).parent, TESTS)
