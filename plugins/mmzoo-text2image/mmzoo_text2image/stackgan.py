@@ -27,8 +27,9 @@ class StackGAN(TextToImage):
     Training outputs, which the losses `discriminator`, `generator`, `kl`, `r1` and `ma_gp` take: see `Adversary`, and `mean`
     and `log_variance` `(batch, condition)` of the conditioning augmentation.
 
-    Signature: `generate` takes the text and `seed`, an integer, and returns `image_bytes`, PNG. The same text and seed give the
-    same picture, whatever else is in the batch.
+    Signatures: `generate` takes the text and `seed`, an integer, and returns `image_bytes`, PNG. The same text and seed give
+    the same picture, whatever else is in the batch. `blend` takes `captions`, several for each picture, and draws the mean of
+    their sentences.
 
     Source: Zhang et al. 2017, arXiv 1612.03242; Zhang et al. 2018, arXiv 1710.10916; the authors' code. There the text is a
     vector of 1,024 numbers from a character network (Reed et al. 2016) whose weights are not public in this form; here it is
