@@ -108,7 +108,8 @@ def _need(plan: Plan, name: str, path: str, catalog: Catalog, runs: Path, above:
     wanted = fingerprint(planned.stages)
     own = Run(runs / planned.plan.name)
     taken = own.folder.is_dir() and any(own.folder.iterdir())
-    return replace(planned, run=find_run(runs, wanted) or (Run(runs / f"{planned.plan.name}-{wanted[:8]}") if taken else own))
+    free = Run(runs / f"{planned.plan.name}-{wanted[:8]}") if taken else own
+    return replace(planned, run=find_run(runs, wanted, planned.plan.name) or free)
 
 
 def _part_fault(place: str, bound: BoundComponent, needs: Mapping[str, Planned]) -> Fault | None:

@@ -90,11 +90,17 @@ def changed(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
     return sorted(key for key in keys if not key.startswith("plugins") or (key in now and key in before))
 
 
-def find_run(folder: Path, wanted: str) -> Run | None:
-    """Finds the run with a fingerprint among the runs in a folder; a trained one if there is one."""
-    runs = [Run(path) for path in sorted(folder.iterdir())] if folder.is_dir() else []
-    found = [run for run in runs if _fingerprint_of(run) == wanted]
-    return next((run for run in found if run.weights.exists()), found[0] if found else None)
+def find_run(folder: Path, wanted: str, name: str) -> Run | None:
+    """Finds the run of a recipe among the runs in a folder, by its fingerprint; a trained one if there is one.
+
+    Recipes with equal training may have other metrics, so a build takes over no run of another recipe.
+
+    Args:
+        folder: The folder with the runs.
+        wanted: The fingerprint.
+        name: The recipe's name.
+    """
+    return next((run for run in _runs(folder, wanted) if _recorded(run)["recipe"].get("name") == name), None)
 
 
 def needed_run(run: Run, name: str) -> Run:
@@ -104,7 +110,7 @@ def needed_run(run: Run, name: str) -> Run:
         RunError: It is gone.
     """
     wanted = run.load_needs().get(name)
-    found = find_run(run.folder.parent, wanted) if wanted else None
+    found = next((one for one in _runs(run.folder.parent, wanted) if one.folder != run.folder), None) if wanted else None
     if found is None:
         raise RunError(
             f"{run.folder}: the run that it needs as '{name}' is not in {run.folder.parent} any more. `mmzoo build` of its "
@@ -113,11 +119,18 @@ def needed_run(run: Run, name: str) -> Run:
     return found
 
 
-def _fingerprint_of(run: Run) -> str:
-    """Returns the fingerprint that a run records; empty for a folder without a readable plan."""
+def _runs(folder: Path, wanted: str) -> list[Run]:
+    """Returns the runs in a folder with a fingerprint, trained ones first."""
+    runs = [Run(path) for path in sorted(folder.iterdir())] if folder.is_dir() else []
+    found = [run for run in runs if _recorded(run).get("fingerprint") == wanted]
+    return sorted(found, key=lambda run: not run.weights.exists())
+
+
+def _recorded(run: Run) -> dict[str, Any]:
+    """Returns the plan that a run records; empty for a folder without a readable one."""
     with suppress(RunError):  # another run's damage is not this build's
-        return str(run.load_json(run.plan).get("fingerprint", ""))
-    return ""
+        return run.load_json(run.plan)
+    return {}
 
 
 def _flat(value: Any, key: str = "") -> Iterable[tuple[str, Any]]:

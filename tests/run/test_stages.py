@@ -101,5 +101,17 @@ def test_a_needed_run_that_is_gone_is_named(tmp_path, recorded):
         needed_run(run, "reader")
 
 
+def test_a_run_that_learned_the_same_from_another_recipe_is_neither_taken_over_nor_its_own_judge(tmp_path):
+    runs = {}
+    for name in ("asking", "judge"):
+        runs[name] = Run(tmp_path / "runs" / name)
+        runs[name].folder.mkdir(parents=True)
+        record = {"fingerprint": "abc", "needs": {"reader": "abc"}, "recipe": {"name": name}}
+        runs[name].plan.write_text(json.dumps(record))
+    assert find_run(tmp_path / "runs", "abc", "judge") == runs["judge"]
+    assert find_run(tmp_path / "runs", "abc", "third") is None
+    assert needed_run(runs["asking"], "reader") == runs["judge"]
+
+
 def test_without_a_folder_no_run_is_found(tmp_path):
-    assert find_run(tmp_path / "runs", "abc") is None
+    assert find_run(tmp_path / "runs", "abc", "toy") is None

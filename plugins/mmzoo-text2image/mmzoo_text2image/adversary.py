@@ -22,8 +22,8 @@ class Adversary(keras.layers.Layer):
     to 1, and the texts `(batch, text_dim)`, which get no gradient. It returns logits:
 
     - `real`, `generated` `(batch, scales)`: pictures with their texts. `generated` has gradients for the discriminators alone.
-    - `mismatched` `(batch, scales, mismatches)`: real pictures with texts of other examples of the batch. A text equal to the
-      picture's own has `MASKED_LOGIT`, which costs nothing.
+    - `mismatched` `(batch, scales, mismatches)`: real pictures with texts of other examples. A text equal to the picture's own
+      has `MASKED_LOGIT`, which costs nothing.
     - `fooling` `(batch, scales)`: generated pictures, with gradients for the generator alone.
     - `real_alone`, `generated_alone`, `fooling_alone`: without texts, where the discriminators have such a score.
     - with `gradients` `picture_gradient`, `text_gradient` `(batch,)`: squared norms of the gradients of the sum of the `real`
@@ -34,6 +34,8 @@ class Adversary(keras.layers.Layer):
         augment: Augmentations of real and generated pictures, the same for the discriminators' and the generator's score.
         mismatches: Number of texts of other examples that each real picture is scored with: those of the next rows.
         hard_mismatches: How many more: the most similar texts of the batch.
+        memory: Number of texts of earlier batches among which these are looked for, too. Their encoder should be frozen. As the
+            memory of keys of He et al. 2020, arXiv 1911.05722.
         gradients: Whether to compute the gradients, which doubles the time of the real pictures' scores.
     """
 
@@ -44,6 +46,7 @@ class Adversary(keras.layers.Layer):
         augment: Sequence[Augmentation] = (),
         mismatches: int = 1,
         hard_mismatches: int = 0,
+        memory: int = 0,
         gradients: bool = False,
         **kwargs: Any,
     ):
@@ -52,6 +55,12 @@ class Adversary(keras.layers.Layer):
         self.augment, self.gradients = tuple(augment), gradients
         self.mismatches, self.hard_mismatches = mismatches, hard_mismatches
         self.seeds = keras.random.SeedGenerator()
+        shape = (memory, self.discriminators[0].text_dim)
+        self.memory: Any = (
+            self.add_weight(shape=shape, initializer="zeros", trainable=False, autocast=False, name="memory")
+            if memory
+            else None
+        )
         self.built = True  # the discriminators are
 
     def call(self, real: Sequence[Any], generated: Sequence[Any], text: Any, training: bool = False) -> dict[str, Any]:
@@ -60,7 +69,7 @@ class Adversary(keras.layers.Layer):
         if training:
             real, generated = ([diff_augment(one, self.augment, self.seeds) for one in each] for each in (real, generated))
         scores: dict[str, list[Any]] = {}
-        texts, same = self._mismatched_texts(text)
+        texts, same = self._mismatched_texts(text, training)
         frozen = [(variable, ops.stop_gradient(variable.value)) for variable in self.variables]
         for discriminator, mine, theirs in zip(self.discriminators, real, generated, strict=True):
             self._append(scores, "real", discriminator, mine, text, training, (texts, same))
@@ -83,17 +92,31 @@ class Adversary(keras.layers.Layer):
             if value is not None:
                 scores.setdefault(key, []).append(value)
 
-    def _mismatched_texts(self, text: Any) -> tuple[list[Any], list[Any]]:
-        """Returns the texts `(batch, text_dim)` that pictures are mismatched with, and where each is the picture's own."""
+    def _mismatched_texts(self, text: Any, training: bool) -> tuple[list[Any], list[Any]]:
+        """Returns the texts `(batch, text_dim)` that pictures are mismatched with, and where each is no mismatch."""
         others = [ops.roll(text, -shift, axis=0) for shift in range(1, self.mismatches + 1)]
         if self.hard_mismatches:
-            vectors = unit(text)
-            cosines = ops.matmul(vectors, ops.transpose(vectors))
-            cosines = ops.where(cosines > 1 - SAME, -1.0, cosines)
-            order, last = ops.argsort(-cosines, axis=1), ops.shape(text)[0] - 1
-            ranks = [ops.minimum(rank, last) for rank in range(self.hard_mismatches)]  # a batch may have fewer texts
-            others += [ops.take(text, ops.take(order, rank, axis=1), axis=0) for rank in ranks]
-        return others, [ops.max(ops.abs(other - text), axis=1) <= SAME for other in others]
+            others += self._similar(text, self._remembered(text, training))
+        own = (ops.max(ops.abs(other - text), axis=1) <= SAME for other in others)
+        empty = (ops.all(other == 0, axis=1) for other in others)  # a place of the memory before the first texts fill it
+        return others, [ops.logical_or(*either) for either in zip(own, empty, strict=True)]
+
+    def _similar(self, text: Any, candidates: Any) -> list[Any]:
+        """Returns the most similar other texts among candidates `(candidates, text_dim)`, each `(batch, text_dim)`."""
+        cosines = ops.matmul(unit(text), ops.transpose(unit(candidates)))
+        cosines = ops.where(cosines > 1 - SAME, -1.0, cosines)
+        order, last = ops.argsort(-cosines, axis=1), ops.shape(candidates)[0] - 1
+        ranks = [ops.minimum(rank, last) for rank in range(self.hard_mismatches)]  # a batch may have fewer texts
+        return [ops.take(candidates, ops.take(order, rank, axis=1), axis=0) for rank in ranks]
+
+    def _remembered(self, text: Any, training: bool) -> Any:
+        """Returns the texts with those of earlier batches, newest first; in training the memory takes the newest."""
+        if self.memory is None:
+            return text
+        texts = ops.concatenate([text, ops.cast(self.memory, text.dtype)])
+        if training:
+            self.memory.assign(texts[: self.memory.shape[0]])
+        return texts
 
     def _gradients(self, real: Sequence[Any], text: Any, training: bool) -> dict[str, Any]:
         def total(*inputs: Any) -> Any:

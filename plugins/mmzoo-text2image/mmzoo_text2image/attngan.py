@@ -58,6 +58,8 @@ class AttnGAN(TextToImage):
         augment: DiffAugment: what is changed in real and generated pictures alike before they are scored.
         mismatches: Texts of other examples that each real picture is scored with.
         hard_mismatches: How many more, the most similar ones of the batch.
+        memory: Number of texts of earlier batches among which the most similar ones are looked for, too. Of thousands of texts,
+            a batch alone seldom holds two that differ in one word.
         gradients: Whether the outputs for `r1` and `ma_gp` are computed.
     """
 
@@ -83,6 +85,7 @@ class AttnGAN(TextToImage):
         augment: list[Augmentation] = [],  # noqa: B006
         mismatches: PositiveInt = 1,
         hard_mismatches: NonNegativeInt = 0,
+        memory: NonNegativeInt = 0,
         gradients: bool = False,
         **kwargs: Any,
     ):
@@ -103,6 +106,7 @@ class AttnGAN(TextToImage):
             augment=augment,
             mismatches=mismatches,
             hard_mismatches=hard_mismatches,
+            memory=memory,
             gradients=gradients,
             name="discriminator",
         )
