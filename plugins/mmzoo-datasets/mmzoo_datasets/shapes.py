@@ -43,6 +43,7 @@ class Shapes(Built):
         "image": "the picture, PNG bytes",
         "captions": "five captions of the picture in different words, texts",
         "caption": "the first of the captions, text",
+        "mismatched_captions": "captions that are wrong in one attribute, or in which of two shapes has it, texts",
         "kind": "kind of the first-named shape: circle, square, triangle, star, ring or cross, text",
         "colour": "its colour: red, green, blue, yellow, purple or black, text",
         "shape_size": "its size: small or large, text",

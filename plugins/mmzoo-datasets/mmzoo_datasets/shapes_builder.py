@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from mmzoo_datasets.built import QuietBuilder
 from mmzoo_datasets.shapes_questions import questions
-from mmzoo_datasets.shapes_scenes import MOST, SPLIT_KINDS, Scene, Shape, check_split, scenes
+from mmzoo_datasets.shapes_scenes import MOST, SPLIT_KINDS, Scene, Shape, check_split, near_misses, scenes
 from mmzoo_datasets.shapes_words import LANGUAGES, captions_of, check_language
 
 SIZE = 64
@@ -89,10 +89,11 @@ class ShapesConfig(tfds.core.BuilderConfig):
 class MmzooShapes(QuietBuilder):
     """Pictures of one to three shapes, with captions in one language, and labels of and a question about the first shape."""
 
-    VERSION = tfds.core.Version("1.1.0")
+    VERSION = tfds.core.Version("1.2.0")
     RELEASE_NOTES: ClassVar = {
         "1.0.0": "Pictures, captions and labels.",
         "1.1.0": "`question`, `answer` and `asked` are new; pictures, captions, labels and splits are those of 1.0.0.",
+        "1.2.0": "`mismatched_captions` is new; all else is as in 1.1.0.",
     }
     BUILDER_CONFIGS: ClassVar = [
         ShapesConfig(language=language, split=split) for language in LANGUAGES for split in SPLIT_KINDS
@@ -111,6 +112,7 @@ class MmzooShapes(QuietBuilder):
                 {
                     "image": tfds.features.Image(shape=(side, side, 3), encoding_format="png"),
                     "captions": tfds.features.Sequence(text),
+                    "mismatched_captions": tfds.features.Sequence(text),
                 }
                 | dict.fromkeys(names, text)
             ),
@@ -124,9 +126,15 @@ class MmzooShapes(QuietBuilder):
         count = max(1, round(options.pictures * share))
         found = scenes(split, count, split=options.split, most=options.most, seed=options.seed)
         asked = questions(found, split=options.split, name=split, seed=options.seed)
+        said = {shape.look[:2] for scene in found for shape in scene.shapes}
         for number, (scene, question) in enumerate(zip(found, asked, strict=True)):
             name, captions = f"{split}-{number:06}", captions_of(scene, options.language)
-            texts = {"captions": captions, "caption": captions[0], "scene": name} | question._asdict()
+            others = [other for other in near_misses(scene, number) if {one.look[:2] for one in other.shapes} <= said]
+            untrue = [
+                captions_of(other, options.language)[(number + turn) % len(captions)] for turn, other in enumerate(others)
+            ]
+            texts = {"captions": captions, "caption": captions[0], "scene": name, "mismatched_captions": untrue}
+            texts |= question._asdict()
             yield name, {"image": png_of(scene, options.size)} | texts | labels_of(scene)
 
 

@@ -19,6 +19,7 @@ COLOURS = ("red", "green", "blue", "yellow", "purple", "black")
 SIZES = ("small", "large")
 PLACES = {"left": (-1, 0), "right": (1, 0), "top": (0, -1), "bottom": (0, 1)}
 """Where the first shape is, seen from the centre: to the right, and down."""
+OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
 MOST = 3
 """Maximum number of shapes in a picture."""
 SPLIT_KINDS = ("composition", "random")
@@ -95,6 +96,33 @@ def scenes(name: str, count: int, *, split: str, most: int, seed: int) -> list[S
     rng = random.Random(f"{seed}/{split}/{name}")
     blocks = itertools.chain.from_iterable(_block(firsts, seen, most, rng) for _ in itertools.count())
     return list(itertools.islice(blocks, count))
+
+
+def near_misses(scene: Scene, turn: int = 0) -> list[Scene]:
+    """Changes one thing of a scene, so that a caption of the result is not true of the scene. Centres stay.
+
+    The first shape is on the opposite side; or it exchanges its kind, its colour or its size with the next shape, where they
+    differ. A single shape gets another kind, colour or size.
+
+    Args:
+        scene: The scene.
+        turn: Chooses the other kind and the other colour of a single shape.
+    """
+    first, *others = scene.shapes
+    found = [scene._replace(place=OPPOSITE[scene.place])]
+    for name, values in {"kind": KINDS, "colour": COLOURS, "size": SIZES}.items():
+        mine = getattr(first.look, name)
+        rest = [value for value in values if value != mine]
+        theirs = getattr(others[0].look, name) if others else rest[turn % len(rest)]
+        if theirs != mine:
+            exchanged = [_with(first, name, theirs), *(_with(other, name, mine) for other in others[:1]), *others[1:]]
+            found.append(scene._replace(shapes=tuple(exchanged)))
+    return found
+
+
+def _with(shape: Shape, name: str, value: str) -> Shape:
+    """Returns a shape with another kind, colour or size."""
+    return shape._replace(look=shape.look._replace(**{name: value}))
 
 
 def _block(firsts: Sequence[Look], others: Sequence[Look], most: int, rng: random.Random) -> Iterator[Scene]:

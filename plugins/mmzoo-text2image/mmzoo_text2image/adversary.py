@@ -18,11 +18,12 @@ SAME = 1e-6
 class Adversary(keras.layers.Layer):
     """Scores real, mismatched and generated pictures, at each scale by its own discriminator.
 
-    `call(real, generated, text, training=False)` takes a real and a generated picture per scale, `(batch, size, size, 3)`, -1
-    to 1, and the texts `(batch, text_dim)`, which get no gradient. It returns logits:
+    `call(real, generated, text, mismatched=None, training=False)` takes a real and a generated picture per scale, `(batch,
+    size, size, 3)`, -1 to 1, the texts, and texts that do not match the pictures, `(batch, text_dim)`. Texts get no gradient.
+    It returns logits:
 
     - `real`, `generated` `(batch, scales)`: pictures with their texts. `generated` has gradients for the discriminators alone.
-    - `mismatched` `(batch, scales, mismatches)`: real pictures with texts of other examples. A text equal to the picture's own
+    - `mismatched` `(batch, scales, mismatches)`: real pictures with other texts. A text equal to the picture's own
       has `MASKED_LOGIT`, which costs nothing.
     - `fooling` `(batch, scales)`: generated pictures, with gradients for the generator alone.
     - `real_alone`, `generated_alone`, `fooling_alone`: without texts, where the discriminators have such a score.
@@ -63,13 +64,15 @@ class Adversary(keras.layers.Layer):
         )
         self.built = True  # the discriminators are
 
-    def call(self, real: Sequence[Any], generated: Sequence[Any], text: Any, training: bool = False) -> dict[str, Any]:
+    def call(
+        self, real: Sequence[Any], generated: Sequence[Any], text: Any, mismatched: Any = None, training: bool = False
+    ) -> dict[str, Any]:
         text = ops.stop_gradient(text)
         penalized = self._gradients(real, text, training) if self.gradients else {}
         if training:
             real, generated = ([diff_augment(one, self.augment, self.seeds) for one in each] for each in (real, generated))
         scores: dict[str, list[Any]] = {}
-        texts, same = self._mismatched_texts(text, training)
+        texts, same = self._mismatched_texts(text, mismatched, training)
         frozen = [(variable, ops.stop_gradient(variable.value)) for variable in self.variables]
         for discriminator, mine, theirs in zip(self.discriminators, real, generated, strict=True):
             self._append(scores, "real", discriminator, mine, text, training, (texts, same))
@@ -92,9 +95,10 @@ class Adversary(keras.layers.Layer):
             if value is not None:
                 scores.setdefault(key, []).append(value)
 
-    def _mismatched_texts(self, text: Any, training: bool) -> tuple[list[Any], list[Any]]:
+    def _mismatched_texts(self, text: Any, mismatched: Any, training: bool) -> tuple[list[Any], list[Any]]:
         """Returns the texts `(batch, text_dim)` that pictures are mismatched with, and where each is no mismatch."""
-        others = [ops.roll(text, -shift, axis=0) for shift in range(1, self.mismatches + 1)]
+        others = [] if mismatched is None else [ops.stop_gradient(mismatched)]
+        others += [ops.roll(text, -shift, axis=0) for shift in range(1, self.mismatches + 1)]
         if self.hard_mismatches:
             others += self._similar(text, self._remembered(text, training))
         own = (ops.max(ops.abs(other - text), axis=1) <= SAME for other in others)

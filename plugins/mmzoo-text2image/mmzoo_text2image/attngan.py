@@ -40,6 +40,8 @@ class AttnGAN(TextToImage):
         inputs: The `FeatureSpec` of each input.
         target: The input with the pictures.
         text: The input with the text.
+        mismatched_text: A further input with texts that do not match the pictures, such as texts with two words exchanged. Each
+            real picture is scored with its own, too.
         picture_encoder: DAMSM's encoder of pictures, `{type: ..., weights: NEED/encoders.INPUT}` with the options that it was
             trained with; none to leave out DAMSM.
         damsm: DAMSM's head, `{type: damsm, ..., weights: NEED/head}`.
@@ -69,6 +71,7 @@ class AttnGAN(TextToImage):
         inputs: dict[str, FeatureSpec],
         target: InputName = "image",
         text: InputName = "caption",
+        mismatched_text: InputName | None = None,
         picture_encoder: EncoderPart | None = None,
         damsm: HeadPart | None = None,
         scales: list[PositiveInt] = [64, 128, 256],  # noqa: B006
@@ -89,7 +92,7 @@ class AttnGAN(TextToImage):
         gradients: bool = False,
         **kwargs: Any,
     ):
-        super().__init__(inputs, target, text, sentence, WHO, **kwargs)
+        super().__init__(inputs, target, text, sentence, WHO, mismatched_text, **kwargs)
         if scales[-1] != self.size:
             raise StreamError(f"{WHO}: `scales` must end with the size of '{target}', {self.size}; received {scales}.")
         if (picture_encoder is None) != (damsm is None):

@@ -40,6 +40,8 @@ class StackGAN(TextToImage):
         inputs: The `FeatureSpec` of each input.
         target: The input with the pictures.
         text: The input with the text.
+        mismatched_text: A further input with texts that do not match the pictures, such as texts with two words exchanged. Each
+            real picture is scored with its own, too.
         stage: Which stage is trained; 1 for StackGAN++.
         stage1: The stage 1 that stage 2 stands on, `{type: stackgan, ..., weights: NEED/head.generator}` with the options that
             it was trained with.
@@ -72,6 +74,7 @@ class StackGAN(TextToImage):
         inputs: dict[str, FeatureSpec],
         target: InputName = "image",
         text: InputName = "caption",
+        mismatched_text: InputName | None = None,
         stage: Literal[1, 2] = 1,
         stage1: HeadPart | None = None,
         stage1_size: PositiveInt = 64,
@@ -94,7 +97,7 @@ class StackGAN(TextToImage):
         gradients: bool = False,
         **kwargs: Any,
     ):
-        super().__init__(inputs, target, text, sentence, WHO, **kwargs)
+        super().__init__(inputs, target, text, sentence, WHO, mismatched_text, **kwargs)
         self.scored, self.condition = scored, condition
         self._check(stage, stage1, scales)
         self.stage1: Any = None
@@ -130,6 +133,8 @@ class StackGAN(TextToImage):
     def _check(self, stage: int, stage1: Any, scales: list[int] | None) -> None:
         if (stage == 2) != (stage1 is not None):
             raise StreamError(f"{WHO}: `stage1` goes with `stage: 2`, and only with it.")
+        if self.mismatched_text and self.scored == "condition":
+            raise StreamError(f"{WHO}: `mismatched_text` goes with `scored: sentence`, and only with it.")
         if scales and (stage == 2 or scales[-1] != self.size):
             raise StreamError(
                 f"{WHO}: `scales` has no stage 2 and ends with the size of '{self.target}', {self.size}; received {scales}."

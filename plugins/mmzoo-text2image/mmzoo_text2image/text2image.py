@@ -36,6 +36,7 @@ class TextToImage(Head):
         sentence: How the text's stream becomes one vector: `mean` of the real tokens, or the last `states` of both directions
             of a recurrent encoder with `pool: none` and `merge: concatenate`.
         who: The head, for messages.
+        mismatched_text: A further input with texts that do not match the pictures; read in training alone.
     """
 
     generator: Any
@@ -44,8 +45,18 @@ class TextToImage(Head):
     make_discriminator: Callable[..., Discriminator]
     make_adversary: Callable[..., Adversary]
 
-    def __init__(self, inputs: Mapping[str, FeatureSpec], target: str, text: str, sentence: Sentence, who: str, **kwargs: Any):
+    def __init__(
+        self,
+        inputs: Mapping[str, FeatureSpec],
+        target: str,
+        text: str,
+        sentence: Sentence,
+        who: str,
+        mismatched_text: str | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(autocast=False, **kwargs)
+        self.mismatched_text = mismatched_text
         self.target, self.text, self.sentence, self.who = target, text, sentence, who
         height, width, channels = (*inputs[target]["shape"], 0, 0, 0)[:3]
         if not (height == width and channels == 3):
@@ -78,17 +89,24 @@ class TextToImage(Head):
         sentence, words, mask = self.read(streams)
         noise = keras.random.normal((ops.shape(sentence)[0], self.noise_size), seed=self.noise_seeds)
         drawn = self.draw(sentence, noise, words, mask, training)
-        scores = self._score(sentence, drawn, targets, training)
+        scores = self._score(streams, drawn, targets, training)
         condition = {name: drawn[name] for name in ("mean", "log_variance")}
         return scores | condition | self.matched(streams, drawn["pictures"][-1])
 
     def _score(
-        self, sentence: Any, drawn: Mapping[str, Any], targets: Mapping[str, Any], training: bool = False
+        self, streams: Streams, drawn: Mapping[str, Any], targets: Mapping[str, Any], training: bool = False
     ) -> dict[str, Any]:
         """Scores drawn and real pictures, at each scale."""
+        text = self.scored_text(self._sentence(streams, self.text), drawn)
+        mismatched = self._sentence(streams, self.mismatched_text) if self.mismatched_text else None
         real = ops.cast(targets[self.target], "float32") / 127.5 - 1
         scales = [reduced(real, picture.shape[1]) for picture in drawn["pictures"]]
-        return self.adversary(scales, drawn["pictures"], self.scored_text(sentence, drawn), training=training)
+        return self.adversary(scales, drawn["pictures"], text, mismatched=mismatched, training=training)
+
+    def _sentence(self, streams: Streams, text: str) -> Any:
+        """Returns the sentence `(batch, dim)` of a text, scaled to the mean square 1."""
+        stream = pick_stream(streams, text, self.who)
+        return scaled(last_states(stream) if self.sentence == "states" else pool(stream))
 
     def read(self, streams: Streams) -> tuple[Any, Any, Any]:
         """Returns the sentence `(batch, dim)`, the words `(batch, words, dim)` and their mask, of the text.
@@ -97,8 +115,7 @@ class TextToImage(Head):
         and with short ones the condition starts as noise alone.
         """
         stream = pick_stream(streams, self.text, self.who)
-        sentence = last_states(stream) if self.sentence == "states" else pool(stream)
-        return scaled(sentence), scaled(stream["tokens"]), stream["mask"]
+        return self._sentence(streams, self.text), scaled(stream["tokens"]), stream["mask"]
 
     def draw(self, sentence: Any, noise: Any, words: Any, mask: Any, training: bool = False) -> dict[str, Any]:
         """Draws the pictures of all scales, -1 to 1; see the generators."""
@@ -152,7 +169,7 @@ class TextToImage(Head):
         """Draws each text with several seeds: `pictures` `(texts, seeds, ...)`; scores the first and the real picture."""
         texts = ops.shape(targets[self.target])[0]
         drawn = [self.from_seeds(streams, ops.full((texts,), seed, dtype="int32")) for seed in range(WATCHED_SEEDS)]
-        scores = self._score(self.read(streams)[0], drawn[0], targets)
+        scores = self._score(streams, drawn[0], targets)
         pictures = ops.stack([one["pictures"][-1] for one in drawn], axis=1)  # (texts, seeds, size, size, 3)
         return {"pictures": pixels(pictures), "diversity": _diversity(pictures)} | {
             name: scores[name][:, -1] for name in ("real", "generated")
