@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mmzoo_datasets.shapes import Shapes
 from mmzoo_datasets.shapes_builder import labels_of, png_of, shapes
-from mmzoo_datasets.shapes_scenes import Look, Scene, Shape, scenes
+from mmzoo_datasets.shapes_scenes import Look, Scene, Shape, near_misses, scenes
 from mmzoo_datasets.shapes_words import LANGUAGES, captions_of
 from PIL import Image
 
@@ -107,6 +107,40 @@ def test_what_is_painted_is_what_the_caption_says(side):
         size, colour, kind = said[0]
         labels = {"kind": kind, "colour": colour, "shape_size": size, "place": place, "count": str(len(found))}
         assert labels_of(scene) == labels
+
+
+def said_of(caption: str) -> tuple[str, list[tuple[str, ...]]]:
+    """Reads an English caption's first wording: the place of the first shape, and all shapes as it names them."""
+    place = WHERE[re.fullmatch(r"a \w+ \w+ \w+ (.*?)( a (small|large) .*)?", caption)[1]]
+    return place, re.findall(r"a (small|large) (\w+) (\w+)", caption)
+
+
+def test_a_near_miss_says_one_wrong_thing():
+    opposite = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
+    for scene in scenes("train", 240, split="random", most=3, seed=2):
+        place, shapes_said = said_of(captions_of(scene, "en")[0])
+        found = [said_of(captions_of(other, "en")[0]) for other in near_misses(scene, turn=1)]
+        assert found[0] == (opposite[place], shapes_said)
+        changed = [(dict(zip(["size", "colour", "kind"], zip(*others, strict=True), strict=True))) for _, others in found[1:]]
+        true = dict(zip(["size", "colour", "kind"], zip(*shapes_said, strict=True), strict=True))
+        assert all(where == place for where, _ in found[1:])
+        for other in changed:
+            (name,) = [name for name in true if other[name] != true[name]]
+            if len(shapes_said) > 1:
+                one, two, *rest = true[name]
+                assert other[name] == (two, one, *rest)
+        wrong = [name for other in changed for name in true if other[name] != true[name]]
+        assert sorted(wrong) == sorted(name for name in true if len(shapes_said) == 1 or len({*true[name][:2]}) == 2)
+
+
+def test_mismatched_captions_of_training_name_no_held_out_combination(tmp_path):
+    made = shapes(size=16, pictures=60, data_dir=str(tmp_path))
+    rows = [row for _, row in made._generate_examples("train", 1.0)]
+    assert {len({*row["mismatched_captions"]} & {*row["captions"]}) for row in rows} == {0}
+    assert all(len(row["mismatched_captions"]) > 0 for row in rows)
+    named = {pair for row in rows for text in row["mismatched_captions"] for pair in re.findall(r"(\w+) (\w+)", text)}
+    held = {(scene.shapes[0].look.colour, scene.shapes[0].look.kind) for scene in some("test")}
+    assert not held & named
 
 
 def test_shapes_neither_overlap_nor_leave_the_picture():

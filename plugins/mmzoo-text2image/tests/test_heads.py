@@ -77,6 +77,16 @@ def test_real_pictures_are_mismatched_with_the_texts_of_the_next_rows_but_not_wi
     np.testing.assert_allclose(found["mismatched"][:, 0, 1], rolled, rtol=1e-4)
 
 
+def test_real_pictures_are_mismatched_with_the_texts_of_a_further_input_first():
+    head = stackgan(scored="sentence", mismatched_text="other", discriminator_norm="none")
+    streams = streams_of() | {"other": streams_of(seed=1)["caption"]}
+    found = np.array(head(streams, targets=pictures())["mismatched"])
+    judge, real = head.adversary.discriminators[0], ops.cast(pictures()["image"], "float32") / 127.5 - 1
+    others = head.read(streams_of(seed=1))[0]
+    assert found.shape == (BATCH, 1, 2)
+    np.testing.assert_allclose(found[:, 0, 0], np.array(judge.score(judge.features(real), others)), rtol=1e-4)
+
+
 def test_the_second_stage_draws_on_the_frozen_picture_of_the_first():
     def first(inputs: Any) -> StackGAN:
         return StackGAN(inputs=inputs, width=2, **SMALL)
@@ -138,6 +148,7 @@ def test_damsm_judges_the_generated_picture_and_stays_as_it_is():
     ("options", "text"),
     [
         ({"stage": 2}, "`stage1` goes with `stage: 2`"),
+        ({"mismatched_text": "other"}, "`mismatched_text` goes with `scored: sentence`"),
         ({"scales": [16, 32]}, "ends with the size of 'image', 16; received [16, 32]"),
     ],
 )

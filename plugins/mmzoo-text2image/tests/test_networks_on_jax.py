@@ -13,6 +13,7 @@ TESTS = [
     "test_generators.py::test_attention_is_its_formula",
     "test_generators.py::test_upsampling_repeats_pixels_before_the_convolution",
     "test_diff_augment.py::test_only_what_is_left_has_a_gradient",
+    "test_adversary.py::test_the_memory_is_kept_in_a_compiled_training_step",
     "test_adversarial_losses.py::test_the_discriminators_loss_is_its_formula[True-True-hinge]",
 ]
 
