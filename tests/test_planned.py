@@ -192,6 +192,13 @@ def test_a_needed_run_is_found_by_what_it_learned_wherever_it_is(runs, tmp_path,
     assert changed.name.startswith("late-")  # runs/late is another run now
 
 
+def test_a_needed_run_of_an_older_plugin_is_built_again(runs, monkeypatch):
+    monkeypatch.setattr("mmzoo.run.stages.versions_of", lambda bound: {"mmzoo-toys": "0.2"})
+    needed = plan_build(read_recipe("early.yaml"), discover(), Path("runs/early")).needs["base"]
+    assert needed.run.folder.name.startswith("late-")
+    assert "training" in needed.due
+
+
 def test_a_part_of_another_shape_is_refused(runs):
     override = "encoders.image={type: toy_flat, dim: 12, weights: base/encoders.image}"
     message = said("early.yaml", override, "name=shape")
