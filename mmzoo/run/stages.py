@@ -100,7 +100,7 @@ def find_run(folder: Path, wanted: str, name: str) -> Run | None:
         wanted: The fingerprint.
         name: The recipe's name.
     """
-    return next((run for run in _runs(folder, wanted) if _recorded(run)["recipe"].get("name") == name), None)
+    return next(iter(_runs(folder, wanted, name)), None)
 
 
 def needed_run(run: Run, name: str) -> Run:
@@ -119,10 +119,11 @@ def needed_run(run: Run, name: str) -> Run:
     return found
 
 
-def _runs(folder: Path, wanted: str) -> list[Run]:
-    """Returns the runs in a folder with a fingerprint, trained ones first."""
-    runs = [Run(path) for path in sorted(folder.iterdir())] if folder.is_dir() else []
-    found = [run for run in runs if _recorded(run).get("fingerprint") == wanted]
+def _runs(folder: Path, wanted: str, name: str | None = None) -> list[Run]:
+    """Returns the runs in a folder with a fingerprint, of one recipe or of any, trained ones first."""
+    recorded = [(Run(path), _recorded(Run(path))) for path in sorted(folder.iterdir())] if folder.is_dir() else []
+    alike = [(run, record) for run, record in recorded if record.get("fingerprint") == wanted]
+    found = [run for run, record in alike if name in (None, record.get("recipe", {}).get("name"))]
     return sorted(found, key=lambda run: not run.weights.exists())
 
 

@@ -90,13 +90,18 @@ def read(png: bytes) -> dict[str, tuple[str, str, np.ndarray]]:
     return found
 
 
+def said_of(caption: str) -> tuple[str, list[tuple[str, ...]]]:
+    """Reads an English caption's first wording: the place of the first shape, and all shapes as it names them."""
+    place = WHERE[re.fullmatch(r"a \w+ \w+ \w+ (.*?)( a (small|large) .*)?", caption)[1]]
+    return place, re.findall(r"a (small|large) (\w+) (\w+)", caption)
+
+
 @pytest.mark.parametrize("side", [32, 64])
 def test_what_is_painted_is_what_the_caption_says(side):
     for scene in scenes("test", 48, split="random", most=3, seed=5):
         caption, found = captions_of(scene, "en")[0], read(png_of(scene, side))
-        said = re.findall(r"a (small|large) (\w+) (\w+)", caption)
+        place, said = said_of(caption)
         assert {colour: (kind, size) for size, colour, kind in said} == {c: found[c][:2] for c in found}, caption
-        place = WHERE[re.fullmatch(r"a \w+ \w+ \w+ (.*?)( a (small|large) .*)?", caption)[1]]
         axis, way = SIDES[place]
         first, *others = [found[colour][2] for _, colour, _ in said]
         away = measure(first)[1] / side - 0.5
@@ -109,20 +114,16 @@ def test_what_is_painted_is_what_the_caption_says(side):
         assert labels_of(scene) == labels
 
 
-def said_of(caption: str) -> tuple[str, list[tuple[str, ...]]]:
-    """Reads an English caption's first wording: the place of the first shape, and all shapes as it names them."""
-    place = WHERE[re.fullmatch(r"a \w+ \w+ \w+ (.*?)( a (small|large) .*)?", caption)[1]]
-    return place, re.findall(r"a (small|large) (\w+) (\w+)", caption)
-
-
 def test_a_near_miss_says_one_wrong_thing():
     opposite = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
     for scene in scenes("train", 240, split="random", most=3, seed=2):
         place, shapes_said = said_of(captions_of(scene, "en")[0])
         found = [said_of(captions_of(other, "en")[0]) for other in near_misses(scene, turn=1)]
         assert found[0] == (opposite[place], shapes_said)
-        changed = [(dict(zip(["size", "colour", "kind"], zip(*others, strict=True), strict=True))) for _, others in found[1:]]
-        true = dict(zip(["size", "colour", "kind"], zip(*shapes_said, strict=True), strict=True))
+        true, *changed = (
+            dict(zip(["size", "colour", "kind"], zip(*each, strict=True), strict=True))
+            for each in (shapes_said, *(others for _, others in found[1:]))
+        )
         assert all(where == place for where, _ in found[1:])
         for other in changed:
             (name,) = [name for name in true if other[name] != true[name]]

@@ -89,15 +89,15 @@ class TextToImage(Head):
         sentence, words, mask = self.read(streams)
         noise = keras.random.normal((ops.shape(sentence)[0], self.noise_size), seed=self.noise_seeds)
         drawn = self.draw(sentence, noise, words, mask, training)
-        scores = self._score(streams, drawn, targets, training)
+        scores = self._score(streams, sentence, drawn, targets, training)
         condition = {name: drawn[name] for name in ("mean", "log_variance")}
         return scores | condition | self.matched(streams, drawn["pictures"][-1])
 
     def _score(
-        self, streams: Streams, drawn: Mapping[str, Any], targets: Mapping[str, Any], training: bool = False
+        self, streams: Streams, sentence: Any, drawn: Mapping[str, Any], targets: Mapping[str, Any], training: bool = False
     ) -> dict[str, Any]:
         """Scores drawn and real pictures, at each scale."""
-        text = self.scored_text(self._sentence(streams, self.text), drawn)
+        text = self.scored_text(sentence, drawn)
         mismatched = self._sentence(streams, self.mismatched_text) if self.mismatched_text else None
         real = ops.cast(targets[self.target], "float32") / 127.5 - 1
         scales = [reduced(real, picture.shape[1]) for picture in drawn["pictures"]]
@@ -169,7 +169,7 @@ class TextToImage(Head):
         """Draws each text with several seeds: `pictures` `(texts, seeds, ...)`; scores the first and the real picture."""
         texts = ops.shape(targets[self.target])[0]
         drawn = [self.from_seeds(streams, ops.full((texts,), seed, dtype="int32")) for seed in range(WATCHED_SEEDS)]
-        scores = self._score(streams, drawn[0], targets)
+        scores = self._score(streams, self._sentence(streams, self.text), drawn[0], targets)
         pictures = ops.stack([one["pictures"][-1] for one in drawn], axis=1)  # (texts, seeds, size, size, 3)
         return {"pictures": pixels(pictures), "diversity": _diversity(pictures)} | {
             name: scores[name][:, -1] for name in ("real", "generated")
