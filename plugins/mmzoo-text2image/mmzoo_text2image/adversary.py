@@ -1,6 +1,6 @@
 """The discriminators of all scales, and the scores of one training step."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -18,20 +18,24 @@ SAME = 1e-6
 class Adversary(keras.layers.Layer):
     """Scores real, mismatched and generated pictures, at each scale by its own discriminator.
 
+    With a `feature_map`, a further discriminator comes first. It reads the map of the last scale's picture.
+
     `call(real, generated, text, mismatched=None, training=False)` takes a real and a generated picture per scale, `(batch,
     size, size, 3)`, -1 to 1, the texts, and texts that do not match the pictures, `(batch, text_dim)`. Texts get no gradient.
-    It returns logits:
+    It returns logits; with a feature map there is one scale more:
 
     - `real`, `generated` `(batch, scales)`: pictures with their texts. `generated` has gradients for the discriminators alone.
     - `mismatched` `(batch, scales, mismatches)`: real pictures with other texts. A text equal to the picture's own
       has `MASKED_LOGIT`, which costs nothing.
-    - `fooling` `(batch, scales)`: generated pictures, with gradients for the generator alone.
+    - `fooling` `(batch, scales)`: generated pictures, with gradients for the generator alone; `fooling_mismatched` `(batch,
+      scales, mismatches)`: with the texts of `mismatched`.
     - `real_alone`, `generated_alone`, `fooling_alone`: without texts, where the discriminators have such a score.
     - with `gradients` `picture_gradient`, `text_gradient` `(batch,)`: squared norms of the gradients of the sum of the `real`
       logits with respect to the pictures and the text.
 
     Args:
-        discriminators: One per scale.
+        discriminators: One per scale; before them that of the feature map.
+        feature_map: Pictures `(batch, size, size, 3)`, -1 to 1 -> what the first discriminator reads.
         augment: Augmentations of real and generated pictures, the same for the discriminators' and the generator's score.
         mismatches: Number of texts of other examples that each real picture is scored with: those of the next rows.
         hard_mismatches: How many more: the most similar texts of the batch.
@@ -44,6 +48,7 @@ class Adversary(keras.layers.Layer):
         self,
         discriminators: Sequence[Discriminator],
         *,
+        feature_map: Callable[[Any], Any] | None = None,
         augment: Sequence[Augmentation] = (),
         mismatches: int = 1,
         hard_mismatches: int = 0,
@@ -53,7 +58,7 @@ class Adversary(keras.layers.Layer):
     ):
         super().__init__(autocast=False, **kwargs)
         self.discriminators = list(discriminators)
-        self.augment, self.gradients = tuple(augment), gradients
+        self.feature_map, self.augment, self.gradients = feature_map, tuple(augment), gradients
         self.mismatches, self.hard_mismatches = mismatches, hard_mismatches
         self.seeds = keras.random.SeedGenerator()
         shape = (memory, self.discriminators[0].text_dim)
@@ -74,12 +79,16 @@ class Adversary(keras.layers.Layer):
         scores: dict[str, list[Any]] = {}
         texts, same = self._mismatched_texts(text, mismatched, training)
         frozen = [(variable, ops.stop_gradient(variable.value)) for variable in self.variables]
-        for discriminator, mine, theirs in zip(self.discriminators, real, generated, strict=True):
+        for discriminator, mine, theirs in zip(self.discriminators, self._read(real), self._read(generated), strict=True):
             self._append(scores, "real", discriminator, mine, text, training, (texts, same))
             self._append(scores, "generated", discriminator, ops.stop_gradient(theirs), text, training)
             with keras.StatelessScope(state_mapping=frozen):
-                self._append(scores, "fooling", discriminator, theirs, text, training)
+                self._append(scores, "fooling", discriminator, theirs, text, training, (texts, same))
         return {name: ops.stack(each, axis=1) for name, each in scores.items()} | penalized
+
+    def _read(self, pictures: Sequence[Any]) -> list[Any]:
+        """Returns what each discriminator reads of the pictures of all scales."""
+        return [*([] if self.feature_map is None else [self.feature_map(pictures[-1])]), *pictures]
 
     def _append(
         self, scores: Any, name: str, discriminator: Any, pictures: Any, text: Any, training: bool, others: Any = ((), ())
@@ -90,7 +99,7 @@ class Adversary(keras.layers.Layer):
         found = {name: own, f"{name}_alone": discriminator.score_alone(features, training)}
         if mismatched:
             costly = [ops.where(mine, MASKED_LOGIT, score) for mine, score in zip(same, mismatched, strict=True)]
-            found["mismatched"] = ops.stack(costly, axis=1)
+            found["mismatched" if name == "real" else f"{name}_mismatched"] = ops.stack(costly, axis=1)
         for key, value in found.items():
             if value is not None:
                 scores.setdefault(key, []).append(value)
@@ -125,7 +134,7 @@ class Adversary(keras.layers.Layer):
     def _gradients(self, real: Sequence[Any], text: Any, training: bool) -> dict[str, Any]:
         def total(*inputs: Any) -> Any:
             *pictures, texts = inputs
-            pairs = zip(self.discriminators, pictures, strict=True)
+            pairs = zip(self.discriminators, self._read(pictures), strict=True)
             return sum(one.score(one.features(picture, training), texts, training) for one, picture in pairs)
 
         *pictures, texts = input_gradients(total, [*real, text])

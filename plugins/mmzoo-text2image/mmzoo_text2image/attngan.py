@@ -7,11 +7,11 @@ from keras import ops
 
 from mmzoo import EncoderPart, FeatureSpec, HeadPart, InputName, NonNegativeInt, PositiveInt, Signature, StreamError
 from mmzoo_text2image.adversary import Adversary
-from mmzoo_text2image.blocks import Norm
+from mmzoo_text2image.blocks import Norm, pixels
 from mmzoo_text2image.diff_augment import Augmentation
 from mmzoo_text2image.discriminators import Discriminator
 from mmzoo_text2image.generators import Tree
-from mmzoo_text2image.text2image import Sentence, Streams, TextToImage, pixels
+from mmzoo_text2image.text2image import Sentence, Streams, TextToImage
 
 WHO = "the head 'attngan'"
 
@@ -42,6 +42,9 @@ class AttnGAN(TextToImage):
         text: The input with the text.
         mismatched_text: A further input with texts that do not match the pictures, such as texts with two words exchanged. Each
             real picture is scored with its own, too.
+        feature_network: A frozen encoder of pictures, `{type: ..., weights: NEED/encoders.INPUT}` with the options that it was
+            trained with. One more discriminator reads its feature map of the last picture, and so knows from the first step
+            what a picture shows (Sauer et al. 2021, arXiv 2111.01007; see `FeatureMap`). None, as published.
         picture_encoder: DAMSM's encoder of pictures, `{type: ..., weights: NEED/encoders.INPUT}` with the options that it was
             trained with; none to leave out DAMSM.
         damsm: DAMSM's head, `{type: damsm, ..., weights: NEED/head}`.
@@ -50,10 +53,14 @@ class AttnGAN(TextToImage):
         discriminator_width: Channels of the discriminators: DF of the paper.
         noise: Numbers of noise.
         condition: Numbers of the conditioning augmentation.
+        mapping: Units of two dense layers with leaky ReLU through which the generator reads the text (the mapping network of
+            Karras et al. 2019, arXiv 1812.04948); None for no such layers, as published.
         residuals: Number of residual blocks between two scales.
         sentence: How the text's stream becomes one vector; see `TextToImage`.
         norm: Normalisation of the generator.
         discriminator_norm: Normalisation of the discriminators.
+        compress: Units of a dense layer with leaky ReLU through which the discriminators read the text (128 in StackGAN's
+            TensorFlow code); None for no such layer. Which thing is where is seldom a linear function of a sentence's vector.
         spectral: Whether the discriminators' kernels have the spectral norm 1 (Miyato et al. 2018, arXiv 1802.05957).
         projection: Size of a space in which discriminators also compare picture and text by their inner product; see
             `Discriminator`.
@@ -72,6 +79,7 @@ class AttnGAN(TextToImage):
         target: InputName = "image",
         text: InputName = "caption",
         mismatched_text: InputName | None = None,
+        feature_network: EncoderPart | None = None,
         picture_encoder: EncoderPart | None = None,
         damsm: HeadPart | None = None,
         scales: list[PositiveInt] = [64, 128, 256],  # noqa: B006
@@ -79,10 +87,12 @@ class AttnGAN(TextToImage):
         discriminator_width: PositiveInt = 64,
         noise: PositiveInt = 100,
         condition: PositiveInt = 100,
+        mapping: PositiveInt | None = None,
         residuals: PositiveInt = 2,
         sentence: Sentence = "states",
         norm: Norm = "batch",
         discriminator_norm: Norm = "batch",
+        compress: PositiveInt | None = None,
         spectral: bool = False,
         projection: PositiveInt | None = None,
         augment: list[Augmentation] = [],  # noqa: B006
@@ -92,17 +102,23 @@ class AttnGAN(TextToImage):
         gradients: bool = False,
         **kwargs: Any,
     ):
-        super().__init__(inputs, target, text, sentence, WHO, mismatched_text, **kwargs)
+        super().__init__(inputs, target, text, sentence, WHO, mismatched_text, feature_network, **kwargs)
         if scales[-1] != self.size:
             raise StreamError(f"{WHO}: `scales` must end with the size of '{target}', {self.size}; received {scales}.")
         if (picture_encoder is None) != (damsm is None):
             raise StreamError(f"{WHO} takes `picture_encoder` and `damsm` together, of one needed run.")
-        self.generator: Any = Tree(scales, width, noise, condition, residuals, words=True, norm=norm, name="generator")
+        made: dict[str, Any] = {"mapping": mapping, "norm": norm, "name": "generator"}
+        self.generator: Any = Tree(scales, width, noise, condition, residuals, words=True, **made)
         self.picture_encoder: Any = cast(Any, picture_encoder)(features=inputs[target]) if picture_encoder else None
         self.damsm: Any = cast(Any, damsm)(inputs=inputs) if damsm else None
         self.sizes = scales
         self.make_discriminator = partial(
-            Discriminator, width=discriminator_width, norm=discriminator_norm, spectral=spectral, projection=projection
+            Discriminator,
+            width=discriminator_width,
+            norm=discriminator_norm,
+            compress=compress,
+            spectral=spectral,
+            projection=projection,
         )
         self.make_adversary = partial(
             Adversary,

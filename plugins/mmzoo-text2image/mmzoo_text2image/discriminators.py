@@ -23,7 +23,7 @@ from mmzoo_text2image.spectral import SpectralConv2D, SpectralDense
 
 
 class Discriminator(keras.layers.Layer):
-    """Scores pictures of one size: whether they are real, and whether they are real and show what a sentence says.
+    """Scores pictures of one size, or their feature maps: whether they are real, and whether they show what a sentence says.
 
     `features` encodes pictures once; `score` and `score_alone` read the features. The layer is built when it is made, so its
     methods are called directly; its call returns the score, and the score alone or None.
@@ -43,9 +43,10 @@ class Discriminator(keras.layers.Layer):
     Source: Zhang et al. 2017, arXiv 1612.03242; 2018, arXiv 1710.10916; Xu et al. 2018, arXiv 1711.10485; the authors' code.
 
     Args:
-        size: Height and width of the pictures, a power of two from 16 on.
+        size: Height and width of the pictures or maps, a power of two from 4 on. A map of 4 x 4 is scored as it is.
         width: Channels of the first convolution.
         text_dim: Numbers of a sentence.
+        input_channels: Channels of the pictures or maps.
         alone: Whether there is a score of the picture alone.
         compress: Numbers to which a dense layer with leaky ReLU reduces the sentence first (128 in StackGAN's TensorFlow code);
             None for no such layer.
@@ -62,6 +63,7 @@ class Discriminator(keras.layers.Layer):
         width: int,
         text_dim: int,
         *,
+        input_channels: int = 3,
         alone: bool = True,
         compress: int | None = None,
         projection: int | None = None,
@@ -71,13 +73,13 @@ class Discriminator(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(autocast=False, **kwargs)  # the blocks cast what they read
-        self.size, self.text_dim = size, text_dim
+        self.text_dim, self.reads = text_dim, (None, size, size, input_channels)
         made: dict[str, Any] = {"activation": "leaky_relu", "kernel": kernel, "spectral": spectral}
-        downs = doublings(size, 4 * SMALLEST, "the discriminator reads")
+        downs = doublings(size, SMALLEST, "the discriminator reads")
         channels = [width << down for down in range(downs)]
-        self.channels = min(channels[-1], 8 * width)
+        self.channels = min(channels[-1], 8 * width) if downs else input_channels
         self.encoder = [
-            ConvBlock(channels[0], kind="down", norm="none", bias=norm == "none", **made),
+            *(ConvBlock(first, kind="down", norm="none", bias=norm == "none", **made) for first in channels[:1]),
             *(ConvBlock(more, kind="down", norm=norm, **made) for more in channels[1:]),
             *(ConvBlock(width << down, norm=norm, **made) for down in reversed(range(3, downs - 1))),
         ]
@@ -89,7 +91,7 @@ class Discriminator(keras.layers.Layer):
         self.build()
 
     def build(self, *_: Any) -> None:
-        shape = (None, self.size, self.size, 3)
+        shape = self.reads
         for block in self.encoder:
             block.build(shape)
             shape = block.conv.compute_output_shape(shape)
@@ -97,9 +99,7 @@ class Discriminator(keras.layers.Layer):
             self.compress.build((None, self.text_dim))
         text = self.text_dim if self.compress is None else self.compress.units
         self.joint.build((*shape[:3], self.channels + text))
-        for layer, size in zip(
-            self.projections, (SMALLEST * SMALLEST * self.channels, self.text_dim), strict=bool(self.projections)
-        ):
+        for layer, size in zip(self.projections, (SMALLEST * SMALLEST * self.channels, text), strict=bool(self.projections)):
             layer.build((None, size))
         for head in filter(None, (self.head, self.head_alone)):
             head.build(shape)
@@ -113,7 +113,7 @@ class Discriminator(keras.layers.Layer):
         """Encodes pictures.
 
         Args:
-            pictures: `(batch, size, size, 3)`, -1 to 1.
+            pictures: `(batch, size, size, input_channels)`; pixels are -1 to 1.
             training: Whether the state of the normalisations is updated.
 
         Returns:
@@ -133,9 +133,9 @@ class Discriminator(keras.layers.Layer):
             sentences: Each `(batch, text_dim)`.
             training: Whether the state of the normalisations is updated.
         """
-        compared = self._compared(features, sentences, training)
         if self.compress is not None:
             sentences = [activate(run(self.compress, one, training), "leaky_relu") for one in sentences]
+        compared = self._compared(features, sentences, training)
         joined = self.joint(features, sentences, training=training)
         return [_logit(self.head, one, training) + more for one, more in zip(joined, compared, strict=True)]
 

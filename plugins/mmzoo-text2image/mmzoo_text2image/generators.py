@@ -10,6 +10,7 @@ from mmzoo import StreamError
 from mmzoo_text2image.blocks import (
     LEAST,
     SMALLEST,
+    Activation,
     ConvBlock,
     Kernel,
     Norm,
@@ -76,13 +77,24 @@ class Stage1(Generator):
         width: Channels per factor: `8 * width` at 4 x 4.
         noise: Numbers of noise.
         condition: Numbers of the condition.
+        activation: What gives the condition's mean and variance; see `ConditioningAugmentation`.
+        mapping: Units of the layers before it.
         norm: The normalisation.
     """
 
     def __init__(
-        self, size: int = 64, width: int = 192, noise: int = 100, condition: int = 128, *, norm: Norm = "batch", **kwargs: Any
+        self,
+        size: int = 64,
+        width: int = 192,
+        noise: int = 100,
+        condition: int = 128,
+        *,
+        activation: Activation = "relu",
+        mapping: int | None = None,
+        norm: Norm = "batch",
+        **kwargs: Any,
     ):
-        super().__init__(noise, ConditioningAugmentation(condition, "relu"), **kwargs)
+        super().__init__(noise, ConditioningAugmentation(condition, activation, mapping=mapping), **kwargs)
         channels = [max(LEAST, 8 * width >> block) for block in range(doublings(size, 8, "the generator 'Stage1' makes") + 1)]
         self.seed = Seed(channels[0], norm=norm)
         self.up_blocks = [ConvBlock(more, kind="up", norm=norm) for more in channels[1:]]
@@ -115,6 +127,8 @@ class Stage2(Generator):
         width: Channels of the encoder's first convolution.
         residuals: Number of residual blocks.
         condition: Numbers of the condition.
+        activation: What gives the condition's mean and variance; see `ConditioningAugmentation`.
+        mapping: Units of the layers before it.
         norm: The normalisation.
     """
 
@@ -126,10 +140,12 @@ class Stage2(Generator):
         residuals: int = 2,
         condition: int = 128,
         *,
+        activation: Activation = "relu",
+        mapping: int | None = None,
         norm: Norm = "batch",
         **kwargs: Any,
     ):
-        super().__init__(0, ConditioningAugmentation(condition, "relu"), **kwargs)
+        super().__init__(0, ConditioningAugmentation(condition, activation, mapping=mapping), **kwargs)
         encoded = doublings(stage1_size, 4 * SMALLEST, "the generator 'Stage2' reads") - 2
         ups = doublings(size, stage1_size // 2, "the generator 'Stage2' makes") - encoded
         self.encoder = [
@@ -172,6 +188,7 @@ class Tree(Generator):
         condition: Numbers of the condition.
         residuals: Number of residual blocks between two scales.
         words: Whether the features attend to the words between two scales.
+        mapping: Units of the layers before the conditioning augmentation.
         norm: The normalisation.
         kernel: The initial weights.
     """
@@ -185,11 +202,12 @@ class Tree(Generator):
         residuals: int = 2,
         words: bool = False,
         *,
+        mapping: int | None = None,
         norm: Norm = "batch",
         kernel: Kernel = "orthogonal",
         **kwargs: Any,
     ):
-        super().__init__(noise, ConditioningAugmentation(condition, "glu", kernel=kernel), **kwargs)
+        super().__init__(noise, ConditioningAugmentation(condition, "glu", mapping=mapping, kernel=kernel), **kwargs)
         blocks, width = _trunk_blocks(scales), max(LEAST, width)
         made: dict[str, Any] = {"norm": norm, "kernel": kernel}
         channels = [width if words else max(LEAST, width >> step) for step in range(len(scales))]

@@ -14,7 +14,9 @@ def mmzoo_heads() -> dict[str, str]:
 
 @hookimpl
 def mmzoo_losses() -> dict[str, str]:
-    losses = {name: f"mmzoo_text2image.losses:{name}" for name in ("discriminator", "generator", "kl", "ma_gp", "r1")}
+    losses = {
+        name: f"mmzoo_text2image.losses:{name}" for name in ("discriminator", "generator", "kl", "ma_gp", "matching", "r1")
+    }
     return losses | {"damsm": "mmzoo_text2image.damsm_loss:damsm"}
 
 

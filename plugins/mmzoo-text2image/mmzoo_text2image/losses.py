@@ -73,6 +73,27 @@ def generator(fooling: Any, fooling_alone: Any = None, *, form: Form = "cross_en
     return ops.sum(ops.softplus(-logits) if form == "cross_entropy" else -logits, axis=1)
 
 
+def matching(fooling: Any, fooling_mismatched: Any) -> Any:
+    """Generator's loss: a generated picture should fit its own text better than other texts.
+
+    Cross-entropy of its own text among all that the discriminator scores the picture with: log(sum(exp(logits))) minus its own
+    logit, summed over the scales. Real pictures teach the discriminator which texts fit. Its score of a generated picture says
+    above all whether it looks real; the difference between two texts says what it shows.
+
+    Source: Zhang et al. 2021 (XMC-GAN), arXiv 2101.04702, section 4.2, the contrastive loss of sentence and image with the
+    discriminator's own features. There the other texts are those of the batch.
+
+    Args:
+        fooling: Logits of generated pictures with their texts, `(batch, scales)`.
+        fooling_mismatched: Logits of generated pictures with other texts, `(batch, scales, mismatches)`.
+
+    Returns:
+        `(batch,)`, at least 0.
+    """
+    logits = ops.concatenate([fooling[..., None], fooling_mismatched], axis=2)
+    return ops.sum(ops.logsumexp(logits, axis=2) - fooling, axis=1)
+
+
 def kl(mean: Any, log_variance: Any, *, reduction: Literal["mean", "sum"] = "mean") -> Any:
     """Divergence of the conditions' distribution from the standard normal one.
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, cast
 
 from keras import ops
 
-from mmzoo import FeatureSpec, HeadPart, InputName, NonNegativeInt, PositiveInt, StreamError
+from mmzoo import EncoderPart, FeatureSpec, HeadPart, InputName, NonNegativeInt, PositiveInt, StreamError
 from mmzoo_text2image.adversary import Adversary
 from mmzoo_text2image.blocks import Norm
 from mmzoo_text2image.diff_augment import Augmentation
@@ -42,6 +42,9 @@ class StackGAN(TextToImage):
         text: The input with the text.
         mismatched_text: A further input with texts that do not match the pictures, such as texts with two words exchanged. Each
             real picture is scored with its own, too.
+        feature_network: A frozen encoder of pictures, `{type: ..., weights: NEED/encoders.INPUT}` with the options that it was
+            trained with. One more discriminator reads its feature map of the last picture, and so knows from the first step
+            what a picture shows (Sauer et al. 2021, arXiv 2111.01007; see `FeatureMap`). None, as published.
         stage: Which stage is trained; 1 for StackGAN++.
         stage1: The stage 1 that stage 2 stands on, `{type: stackgan, ..., weights: NEED/head.generator}` with the options that
             it was trained with.
@@ -51,12 +54,19 @@ class StackGAN(TextToImage):
         discriminator_width: Channels of the discriminators: DF of the paper.
         noise: Numbers of noise.
         condition: Numbers of the conditioning augmentation.
+        condition_activation: What gives its mean and variance in stages 1 and 2: `relu`, as in the authors' PyTorch code, with
+            a standard deviation of at least 1; or `leaky_relu`, which lets it be smaller.
+        mapping: Units of two dense layers with leaky ReLU through which the generator reads the text (the mapping network of
+            Karras et al. 2019, arXiv 1812.04948); None for no such layers, as published.
         residuals: Number of residual blocks of stage 2, and between two scales.
         sentence: How the text's stream becomes one vector; see `TextToImage`.
         scored: What discriminators read of the text: `condition`, the mean of the conditioning augmentation, as published; or
             the `sentence`, which tells more from the first step on.
         norm: Normalisation of the generator.
-        discriminator_norm: Normalisation of the discriminators.
+        discriminator_norm: Normalisation of the discriminators. Without one, their initial weights are orthogonal: the
+            published N(0, 0.02) makes what they return vanish.
+        compress: Units of a dense layer with leaky ReLU through which the discriminators read the text (128 in StackGAN's
+            TensorFlow code); None for no such layer. Which thing is where is seldom a linear function of a sentence's vector.
         spectral: Whether the discriminators' kernels have the spectral norm 1 (Miyato et al. 2018, arXiv 1802.05957).
         projection: Size of a space in which discriminators also compare picture and text by their inner product; see
             `Discriminator`.
@@ -75,6 +85,7 @@ class StackGAN(TextToImage):
         target: InputName = "image",
         text: InputName = "caption",
         mismatched_text: InputName | None = None,
+        feature_network: EncoderPart | None = None,
         stage: Literal[1, 2] = 1,
         stage1: HeadPart | None = None,
         stage1_size: PositiveInt = 64,
@@ -83,11 +94,14 @@ class StackGAN(TextToImage):
         discriminator_width: PositiveInt = 64,
         noise: PositiveInt = 100,
         condition: PositiveInt = 128,
+        condition_activation: Literal["relu", "leaky_relu"] = "relu",
+        mapping: PositiveInt | None = None,
         residuals: PositiveInt = 4,
         sentence: Sentence = "mean",
         scored: Literal["condition", "sentence"] = "condition",
         norm: Norm = "batch",
         discriminator_norm: Norm = "batch",
+        compress: PositiveInt | None = None,
         spectral: bool = False,
         projection: PositiveInt | None = None,
         augment: list[Augmentation] = [],  # noqa: B006
@@ -97,28 +111,31 @@ class StackGAN(TextToImage):
         gradients: bool = False,
         **kwargs: Any,
     ):
-        super().__init__(inputs, target, text, sentence, WHO, mismatched_text, **kwargs)
+        super().__init__(inputs, target, text, sentence, WHO, mismatched_text, feature_network, **kwargs)
         self.scored, self.condition = scored, condition
         self._check(stage, stage1, scales)
         self.stage1: Any = None
+        made: dict[str, Any] = {"mapping": mapping, "norm": norm, "name": "generator"}
         if scales:
-            self.generator: Any = Tree(scales, width, noise, condition, residuals, norm=norm, name="generator")
+            self.generator: Any = Tree(scales, width, noise, condition, residuals, **made)
         elif stage == 1:
-            self.generator = Stage1(self.size, width, noise, condition, norm=norm, name="generator")
+            self.generator = Stage1(self.size, width, noise, condition, activation=condition_activation, **made)
         else:
             small = inputs | {target: inputs[target] | {"shape": [stage1_size, stage1_size, 3]}}
             self.stage1 = cast(Any, stage1)(inputs=small).generator
             self.stage1.trainable = False
-            self.generator = Stage2(stage1_size, self.size, width, residuals, condition, norm=norm, name="generator")
+            activation = condition_activation
+            self.generator = Stage2(stage1_size, self.size, width, residuals, condition, activation=activation, **made)
         self.sizes = scales or [self.size]
         self.make_discriminator = partial(
             Discriminator,
             width=discriminator_width,
             alone=stage == 2 or bool(scales),
             norm=discriminator_norm,
+            compress=compress,
             spectral=spectral,
             projection=projection,
-            kernel="orthogonal" if scales else "normal",
+            kernel="normal" if not scales and discriminator_norm == "batch" else "orthogonal",
         )
         self.make_adversary = partial(
             Adversary,

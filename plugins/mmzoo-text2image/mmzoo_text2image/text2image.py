@@ -8,8 +8,10 @@ from keras import ops
 
 from mmzoo import FeatureSpec, Head, Signature, Stream, StreamError, pick_stream, pool, unit
 from mmzoo_text2image.adversary import Adversary
+from mmzoo_text2image.blocks import pixels
 from mmzoo_text2image.damsm import last_states
 from mmzoo_text2image.discriminators import Discriminator
+from mmzoo_text2image.feature_map import FeatureMap
 from mmzoo_text2image.noise import normals
 
 Streams = dict[str, Stream]
@@ -37,6 +39,7 @@ class TextToImage(Head):
             of a recurrent encoder with `pool: none` and `merge: concatenate`.
         who: The head, for messages.
         mismatched_text: A further input with texts that do not match the pictures; read in training alone.
+        feature_network: Makes a frozen encoder of pictures, whose feature map one more discriminator reads; see `FeatureMap`.
     """
 
     generator: Any
@@ -53,6 +56,7 @@ class TextToImage(Head):
         sentence: Sentence,
         who: str,
         mismatched_text: str | None = None,
+        feature_network: Any = None,
         **kwargs: Any,
     ):
         super().__init__(autocast=False, **kwargs)
@@ -64,11 +68,17 @@ class TextToImage(Head):
                 f"{who} draws square pictures in colour, received '{target}' of the shape {inputs[target]['shape']}."
             )
         self.size = int(height)
+        self.feature_map = FeatureMap(feature_network, inputs[target], who) if feature_network else None
+        self.feature_network = self.feature_map and self.feature_map.encoder
         self.noise_seeds = keras.random.SeedGenerator()
 
     def build(self, streams: Any) -> None:
         text_dim = self.scored_dim(streams[self.text]["tokens"][-1])
-        self.adversary = self.make_adversary([self.make_discriminator(size, text_dim=text_dim) for size in self.sizes])
+        reads = [(size, 3) for size in self.sizes]
+        if self.feature_map is not None:
+            reads = [self.feature_map.shape[1:], *reads]
+        judges = [self.make_discriminator(size, text_dim=text_dim, input_channels=channels) for size, channels in reads]
+        self.adversary = self.make_adversary(judges, feature_map=self.feature_map)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -194,11 +204,6 @@ class TextToImage(Head):
 def scaled(vectors: Any) -> Any:
     """Scales vectors `(..., dim)` to the mean square 1, in float32; zeros stay zeros."""
     return unit(vectors) * vectors.shape[-1] ** 0.5
-
-
-def pixels(pictures: Any) -> Any:
-    """Turns -1 to 1 into 0 to 255."""
-    return (ops.cast(pictures, "float32") + 1) * 127.5
 
 
 def reduced(pictures: Any, size: int) -> Any:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import ops
 from mmzoo_text2image.gradients import input_gradients
-from mmzoo_text2image.losses import discriminator, generator, kl, ma_gp, r1
+from mmzoo_text2image.losses import discriminator, generator, kl, ma_gp, matching, r1
 
 RNG = np.random.default_rng(0)
 
@@ -62,12 +62,19 @@ def test_the_generators_loss_is_its_formula(alone):
     np.testing.assert_allclose(generator(*given, form="hinge"), -sum(one.sum(1) for one in given), rtol=1e-5)
 
 
+def test_the_loss_of_matching_is_the_cross_entropy_of_the_own_text():
+    logits = np.concatenate([GENERATED[..., None], MISMATCHED], axis=2).astype("float64")
+    shares = np.exp(logits) / np.exp(logits).sum(2, keepdims=True)
+    np.testing.assert_allclose(matching(GENERATED, MISMATCHED), -np.log(shares[..., 0]).sum(1), rtol=1e-5)
+
+
 def test_a_masked_logit_of_a_mismatch_costs_nothing():
     for form in ("cross_entropy", "hinge"):
         some = np.full((1, 1, 1), -1e9, "float32")
         found = discriminator(REAL[:1, :1], some, GENERATED[:1, :1], form=form)
         expected = true(REAL[0, 0], form) + false(GENERATED[0, 0], form) / 2
         np.testing.assert_allclose(found, [expected], rtol=1e-5)
+    np.testing.assert_allclose(matching(GENERATED[:1, :1], some), [0], atol=1e-6)
 
 
 def test_the_divergence_is_its_formula():

@@ -142,15 +142,19 @@ ACTIVATIONS = {
 }
 
 
+@pytest.mark.parametrize("mapping", [None, 4])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_a_condition_is_drawn_from_its_distribution(activation):
-    layer, sentence, epsilon = ConditioningAugmentation(3, activation), normal(4, 5), normal(4, 3)
+def test_a_condition_is_drawn_from_its_distribution(activation, mapping):
+    layer, sentence, epsilon = ConditioningAugmentation(3, activation, mapping=mapping), normal(4, 5), normal(4, 3)
+    layer(sentence, epsilon)
+    steps = [*layer.mapping, layer.dense]
+    assert len(steps) == (3 if mapping else 1)
+    expected = sentence.astype("float64")
+    for dense in steps:
+        dense.bias.assign(normal(dense.units))
+        activated = ACTIVATIONS["leaky_relu" if dense in layer.mapping else activation]
+        expected = activated(expected @ np.asarray(dense.kernel) + np.asarray(dense.bias))
     condition, mean, log_variance = layer(sentence, epsilon)
-    layer.dense.bias.assign(normal(layer.dense.units))
-    condition, mean, log_variance = layer(sentence, epsilon)
-    expected = ACTIVATIONS[activation](
-        sentence.astype("float64") @ np.asarray(layer.dense.kernel) + np.asarray(layer.dense.bias)
-    )
     np.testing.assert_allclose(mean, expected[:, :3], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(log_variance, expected[:, 3:], rtol=1e-4, atol=1e-5)
     drawn = expected[:, :3] + np.exp(expected[:, 3:] / 2) * epsilon

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import ops
 from mmzoo_text2image.attngan import AttnGAN
 from mmzoo_text2image.damsm import DAMSM
-from mmzoo_text2image.losses import discriminator, generator, kl
+from mmzoo_text2image.losses import discriminator, generator, kl, matching
 from mmzoo_text2image.noise import normals
 from mmzoo_text2image.stackgan import StackGAN
 
@@ -46,19 +46,36 @@ def attngan(**options: Any) -> AttnGAN:
     return AttnGAN(inputs=INPUTS, **{"width": 8, "residuals": 1, "scales": [16], **SMALL, **options})
 
 
+class Tiles(keras.layers.Layer):
+    """An encoder of pictures: a 4 x 4 map of the mean of each tile, times a weight."""
+
+    def __init__(self, features: FeatureSpec):
+        super().__init__()
+        self.tile = features["shape"][0] // 4
+
+    def build(self, shape: Any) -> None:
+        self.gain = self.add_weight(shape=(shape[-1],), initializer="ones", name="gain")
+
+    def call(self, features: Any, training: bool = False) -> Any:
+        means = ops.average_pool(ops.cast(features, "float32"), self.tile) / 255 * self.gain
+        return make_stream(ops.reshape(means, (-1, 16, 3)))
+
+
 @pytest.mark.parametrize("make", [stackgan, attngan])
 def test_each_player_learns_from_its_own_loss_alone(make):
-    head = make(discriminator_norm="none", hard_mismatches=2, projection=4)
+    head = make(discriminator_norm="none", hard_mismatches=2, projection=4, feature_network=Tiles)
     head(streams_of(), targets=pictures())
     mine, theirs = (layers[0].trainable_variables for layers in head.players.values())
     with tf.GradientTape(persistent=True) as tape:
         found = head(streams_of(), targets=pictures(), training=True)
         fooled = generator(found["fooling"], found.get("fooling_alone"))
+        fitted = matching(found["fooling"], found["fooling_mismatched"])
         alone = (found.get("real_alone"), found.get("generated_alone"))
         told = discriminator(found["real"], found["mismatched"], found["generated"], *alone)
         near = kl(found["mean"], found["log_variance"])
-    assert all(one is not None for one in tape.gradient(fooled, mine))
-    assert all(one is None for one in tape.gradient(fooled, theirs) + tape.gradient(told, mine) + tape.gradient(near, theirs))
+    assert all(one is not None for one in tape.gradient(fooled, mine) + tape.gradient(fitted, mine))
+    assert all(one is None for one in tape.gradient(fooled, theirs) + tape.gradient(fitted, theirs))
+    assert all(one is None for one in tape.gradient(told, mine) + tape.gradient(near, theirs))
     assert all(one is not None for one in tape.gradient(told, theirs))
     assert {*map(id, mine), *map(id, theirs)} == {*map(id, head.trainable_variables)}
 
@@ -127,11 +144,7 @@ def test_noise_is_standard_normal_and_differs_between_seeds():
 
 
 def test_damsm_judges_the_generated_picture_and_stays_as_it_is():
-    class Pixels(keras.layers.Layer):
-        def call(self, features: Any, training: bool = False) -> Any:
-            return make_stream(ops.reshape(features, (-1, 16, 48)) / 255)
-
-    head = attngan(picture_encoder=lambda **_: Pixels(), damsm=lambda **_: DAMSM(dim=6))
+    head = attngan(picture_encoder=Tiles, damsm=lambda **_: DAMSM(dim=6))
     for part in (head.picture_encoder, head.damsm):
         part.trainable = False
     streams = streams_of()

@@ -20,7 +20,7 @@ test_heads = pytest.mark.slow(
             "stackgan",
             TEXT,
             inputs=INPUTS,
-            losses=["discriminator", "generator", "kl", "r1", "ma_gp"],
+            losses=["discriminator", "generator", "matching", "kl", "r1", "ma_gp"],
             options=SMALL | {"scales": [16], "gradients": True, "hard_mismatches": 1, "memory": 4, "scored": "sentence"},
         ),
         HeadCase(
@@ -55,6 +55,11 @@ test_losses = conformance(
     LossCase("discriminator", best=TRUE | {"mismatched": UNMATCHED}, worse=FALSE, label="equal_texts"),
     LossCase("generator", best={"fooling": HIGH, "fooling_alone": HIGH}, worse={"fooling": LOW, "fooling_alone": LOW}),
     LossCase("generator", best={"fooling": HIGH}, worse={"fooling": LOW}, options={"form": "hinge"}, label="hinge"),
+    LossCase(
+        "matching",
+        best={"fooling": HIGH, "fooling_mismatched": TRUE["mismatched"]},
+        worse={"fooling": LOW, "fooling_mismatched": -TRUE["mismatched"]},
+    ),
     LossCase("kl", best=NORMAL, worse=AWAY, extremes=[{"mean": np.full((4, 3), 1e4), "log_variance": np.full((4, 3), 50.0)}]),
     LossCase("r1", best={"picture_gradient": np.zeros(4)}, worse={"picture_gradient": np.ones(4)}),
     LossCase(
