@@ -34,6 +34,8 @@ import turns
 from turns import Loop, Shape
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+LACKING = ("spectral", "augment", "gradients", "feature_network", "compress", "mapping", "mismatched_text", "memory")
+"""Options of the head that the PyTorch side lacks."""
 LOSSES = {"discriminator", "generator", "kl", "damsm"}
 
 
@@ -53,7 +55,7 @@ def check_comparable(plan: Any) -> None:
     encoder = head.get("picture_encoder")
     needed = {
         "the head `attngan`": plan.head.component.name == "attngan",
-        "no `spectral`, `augment` and `gradients`": not any(head.get(key) for key in ("spectral", "augment", "gradients")),
+        f"none of {', '.join(f'`{key}`' for key in LACKING)}": not any(head.get(key) for key in LACKING),
         "a `resnet` of basic blocks": not encoder or (encoder.component.name, encoder.options["block"]) == ("resnet", "basic"),
         "the losses `discriminator`, `generator`, `kl`, and `damsm` with a picture encoder": sorted(names)
         == sorted({*LOSSES} - ({"damsm"} if encoder is None else set())),

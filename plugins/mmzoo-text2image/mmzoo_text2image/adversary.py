@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from mmzoo import MASKED_LOGIT, unit
+from mmzoo import MASKED_LOGIT, StreamError, unit
 from mmzoo_text2image.diff_augment import Augmentation, diff_augment
 from mmzoo_text2image.discriminators import Discriminator
 from mmzoo_text2image.gradients import input_gradients
@@ -42,6 +42,9 @@ class Adversary(keras.layers.Layer):
         memory: Number of texts of earlier batches among which these are looked for, too. Their encoder should be frozen. As the
             memory of keys of He et al. 2020, arXiv 1911.05722.
         gradients: Whether to compute the gradients, which doubles the time of the real pictures' scores.
+
+    Raises:
+        StreamError: There is a memory without hard mismatches.
     """
 
     def __init__(
@@ -57,6 +60,10 @@ class Adversary(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(autocast=False, **kwargs)
+        if memory and not hard_mismatches:
+            raise StreamError(
+                "`memory` is where `hard_mismatches` looks for similar texts. Set `hard_mismatches: 4`, or leave it out."
+            )
         self.discriminators = list(discriminators)
         self.feature_map, self.augment, self.gradients = feature_map, tuple(augment), gradients
         self.mismatches, self.hard_mismatches = mismatches, hard_mismatches

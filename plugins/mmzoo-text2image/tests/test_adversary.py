@@ -9,7 +9,7 @@ from keras import ops
 from mmzoo_text2image.adversary import Adversary
 from mmzoo_text2image.discriminators import Discriminator
 
-from mmzoo import MASKED_LOGIT
+from mmzoo import MASKED_LOGIT, StreamError
 
 TEXT_DIM = 3
 
@@ -60,6 +60,11 @@ def test_a_place_of_the_memory_that_is_still_empty_costs_nothing():
     found = mismatched(judge, texts([1, 0, 0], [0, 1, 0]))
     assert (found[:, 2:] == MASKED_LOGIT).all()
     assert (found[:, :2] != MASKED_LOGIT).all()
+
+
+def test_a_memory_that_nothing_reads_is_refused_in_words():
+    with pytest.raises(StreamError, match=r"`memory` is where `hard_mismatches` looks for similar texts"):
+        adversary(mismatches=1, memory=4)
 
 
 def test_each_picture_is_scored_with_the_mismatched_text_that_is_given():
