@@ -33,7 +33,7 @@ class FeatureMap:
         shape: `(side, side, dim)`.
 
     Raises:
-        StreamError: The tokens are not a square map of at least 4 x 4.
+        StreamError: The tokens are not a square map of at least 4 x 4, a power of two wide.
     """
 
     def __init__(self, make_encoder: Callable[..., Any], features: FeatureSpec, who: str):
@@ -46,10 +46,11 @@ class FeatureMap:
             side = math.isqrt(tokens.shape[1])
             if side >= SMALLEST:
                 break
-        if side < SMALLEST or side * side != tokens.shape[1]:
+        if side < SMALLEST or side & (side - 1) or side * side != tokens.shape[1]:
             raise StreamError(
                 f"{who}: the encoder `feature_network` returns {tokens.shape[1]} tokens of a picture of {self.size} pixels; "
-                f"expected a square map of at least {SMALLEST} x {SMALLEST}. Give it fewer stages, or take another encoder."
+                f"expected a square map of at least {SMALLEST} x {SMALLEST}, a power of two wide. Give it other strides, or take "
+                "another encoder."
             )
         self.encoder.trainable = False
         self.shape = (side, side, tokens.shape[2])

@@ -116,16 +116,16 @@ class StackGAN(TextToImage):
         self._check(stage, stage1, scales)
         self.stage1: Any = None
         made: dict[str, Any] = {"mapping": mapping, "norm": norm, "name": "generator"}
+        staged = made | {"activation": condition_activation}
         if scales:
             self.generator: Any = Tree(scales, width, noise, condition, residuals, **made)
         elif stage == 1:
-            self.generator = Stage1(self.size, width, noise, condition, activation=condition_activation, **made)
+            self.generator = Stage1(self.size, width, noise, condition, **staged)
         else:
             small = inputs | {target: inputs[target] | {"shape": [stage1_size, stage1_size, 3]}}
             self.stage1 = cast(Any, stage1)(inputs=small).generator
             self.stage1.trainable = False
-            activation = condition_activation
-            self.generator = Stage2(stage1_size, self.size, width, residuals, condition, activation=activation, **made)
+            self.generator = Stage2(stage1_size, self.size, width, residuals, condition, **staged)
         self.sizes = scales or [self.size]
         self.make_discriminator = partial(
             Discriminator,

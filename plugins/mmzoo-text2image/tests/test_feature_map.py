@@ -31,8 +31,8 @@ class Patches(keras.layers.Layer):
         return make_stream(ops.pad(tokens, ((0, 0), (self.more, 0), (0, 0))))
 
 
-def feature_map(patch: int, more: int = 0) -> FeatureMap:
-    spec = FeatureSpec(shape=[8, 8, 3], dtype="uint8", vocabulary=None)
+def feature_map(patch: int, more: int = 0, size: int = 8) -> FeatureMap:
+    spec = FeatureSpec(shape=[size, size, 3], dtype="uint8", vocabulary=None)
     return FeatureMap(lambda features: Patches(features, patch, more), spec, "the head 'x'")
 
 
@@ -51,12 +51,12 @@ def test_pictures_are_enlarged_until_the_map_is_4_by_4():
     np.testing.assert_allclose(np.array(read(flat)), np.full((1, 4, 4, 192), 1.2 * 127.5), rtol=1e-4)
 
 
-@pytest.mark.parametrize(("patch", "more", "tokens"), [(32, 0, 4), (2, 1, 17)])
-def test_tokens_that_are_no_such_map_are_refused_in_words(patch, more, tokens):
+@pytest.mark.parametrize(("patch", "more", "size", "tokens"), [(32, 0, 8, 4), (2, 1, 8, 17), (4, 0, 24, 36)])
+def test_tokens_that_are_no_such_map_are_refused_in_words(patch, more, size, tokens):
     with pytest.raises(
         StreamError, match=rf"`feature_network` returns {tokens} tokens .* expected a square map of at least 4 x 4"
     ):
-        feature_map(patch, more)
+        feature_map(patch, more, size)
 
 
 def test_the_first_scores_are_those_of_the_map_of_the_last_picture():

@@ -157,6 +157,19 @@ def test_damsm_judges_the_generated_picture_and_stays_as_it_is():
     assert not {id(one) for one in head.damsm.weights} & {id(one) for one in head.trainable_variables}
 
 
+def test_explain_tells_which_words_were_looked_at_and_none_of_the_padding():
+    head, streams = attngan(scales=[8, 16]), streams_of()
+    head(streams, targets=pictures(), training=True)
+    found = head.signatures()["explain"].answer(streams, seed=ops.arange(BATCH))
+    attention = np.array(found["attention"])
+    assert attention.shape == (BATCH, 5, 64)
+    np.testing.assert_allclose(attention[:, :3].sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(attention[:, 3:], 0, atol=1e-6)
+    assert np.ptp(attention[:, :3], axis=2).max() > 1e-4  # not the same at all places
+    drawn = head.signatures()["generate"].answer(streams, seed=ops.arange(BATCH))
+    np.testing.assert_allclose(found["image_bytes"], drawn["image_bytes"], atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [

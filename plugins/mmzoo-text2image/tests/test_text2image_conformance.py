@@ -1,4 +1,4 @@
-"""Conformance of the losses, the metrics and the heads that `test_whole_way.py` does not build."""
+"""Conformance of the losses and the metrics, and of what of the heads `test_whole_way.py` does not build."""
 
 from typing import Any
 
@@ -22,6 +22,13 @@ test_heads = pytest.mark.slow(
             inputs=INPUTS,
             losses=["discriminator", "generator", "matching", "kl", "r1", "ma_gp"],
             options=SMALL | {"scales": [16], "gradients": True, "hard_mismatches": 1, "memory": 4, "scored": "sentence"},
+        ),
+        HeadCase(
+            "attngan",
+            TEXT,
+            inputs=INPUTS,
+            losses=["discriminator", "generator", "kl"],
+            options=SMALL | {"scales": [8, 16], "mapping": 4, "compress": 4},
         ),
         HeadCase(
             "damsm",
