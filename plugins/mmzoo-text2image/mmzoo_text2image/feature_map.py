@@ -49,8 +49,8 @@ class FeatureMap:
         if side < SMALLEST or side & (side - 1) or side * side != tokens.shape[1]:
             raise StreamError(
                 f"{who}: the encoder `feature_network` returns {tokens.shape[1]} tokens of a picture of {self.size} pixels; "
-                f"expected a square map of at least {SMALLEST} x {SMALLEST}, a power of two wide. Give it other strides, or take "
-                "another encoder."
+                f"expected a square map of at least {SMALLEST} x {SMALLEST}, a power of two wide. Give it other strides, or "
+                "take another encoder."
             )
         self.encoder.trainable = False
         self.shape = (side, side, tokens.shape[2])
