@@ -30,24 +30,18 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-@pytest.fixture(autouse=True)
-def seeded():
-    """Starts each test with the same random numbers, so that one that passes once passes always."""
-    _seed()
-
-
 @pytest.fixture(autouse=True, scope="module")
 def forget():
-    """Lets go of a module's graphs and models, which hold each other, so that a process does not grow with each module."""
-    _seed()  # what the module's fixtures draw, also
+    """Lets go of a module's graphs and models, which hold each other, so that a process does not grow with each module.
+
+    Each module starts with the same random numbers. Not each test: a new seed makes TensorFlow drop a tokenizer of sentence
+    pieces that a fixture of the module holds.
+    """
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(1)
     yield
     if "keras" in sys.modules:
         sys.modules["keras"].utils.clear_session()
-
-
-def _seed() -> None:
-    if "keras" in sys.modules:
-        sys.modules["keras"].utils.set_random_seed(1)
 
 
 @pytest.fixture
