@@ -29,7 +29,7 @@ SMALLER = {
     r"dim: 64, units: 64": "dim: 4, units: 4",
     r"(?<=width: )\d+": "4",
     r"(noise|condition|projection|mapping): \d+": r"\1: 4",
-    r", weights: damsm/encoders.image": "",
+    r"\n  feature_network: .*": "",
     r"mismatches: \d+": "mismatches: 1",
     r"\n  (question|answer|asked|count): .*": "",
     r"metrics:[\s\S]*": "metrics: []\n",
