@@ -31,11 +31,11 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def forget():
-    """Lets go of a module's graphs and models, which hold each other, so that a process does not grow with each module.
+def afresh():
+    """Starts each module with the same random numbers and without the graphs and models of the module before it.
 
-    Each module starts with the same random numbers. Not each test: a new seed makes TensorFlow drop a tokenizer of sentence
-    pieces that a fixture of the module holds.
+    These hold each other, and a process would grow with each module. There is no new seed for each test: it makes TensorFlow
+    drop a tokenizer of sentence pieces that a fixture of the module holds.
     """
     if "keras" in sys.modules:
         sys.modules["keras"].utils.set_random_seed(1)
