@@ -70,7 +70,7 @@ def test_a_reopened_run_answers_as_its_export(runs, pictures):
         if value.dtype == object:
             assert value.tolist() == found.tolist()
         else:
-            np.testing.assert_allclose(value, found, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(value, found, rtol=1e-5)
 
 
 def test_a_run_may_be_moved(runs, pictures, tmp_path):

@@ -164,7 +164,7 @@ def check_parts() -> None:
         assert abs(slope).max() > 1e-3
         np.testing.assert_allclose(start - after, slope, rtol=1e-5, atol=1e-6)
     for found, one in zip(values(task.non_trainable_variables), state, strict=True):
-        np.testing.assert_allclose(found, one, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(found, one, rtol=1e-6)
 
 
 def straight(task: Task, parts: int) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:

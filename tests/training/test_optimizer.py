@@ -170,7 +170,7 @@ def test_each_player_is_updated_by_its_own_optimizer_as_if_it_were_alone():
         alone[1][0].apply(gradients[3:], alone[1][1])
 
     for found, expected in zip(variables, copies, strict=True):
-        np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-6)
     assert int(made.iterations) == 3
 
 
