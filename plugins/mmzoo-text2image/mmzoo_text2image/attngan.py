@@ -1,7 +1,7 @@
 """AttnGAN: draws pictures of a text scale by scale, and looks at its words between the scales."""
 
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from keras import ops
 
@@ -102,15 +102,12 @@ class AttnGAN(TextToImage):
         gradients: bool = False,
         **kwargs: Any,
     ):
-        super().__init__(inputs, target, text, sentence, WHO, mismatched_text, feature_network, **kwargs)
+        parts = {"feature_network": feature_network, "picture_encoder": picture_encoder, "damsm": damsm}
+        super().__init__(inputs, target, text, sentence, WHO, mismatched_text, **parts, **kwargs)
         if scales[-1] != self.size:
             raise StreamError(f"{WHO}: `scales` must end with the size of '{target}', {self.size}; received {scales}.")
-        if (picture_encoder is None) != (damsm is None):
-            raise StreamError(f"{WHO} takes `picture_encoder` and `damsm` together, of one needed run.")
         made: dict[str, Any] = {"mapping": mapping, "norm": norm, "name": "generator"}
         self.generator: Any = Tree(scales, width, noise, condition, residuals, words=True, **made)
-        self.picture_encoder: Any = cast(Any, picture_encoder)(features=inputs[target]) if picture_encoder else None
-        self.damsm: Any = cast(Any, damsm)(inputs=inputs) if damsm else None
         self.sizes = scales
         self.make_discriminator = partial(
             Discriminator,
@@ -129,13 +126,6 @@ class AttnGAN(TextToImage):
             gradients=gradients,
             name="discriminator",
         )
-
-    def matched(self, streams: Streams, picture: Any) -> dict[str, Any]:
-        if self.damsm is None:
-            return {}
-        seen = self.picture_encoder(pixels(picture), training=False)
-        found = self.damsm({self.damsm.candidate: seen, self.damsm.query: streams[self.text]})
-        return found | {alias: found[name] for alias, name in self.damsm.aliases.items()}
 
     def signatures(self) -> dict[str, Signature]:
         if len(self.sizes) == 1:

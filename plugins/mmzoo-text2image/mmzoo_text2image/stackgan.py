@@ -25,7 +25,8 @@ class StackGAN(TextToImage):
     has a discriminator (StackGAN++). The pictures have the size of the target; the size must be a power of two.
 
     Training outputs, which the losses `discriminator`, `generator`, `kl`, `r1` and `ma_gp` take: see `Adversary`, and `mean`
-    and `log_variance` `(batch, condition)` of the conditioning augmentation.
+    and `log_variance` `(batch, condition)` of the conditioning augmentation. With `damsm`, what `attngan` gives to the loss
+    `damsm`, too.
 
     Signatures: `generate` takes the text and `seed`, an integer, and returns `image_bytes`, PNG. The same text and seed give
     the same picture, whatever else is in the batch. `blend` takes `captions`, several for each picture, and draws the mean of
@@ -45,6 +46,9 @@ class StackGAN(TextToImage):
         feature_network: A frozen encoder of pictures, `{type: ..., weights: NEED/encoders.INPUT}` with the options that it was
             trained with. One more discriminator reads its feature map of the last picture, and so knows from the first step
             what a picture shows (Sauer et al. 2021, arXiv 2111.01007; see `FeatureMap`). None, as published.
+        picture_encoder: DAMSM's encoder of pictures, as in `attngan`, for the loss `damsm` (Xu et al. 2018, arXiv 1711.10485).
+            None, as published.
+        damsm: DAMSM's head, of the same run.
         stage: Which stage is trained; 1 for StackGAN++.
         stage1: The stage 1 that stage 2 stands on, `{type: stackgan, ..., weights: NEED/head.generator}` with the options that
             it was trained with.
@@ -86,6 +90,8 @@ class StackGAN(TextToImage):
         text: InputName = "caption",
         mismatched_text: InputName | None = None,
         feature_network: EncoderPart | None = None,
+        picture_encoder: EncoderPart | None = None,
+        damsm: HeadPart | None = None,
         stage: Literal[1, 2] = 1,
         stage1: HeadPart | None = None,
         stage1_size: PositiveInt = 64,
@@ -111,7 +117,8 @@ class StackGAN(TextToImage):
         gradients: bool = False,
         **kwargs: Any,
     ):
-        super().__init__(inputs, target, text, sentence, WHO, mismatched_text, feature_network, **kwargs)
+        parts = {"feature_network": feature_network, "picture_encoder": picture_encoder, "damsm": damsm}
+        super().__init__(inputs, target, text, sentence, WHO, mismatched_text, **parts, **kwargs)
         self.scored, self.condition = scored, condition
         self._check(stage, stage1, scales)
         self.stage1: Any = None

@@ -40,6 +40,8 @@ class TextToImage(Head):
         who: The head, for messages.
         mismatched_text: A further input with texts that do not match the pictures; read in training alone.
         feature_network: Makes a frozen encoder of pictures, whose feature map one more discriminator reads; see `FeatureMap`.
+        picture_encoder: Makes DAMSM's frozen encoder of pictures, which reads the last picture.
+        damsm: Makes DAMSM's frozen head, which tells how well that picture matches words and text.
     """
 
     generator: Any
@@ -57,6 +59,8 @@ class TextToImage(Head):
         who: str,
         mismatched_text: str | None = None,
         feature_network: Any = None,
+        picture_encoder: Any = None,
+        damsm: Any = None,
         **kwargs: Any,
     ):
         super().__init__(autocast=False, **kwargs)
@@ -70,6 +74,10 @@ class TextToImage(Head):
         self.size = int(height)
         self.feature_map = FeatureMap(feature_network, inputs[target], who) if feature_network else None
         self.feature_network = self.feature_map and self.feature_map.encoder
+        if (picture_encoder is None) != (damsm is None):
+            raise StreamError(f"{who} takes `picture_encoder` and `damsm` together, of one needed run.")
+        self.picture_encoder: Any = picture_encoder(features=inputs[target]) if picture_encoder else None
+        self.damsm: Any = damsm(inputs=inputs) if damsm else None
         self.noise_seeds = keras.random.SeedGenerator()
 
     def build(self, streams: Any) -> None:
@@ -101,7 +109,7 @@ class TextToImage(Head):
         drawn = self.draw(sentence, noise, words, mask, training)
         scores = self._score(streams, sentence, drawn, targets, training)
         condition = {name: drawn[name] for name in ("mean", "log_variance")}
-        return scores | condition | self.matched(streams, drawn["pictures"][-1])
+        return scores | condition | self._matched(streams, drawn["pictures"][-1])
 
     def _score(
         self, streams: Streams, sentence: Any, drawn: Mapping[str, Any], targets: Mapping[str, Any], training: bool = False
@@ -131,9 +139,13 @@ class TextToImage(Head):
         """Draws the pictures of all scales, -1 to 1; see the generators."""
         return self.generator(sentence, noise, words=words, words_mask=mask, training=training)
 
-    def matched(self, streams: Streams, picture: Any) -> dict[str, Any]:
-        """Returns further outputs: how well the last picture matches the text; none by default."""
-        return {}
+    def _matched(self, streams: Streams, picture: Any) -> dict[str, Any]:
+        """Returns DAMSM's outputs: how well the last picture matches words and text; none without it."""
+        if self.damsm is None:
+            return {}
+        seen = self.picture_encoder(pixels(picture), training=False)
+        found = self.damsm({self.damsm.candidate: seen, self.damsm.query: streams[self.text]})
+        return found | {alias: found[name] for alias, name in self.damsm.aliases.items()}
 
     def scored_text(self, sentence: Any, drawn: Mapping[str, Any]) -> Any:
         """Returns the vectors that the discriminators read of the text, `(batch, scored_dim)`; the sentence by default."""

@@ -143,8 +143,9 @@ def test_noise_is_standard_normal_and_differs_between_seeds():
     np.testing.assert_array_equal(drawn[3], np.array(normals(ops.convert_to_tensor([3], "int32"), 64))[0])
 
 
-def test_damsm_judges_the_generated_picture_and_stays_as_it_is():
-    head = attngan(picture_encoder=Tiles, damsm=lambda **_: DAMSM(dim=6))
+@pytest.mark.parametrize("make", [stackgan, attngan])
+def test_damsm_judges_the_generated_picture_and_stays_as_it_is(make):
+    head = make(picture_encoder=Tiles, damsm=lambda **_: DAMSM(dim=6))
     for part in (head.picture_encoder, head.damsm):
         part.trainable = False
     streams = streams_of()
@@ -153,7 +154,7 @@ def test_damsm_judges_the_generated_picture_and_stays_as_it_is():
         found = head(streams, targets=pictures(), training=True)
         near = ops.sum(found["candidate_embedding"] * found["query_embedding"])
     assert found["words"].shape == (BATCH, 5, 6)
-    assert all(one is not None for one in tape.gradient(near, head.generator.to_pictures[-1].trainable_variables))
+    assert all(one is not None for one in tape.gradient(near, head.players["generator"][0].trainable_variables))
     assert not {id(one) for one in head.damsm.weights} & {id(one) for one in head.trainable_variables}
 
 
