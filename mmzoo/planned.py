@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mmzoo.errors import Fault, RecipeError, RunError, suggest
 from mmzoo.recipe.plan import BoundComponent, Plan
 from mmzoo.recipe.resolve import resolve
+from mmzoo.recipe.settings import SAFEKEEPING
 from mmzoo.recipe.source import Recipe, read_recipe
 from mmzoo.registry.catalog import Catalog
 from mmzoo.run.folder import Run
@@ -177,10 +178,9 @@ def unfinished_changes(plan: Plan, saved: Mapping[str, Any], resume: bool) -> li
     now = json.loads(json.dumps(plan.plain()))  # JSON turns tuples into lists, as in the saved plan
     free = ("name", "about", "train", "metrics", "export")
     keys = [key for key in now if key not in free and now[key] != saved.get(key)]
-    epochs = ("epochs",) if resume else ()
-    return keys + [
-        f"train.{key}" for key, value in now["train"].items() if key not in epochs and saved["train"].get(key) != value
-    ]
+    free = (*SAFEKEEPING, *(("epochs",) if resume else ()))
+    train = {key: value for key, value in now["train"].items() if key not in free}
+    return keys + [f"train.{key}" for key, value in train.items() if saved["train"].get(key) != value]
 
 
 def _check_same(run: Run, changes: list[str]) -> None:

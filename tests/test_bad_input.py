@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -417,20 +418,24 @@ def test_an_error_that_is_not_the_disks_is_left_as_it_is():
         _ = 1 / 0
 
 
-# Ctrl-C
+# Ctrl-C and SIGTERM
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, click.Abort])
-def test_ctrl_c_says_how_to_go_on(monkeypatch, stop):
+def asked_to_end() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt, 130), (click.Abort, 130), (asked_to_end, 143)])
+def test_a_build_that_is_stopped_says_how_to_go_on(monkeypatch, stop, code):
     Path("my recipe.yaml").write_text(RECIPE, "utf-8")
 
     def interrupted(*arguments, **options):
-        raise stop
+        raise stop() or AssertionError
 
     monkeypatch.setattr(sys.modules["mmzoo.build"], "_train", interrupted)
-    found = said("build", "my recipe.yaml", "--out", "runs/a", "--set", "train.epochs=2", "--force", code=130)
-    again = "mmzoo build 'my recipe.yaml' --out runs/a --set train.epochs=2 --resume"
-    assert found == f"\nStopped. Go on from the last finished epoch with:  {again}\n"
+    found = said("build", "my recipe.yaml", "--out", "runs/a", "--set", "train.epochs=2", "--force", code=code)
+    again = "mmzoo build 'my recipe.yaml' --out runs/a --set train.epochs=2"
+    assert found == f"\nStopped. Go on from the last checkpoint with:  {again}\n"
 
 
 def test_ctrl_c_elsewhere(monkeypatch):

@@ -1,6 +1,7 @@
 """Trainings of the toys' recipe, and what is compared of their runs."""
 
 import copy
+import itertools
 import json
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +17,7 @@ from mmzoo.data.open import open_data
 from mmzoo.data.splits import Data
 from mmzoo.recipe.plan import Plan
 from mmzoo.run.folder import Run
+from mmzoo.training.callbacks import ProgressBar
 
 OPENED: dict[str, Data] = {}
 """The data of the toys' recipes that were trained, opened once in a process."""
@@ -69,10 +71,25 @@ def assert_same(one: Run, other: Run) -> None:
 
 def break_off(monkeypatch, epoch: int) -> None:
     """Presses Ctrl-C at the beginning of an epoch."""
+    begin = ProgressBar.on_epoch_begin
 
     def stop(self, number, logs=None):
         if number == epoch:
             raise KeyboardInterrupt
+        begin(self, number, logs)
 
-    monkeypatch.setattr("mmzoo.training.callbacks.ProgressBar.on_epoch_begin", stop)
-    monkeypatch.setattr("mmzoo.training.callbacks.ProgressBar.epoch", 0, raising=False)
+    monkeypatch.setattr(ProgressBar, "on_epoch_begin", stop)
+
+
+def kill_after(monkeypatch, files: int) -> None:
+    """Presses Ctrl-C when a training has written so many files of its checkpoints and is about to write the next one."""
+    written = itertools.count()
+    for name in ("replacing", "write_json"):
+        write = getattr(import_module("mmzoo.training.checkpoint"), name)
+
+        def count(*arguments: Any, write: Any = write) -> Any:
+            if next(written) == files:
+                raise KeyboardInterrupt
+            return write(*arguments)
+
+        monkeypatch.setattr(f"mmzoo.training.checkpoint.{name}", count)

@@ -9,22 +9,24 @@ from typing import Any
 import click
 
 from mmzoo.errors import MmzooError
+from mmzoo.run.termination import Terminated, on_termination, terminate
 
-USER_FAULT, INTERRUPTED = 2, 130
+USER_FAULT, INTERRUPTED, TERMINATED = 2, 130, 143
 
 
 class _Verbs(click.Group):
-    """Prints errors of the user without a traceback, and after Ctrl-C how to continue."""
+    """Prints errors of the user without a traceback, and after Ctrl-C or SIGTERM how to continue."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with on_termination(terminate):
+                return super().invoke(ctx)
         except MmzooError as error:
             click.echo(str(error), err=True)
             ctx.exit(USER_FAULT)
         except (KeyboardInterrupt, click.Abort) as stop:
             click.echo(f"\nStopped. {' '.join(map(str, stop.args)) or 'No file is incomplete.'}", err=True)
-            ctx.exit(INTERRUPTED)
+            ctx.exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)  # in the order of the work, not of the alphabet
@@ -67,7 +69,8 @@ def build(recipe: Path, out: Path | None, overrides: tuple[str, ...], resume: bo
     except (KeyboardInterrupt, click.Abort) as stop:
         again = ["mmzoo", "build", str(recipe), *(["--out", str(out)] if out is not None else [])]
         again += [word for override in overrides for word in ("--set", override)]
-        raise KeyboardInterrupt(f"Go on from the last finished epoch with:  {shlex.join([*again, '--resume'])}") from stop
+        kind = Terminated if isinstance(stop, Terminated) else KeyboardInterrupt
+        raise kind(f"Go on from the last checkpoint with:  {shlex.join(again)}") from stop
     _show(finished(run))
 
 

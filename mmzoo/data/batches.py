@@ -14,7 +14,7 @@ SHUFFLE_BUFFER = 50_000
 """The most examples in the shuffle buffer; fewer if so many do not fit into `MEMORY`."""
 
 
-def training_batches(data: Data, split: str, batch: int, seed: int, epochs: range) -> tf.data.Dataset:
+def training_batches(data: Data, split: str, batch: int, seed: int, epochs: range, skip: int = 0) -> tf.data.Dataset:
     """Returns the training batches of several epochs, one epoch after the other, each shuffled anew.
 
     Args:
@@ -23,6 +23,7 @@ def training_batches(data: Data, split: str, batch: int, seed: int, epochs: rang
         batch: Examples in a batch. The last, smaller batch of an epoch is dropped, unless it is the only one.
         seed: The order depends on it and on the number of the epoch.
         epochs: Numbers of the epochs.
+        skip: Batches of the first epoch that are left out.
     """
     examples, size = examples_of(data, split), data.sizes[split]
     buffer = max(1, min(size, SHUFFLE_BUFFER, MEMORY // data.bytes_each(split)))
@@ -35,7 +36,8 @@ def training_batches(data: Data, split: str, batch: int, seed: int, epochs: rang
             shuffled = shuffled.enumerate().map(
                 lambda index, example: _choose_values(data, example, tf.random.fold_in(key, index))
             )
-        return shuffled.batch(batch, drop_remainder=size >= batch)
+        batches = shuffled.batch(batch, drop_remainder=size >= batch)
+        return batches.skip(tf.where(number == epochs.start, tf.constant(skip, tf.int64), 0)) if skip else batches
 
     # One more epoch than needed: it is never drawn, but without it Keras warns that the data ran out.
     return tf.data.Dataset.range(epochs.start, epochs.stop + 1).flat_map(epoch).prefetch(2).with_options(NO_AUTOTUNE)

@@ -42,6 +42,8 @@ class Train:
             Evaluation and export always use TensorFlow.
         patience: As in Keras' EarlyStopping: epochs without a lower validation loss after which training stops. The best
             weights are kept. None to train for all epochs and keep the last weights.
+        checkpoint_minutes: Minutes between two checkpoints within an epoch. There is one after each epoch, and when the process
+            is asked to end. None for these alone.
         seed: Seed of all random numbers: initial weights, shuffling, dropout, augmentation.
         cache: Whether processed examples are kept in memory. `auto` keeps a split of at most 2 GiB.
         tensorboard: Whether TensorBoard logs are written to the run folder. Needs `pip install 'mmzoo[tensorboard]'`.
@@ -61,9 +63,14 @@ class Train:
     devices: PositiveInt | Literal["auto"] = "auto"
     backend: Literal["auto", "tensorflow", "jax"] = "auto"
     patience: PositiveInt | None = None
+    checkpoint_minutes: PositiveFloat | None = 10.0
     seed: Annotated[NonNegativeInt, Lt(2**31)] = 0
     cache: bool | Literal["auto"] = "auto"
     tensorboard: bool = False
+
+
+SAFEKEEPING = ("checkpoint_minutes",)
+"""The keys of `train` that change nothing of what is learned."""
 
 
 @dataclass(frozen=True, kw_only=True)

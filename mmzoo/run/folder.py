@@ -56,7 +56,7 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        """The checkpoint after the last finished epoch of an unfinished training."""
+        """The last checkpoint of the training."""
         return self.folder / "checkpoint"
 
     @property
@@ -122,6 +122,8 @@ class Run:
         """Lists in words what the run contains so far."""
         checkpoint = self.load_json(self.checkpoint / "state.json") if (self.checkpoint / "state.json").exists() else None
         progress = [f"a checkpoint after epoch {checkpoint['epoch']}"] if checkpoint else []
+        if checkpoint and checkpoint.get("steps"):
+            progress = [f"{progress[0]} and {checkpoint['steps']} steps"]
         results = {"trained weights": self.weights.exists(), "scores": self.scores.exists()}
         results["an exported model"] = any(self.export.glob("[0-9]*"))  # a failed export leaves an empty folder
         return progress + [name for name, exists in results.items() if exists]

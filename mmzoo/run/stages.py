@@ -10,6 +10,7 @@ from typing import Any
 from mmzoo.errors import RunError
 from mmzoo.recipe.options import MISSING, options_of
 from mmzoo.recipe.plan import BoundComponent, Plan, versions_of
+from mmzoo.recipe.settings import SAFEKEEPING
 from mmzoo.run.folder import Run
 
 AFTER = {"data": (), "training": ("data",), "evaluation": ("training",), "report": ("evaluation",), "export": ("training",)}
@@ -40,7 +41,8 @@ def dependencies(plan: Plan, needs: Mapping[str, str]) -> Dependencies:
     readers = [plan.data, *(column.processor for column in plan.inputs.values())]
     parts: Dependencies = {
         "data": {"data": plain["data"], "inputs": plain["inputs"], "contents": contents, "plugins": versions_of(readers)},
-        "training": {key: plain[key] for key in ("encoders", "fusion", "loss", "train")}
+        "training": {key: plain[key] for key in ("encoders", "fusion", "loss")}
+        | {"train": {key: value for key, value in plain["train"].items() if key not in SAFEKEEPING}}
         | {"head": head, "needs": learned, "plugins": versions_of([*plan.layers().values(), *losses])},
         "evaluation": {"metrics": plain["metrics"], "head": gallery, "needs": judges, "plugins": versions_of(metrics)},
         "report": {"name": plan.name, "about": plan.about},

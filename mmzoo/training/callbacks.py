@@ -14,14 +14,14 @@ from mmzoo.contracts.progress import Screen
 from mmzoo.errors import TrainingError
 from mmzoo.run.atomic import replacing
 from mmzoo.run.folder import Run
-from mmzoo.training.checkpoint import TrainingState
+from mmzoo.training.checkpoint import GENERATOR, TrainingState
 
 
 class ErrorOnNaN(keras.callbacks.Callback):
     """Raises at the first loss that is NaN or infinite.
 
     Like `keras.callbacks.TerminateOnNaN`, but the error names the step and the last good checkpoint. It must come before
-    `EpochCheckpoint` in the list, so that the weights of such an epoch are not saved.
+    `Checkpoints` in the list, so that the weights of such an epoch are not saved.
     """
 
     async_safe = True  # Keras then reads the loss of a step while the next step runs, and the last one before the epoch ends
@@ -57,7 +57,7 @@ class ProgressBar(keras.callbacks.Callback):
     Args:
         bar: The bar of `screen`, already shown.
         screen: Prints the lines.
-        first: Epochs that were finished before, if the training is resumed.
+        first: Steps that were finished before, if the training is resumed.
         epochs: Epochs in all.
         steps: Steps in an epoch.
     """
@@ -70,14 +70,14 @@ class ProgressBar(keras.callbacks.Callback):
         self.began = time.monotonic()
 
     def on_train_begin(self, logs: Any = None) -> None:
-        self.line = self.bar.add_task("train", total=self.epochs * self.steps, completed=self.first * self.steps, note="")
+        self.line = self.bar.add_task("train", total=self.epochs * self.steps, completed=self.first, note="")
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.epoch = epoch
+        self.epoch, self.done = epoch, max(self.first, epoch * self.steps)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         note = f"epoch {self.epoch + 1}/{self.epochs}  loss {float((logs or {}).get('loss', 0.0)):.3f}"
-        self.bar.update(self.line, completed=self.epoch * self.steps + batch + 1, note=note)
+        self.bar.update(self.line, completed=self.done + batch + 1, note=note)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if not self.screen.console.is_terminal:
@@ -85,7 +85,7 @@ class ProgressBar(keras.callbacks.Callback):
             self.screen.say(f"train     epoch {epoch + 1}/{self.epochs}  {losses}  {self._time_left(epoch)}")
 
     def _time_left(self, epoch: int) -> str:
-        done = epoch + 1 - self.first
+        done = epoch + 1 - self.first / self.steps
         seconds = (time.monotonic() - self.began) / done * (self.epochs - epoch - 1)
         return f"{seconds / 60:.1f} min left"
 
@@ -179,5 +179,5 @@ class ReseedEpochs(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         for variable in self.model.non_trainable_variables:
-            if variable.path.endswith("seed_generator_state"):  # two numbers: the seed, and how often it was drawn from
+            if variable.path.endswith(GENERATOR):  # two numbers: the seed, and how often it was drawn from
                 variable.assign(keras.ops.stack([variable[0], keras.ops.cast(epoch << 20, variable.dtype)]))

@@ -1,17 +1,22 @@
-"""Weights and checkpoints of a run: saved after each epoch, restored when a training is resumed, loaded when it is done."""
+"""Weights and checkpoints of a run: saved while it trains, restored when it is resumed, loaded when it is done."""
 
 import math
+import threading
 import time
 from typing import Any
 
 import keras
+import numpy as np
 
 from mmzoo.errors import RunError
 from mmzoo.modeling.task import Task
 from mmzoo.run.atomic import replacing, write_json
 from mmzoo.run.folder import Run
+from mmzoo.run.termination import Terminated
 
 History = dict[str, list[float]]
+GENERATOR = "seed_generator_state"
+"""The last part of the path of a random generator's variable, which Keras does not save with the weights."""
 
 
 def load_weights(task: Task, run: Run) -> None:
@@ -37,8 +42,16 @@ class TrainingState:
         self.waited = 0
         """Epochs since then."""
         self.weights = ""
-        """Name of the file with the weights after the last finished epoch."""
+        """Name of the file with the weights after the last finished step."""
         self.history: History = {}
+        self.steps = 0
+        """Finished steps of the epoch that is not finished."""
+        self.seconds = 0.0
+        """Time that they took."""
+        self.generators: list[list[int]] = []
+        """What the random generators hold after them."""
+        self.means: list[float] = []
+        """What the mean losses of this epoch hold after them."""
 
     def stopped(self, patience: int | None) -> bool:
         """Returns whether the validation loss has not become lower for `patience` epochs."""
@@ -84,28 +97,93 @@ class BestWeights(keras.callbacks.Callback):
                 self.model.save_weights(temporary)
 
 
-class EpochCheckpoint(keras.callbacks.Callback):
-    """Saves a checkpoint after each epoch: first the weights under a new name, then the state, which names that file.
+class Checkpoints(keras.callbacks.Callback):
+    """Saves a checkpoint after each epoch, every few minutes within an epoch, and when the process is asked to end.
 
-    Also records the losses in the history, and stops the training when the patience is spent.
+    First come the weights under a new name, then the state, which names that file. It also records the losses in the history,
+    and stops the training when the patience is spent.
+
+    A training that was broken off within an epoch goes on at the next step. Its batches must begin there, and it must come
+    after the callbacks that set random generators at the beginning of an epoch.
+
+    Args:
+        run: The folder.
+        state: The state of the training so far.
+        steps: Steps in an epoch.
+        minutes: Time between two checkpoints within an epoch; None for none.
+        patience: Epochs without a lower validation loss after which the training stops.
+        ending: Set when the process is asked to end.
     """
 
-    def __init__(self, run: Run, state: TrainingState, patience: int | None):
+    def __init__(
+        self,
+        run: Run,
+        state: TrainingState,
+        steps: int,
+        minutes: float | None = None,
+        patience: int | None = None,
+        ending: threading.Event | None = None,
+    ):
         super().__init__()
-        self.run, self.state, self.patience = run, state, patience
+        self.run, self.state, self.steps, self.patience = run, state, steps, patience
+        self.seconds = math.inf if minutes is None else 60 * minutes
+        self.ending = ending or threading.Event()
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.saved = time.monotonic()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.began = time.monotonic()
+        self.first, self.began = self.state.steps, time.monotonic() - self.state.seconds
+        if self.first:
+            self._restore_epoch()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        # Unlike at its end, at the beginning of a step no other thread runs callbacks, and no step runs.
+        if batch and (self.ending.is_set() or time.monotonic() - self.saved >= self.seconds):
+            self._save_within_epoch(self.first + batch)
+        if self.ending.is_set():
+            raise Terminated
+        if self.first and self.first + batch + 1 == self.steps:
+            self.model.stop_training = True  # after this step Keras ends the epoch; `on_epoch_end` lets it begin the next one
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        state, previous = self.state, self.state.weights
-        name = f"epoch-{epoch + 1:04d}.weights.h5"
-        with replacing(self.run.checkpoint / name) as temporary:
-            self.model.save_weights(temporary)
-        state.epoch, state.weights = epoch + 1, name
+        state = self.state
         for key, value in {**(logs or {}), "seconds": round(time.monotonic() - self.began, 1)}.items():
             state.history.setdefault(key, []).append(float(value))
+        state.epoch, state.steps, state.seconds, state.generators, state.means = epoch + 1, 0, 0.0, [], []
+        self._save(f"epoch-{epoch + 1:04d}.weights.h5")
+        self.model.stop_training = state.stopped(self.patience)
+
+    def _save_within_epoch(self, steps: int) -> None:
+        if keras.backend.backend() == "jax":
+            self.model.jax_state_sync()
+        means = [keras.ops.convert_to_numpy(one).tolist() for one in self._mean_variables()]
+        if not np.isfinite(means).all():
+            return  # `ErrorOnNaN` is about to say so
+        state = self.state
+        state.steps, state.seconds, state.means = steps, time.monotonic() - self.began, means
+        state.generators = [keras.ops.convert_to_numpy(one).tolist() for one in self._generator_variables()]
+        self._save(f"epoch-{state.epoch + 1:04d}-step-{steps:06d}.weights.h5")
+
+    def _restore_epoch(self) -> None:
+        """Sets what the weights do not hold: random generators, and the mean losses of the epoch so far."""
+        pairs = ((self._generator_variables(), self.state.generators), (self._mean_variables(), self.state.means))
+        for variables, values in pairs:
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(keras.ops.convert_to_tensor(value, dtype=variable.dtype))
+
+    def _generator_variables(self) -> list[Any]:
+        return [one for one in self.model.non_trainable_variables if one.path.endswith(GENERATOR)]
+
+    def _mean_variables(self) -> list[Any]:
+        return [variable for metric in self.model.metrics for variable in metric.variables]
+
+    def _save(self, name: str) -> None:
+        state, previous = self.state, self.state.weights
+        with replacing(self.run.checkpoint / name) as temporary:
+            self.model.save_weights(temporary)
+        state.weights = name
         write_json(self.run.checkpoint / "state.json", vars(state))
         if previous and previous != name:
             (self.run.checkpoint / previous).unlink(missing_ok=True)
-        self.model.stop_training = self.model.stop_training or state.stopped(self.patience)
+        self.saved = time.monotonic()

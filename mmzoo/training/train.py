@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+import threading
 from typing import Any
 
 import keras
@@ -17,8 +18,9 @@ from mmzoo.modeling.task import Task
 from mmzoo.recipe.settings import Train
 from mmzoo.run.atomic import replacing, write_json
 from mmzoo.run.folder import Run
+from mmzoo.run.termination import on_termination
 from mmzoo.training.callbacks import ErrorOnNaN, FreezeEncoders, ProgressBar, ReseedEpochs, Watch
-from mmzoo.training.checkpoint import BestWeights, EpochCheckpoint, History, TrainingState, restore
+from mmzoo.training.checkpoint import BestWeights, Checkpoints, History, TrainingState, restore
 from mmzoo.training.normalisation import recompute_statistics
 from mmzoo.training.optimizer import make_optimizer
 
@@ -84,8 +86,9 @@ def _fit(task: Task, data: Data, run: Run, screen: Screen, state: TrainingState,
     options = data.plan.train
     epochs = range(state.epoch, options.epochs)
     validation = _validation_batches(data, screen) if "validation" in data.raw else None
-    with screen.bar() as bar:
-        progress = ProgressBar(bar, screen, epochs.start, epochs.stop, steps)
+    ending = threading.Event()
+    with screen.bar() as bar, on_termination(ending.set):
+        progress = ProgressBar(bar, screen, epochs.start * steps + state.steps, epochs.stop, steps)
         callbacks: list[Any] = [ReseedEpochs(), ErrorOnNaN(run, state), progress, FreezeEncoders(data.plan.trainable)]
         if options.patience is not None:
             callbacks.append(BestWeights(run, state))
@@ -95,11 +98,11 @@ def _fit(task: Task, data: Data, run: Run, screen: Screen, state: TrainingState,
             callbacks.append(Watch(examples, run, screen, validation is not None))
         if options.ema_momentum is not None:
             callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=False))
-        callbacks.append(EpochCheckpoint(run, state, options.patience))
+        callbacks.append(Checkpoints(run, state, steps, options.checkpoint_minutes, options.patience, ending))
         if options.tensorboard:
             callbacks.append(_tensorboard(run))
         task.fit(
-            training_batches(data, "train", options.batch_size, options.seed, epochs),
+            training_batches(data, "train", options.batch_size, options.seed, epochs, state.steps),
             initial_epoch=epochs.start,
             epochs=epochs.stop,
             steps_per_epoch=steps,
@@ -138,6 +141,7 @@ def _save(task: Task, data: Data, run: Run, state: TrainingState, options: Train
         recompute_statistics(task, training_batches(data, "train", options.batch_size, options.seed, range(1)))
     shutil.rmtree(run.gallery, ignore_errors=True)  # it was embedded with other weights
     run.missing.unlink(missing_ok=True)  # these are scores of other weights
+    task.optimizer = None  # its state would triple the file; the checkpoint holds it for a training that goes on
     with replacing(run.weights) as temporary:
         task.save_weights(temporary)
     write_json(run.history, state.history)

@@ -1,16 +1,20 @@
 """Training goes on where it stopped, stops where it must, and gives the same weights twice."""
 
+import os
 import shutil
+import signal
 
 import keras
 import numpy as np
 import pytest
-from toy_trainings import arrays, assert_same, break_off, history, trained, weights
+from toy_trainings import arrays, assert_same, break_off, history, kill_after, trained, weights
 
 from mmzoo.contracts.progress import Screen
 from mmzoo.errors import DataError, RunError, TrainingError
 from mmzoo.modeling.devices import on_devices
 from mmzoo.recipe.settings import Train
+from mmzoo.run.folder import Run
+from mmzoo.run.termination import Terminated
 from mmzoo.trained import load
 from mmzoo.training.checkpoint import load_weights
 from mmzoo.training.optimizer import make_optimizer
@@ -25,22 +29,50 @@ def plain(toy_world):
     return trained(toy_world / "plain")
 
 
+def test_a_resumed_training_equals_an_unbroken_one(monkeypatch, tmp_path):
+    four = ("train.epochs=4", "encoders.image.dropout=0.5")
+    whole = trained(tmp_path / "whole", *four, fresh=True)
+    with monkeypatch.context() as patch:
+        break_off(patch, epoch=2)
+        with pytest.raises(KeyboardInterrupt):
+            trained(tmp_path / "broken", *four, fresh=True)
+    assert not (tmp_path / "broken" / "task.weights.h5").exists()
+    assert_same(whole, trained(tmp_path / "broken", *four, fresh=True))
+
+
 AVERAGED = (
+    "train.epochs=3",
     "train.ema_momentum=0.9",
+    "train.gradient_accumulation_steps=2",
+    "train.patience=2",
+    "encoders.image.dropout=0.5",
     "train.optimizer={type: adam, learning_rate: {type: cosine_decay, initial_learning_rate: 0.01}}",
 )
 
 
-@pytest.mark.parametrize(("overrides", "fresh"), [((), True), (AVERAGED, False)], ids=["plain", "averaged, scheduled"])
-def test_a_resumed_training_equals_an_unbroken_one(monkeypatch, tmp_path, overrides, fresh):
-    four = ("train.epochs=4", "encoders.image.dropout=0.5", *overrides)
-    whole = trained(tmp_path / "whole", *four, fresh=fresh)
+def test_a_training_that_is_killed_between_any_two_files_equals_an_unbroken_one(monkeypatch, tmp_path):
+    """Of three steps an epoch, each leaves a checkpoint: its weights, then its state; the best weights are a third file."""
+    whole = trained(tmp_path / "whole", *AVERAGED)
+    for files in (3, 3, 6):  # before a state within an epoch; before the weights of an epoch; within the second epoch
+        with monkeypatch.context() as patch:
+            kill_after(patch, files)
+            with pytest.raises(KeyboardInterrupt):
+                trained(tmp_path / "killed", *AVERAGED, "train.checkpoint_minutes=1e-9")
+    assert_same(whole, trained(tmp_path / "killed", *AVERAGED))
+    assert not any(path.startswith("optimizer") for path in arrays(tmp_path / "killed" / "task.weights.h5"))
+
+
+def test_a_training_that_is_asked_to_end_saves_its_last_step(monkeypatch, plain, tmp_path):
+    def ask(self, batch, logs=None):
+        if batch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
     with monkeypatch.context() as patch:
-        break_off(patch, epoch=2)
-        with pytest.raises(KeyboardInterrupt):
-            trained(tmp_path / "broken", *four, fresh=fresh)
-    assert not (tmp_path / "broken" / "task.weights.h5").exists()
-    assert_same(whole, trained(tmp_path / "broken", *four, fresh=fresh, resume=True))
+        patch.setattr("mmzoo.training.callbacks.ProgressBar.on_train_batch_begin", ask)
+        with pytest.raises(Terminated):
+            trained(tmp_path / "run")
+    assert Run(tmp_path / "run").contents() == ["a checkpoint after epoch 0 and 1 steps"]
+    assert_same(plain, trained(tmp_path / "run"))
 
 
 def test_two_trainings_are_one_and_another_seed_is_another(plain, tmp_path):
