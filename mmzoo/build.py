@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmzoo.errors import MmzooError, RunError
+from mmzoo.errors import MmzooError, RunError, late_faults
 from mmzoo.planned import Planned, Work, needed_processors, needed_weights, plan_build, plan_works
 from mmzoo.recipe.plan import Plan
 from mmzoo.recipe.source import read_recipe
 from mmzoo.registry.catalog import Catalog
 from mmzoo.registry.discovery import discover
-from mmzoo.run.stages import TRAINED, dependencies, fingerprint
+from mmzoo.run.stages import dependencies, fingerprint
 from mmzoo.trained import Model, fill_gallery, load
 from mmzoo.training.backend import choose_backend, set_backend
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mmzoo.run.folder import Run
 
 
+@late_faults()
 def build(
     recipe: str | Path,
     *,
@@ -151,6 +152,7 @@ def finish(
         export(model, screen, data)
 
 
+@late_faults()
 def evaluate(model: Model, screen: "Screen", data: "Data | None" = None, missing: float | None = None) -> dict[str, Any]:
     """Scores a trained run on its held-out split and writes its report.
 
@@ -178,10 +180,11 @@ def evaluate(model: Model, screen: "Screen", data: "Data | None" = None, missing
         write_json(model.run.missing, {"split": data.held_out(), "share": missing, "scores": numbers})
     scores = score(model.plan, model.served, data, screen, needed)
     report(model.plan, model.run, model.served, data, scores)
-    _finish_stages(model, "evaluation", "report")
+    _finish_stages(model, data, "evaluation", "report")
     return scores.flat()
 
 
+@late_faults()
 def export(model: Model, screen: "Screen", data: "Data | None" = None) -> Path:
     """Exports a trained run as a SavedModel; returns the folder of the version."""
     from mmzoo.serving.export import export as write
@@ -190,12 +193,14 @@ def export(model: Model, screen: "Screen", data: "Data | None" = None) -> Path:
     if model.served.index is None:
         model = fill_gallery(model, screen, data)
     version = write(model.plan, model.run, model.served, data, screen)
-    _finish_stages(model, "export")
+    _finish_stages(model, data, "export")
     return version
 
 
-def _finish_stages(model: Model, *stages: str) -> None:
-    """Records that stages of a trained run are done."""
+def _finish_stages(model: Model, data: "Data", *stages: str) -> None:
+    """Records that stages of a trained run are done, unless other data than its own were read."""
+    if model.data_changes(data):
+        return
     found = dependencies(model.plan, model.run.load_needs())
     for stage in stages:
         model.run.finish_stage(stage, found[stage])
@@ -231,9 +236,9 @@ def _train(planned: Planned, run: "Run", screen: "Screen", resume: bool, catalog
         run.begin(plan, fingerprint(planned.stages), resume, planned.trained_needs())
         run.save_processors(data.processors)
         run.save_backbone_configs(task.encoders)
+        run.finish_stage("data", planned.stages["data"])
         train(task, data, run, screen, resume)
-    for stage in TRAINED:
-        run.finish_stage(stage, planned.stages[stage])
+    run.finish_stage("training", planned.stages["training"])
     return data
 
 

@@ -6,7 +6,8 @@ mmzoo and keeps its traceback.
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -125,3 +126,30 @@ def reason_of(error: Exception) -> str:
     first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
     first = f"it has no {first}" if isinstance(error, KeyError) else first
     return first if first.endswith(".") else f"{first}."
+
+
+LATE = "@late@"
+"""Stands before and after the row and the reason in the error of a TensorFlow graph that met an unreadable example."""
+
+
+def late_fault(what: str) -> DataError:
+    """Returns the error for an example that could be read when the data was scanned, and cannot be read any more."""
+    advice = "Repair it and give the same command again; what is done is not done again."
+    return DataError(f"{what}\nIt could be read when the data was opened. {advice}")
+
+
+@contextmanager
+def late_faults() -> Iterator[None]:
+    """Puts the error of such a graph in words.
+
+    Raises:
+        DataError: An example that could be read when the data was scanned cannot be read any more.
+    """
+    try:
+        yield
+    except MmzooError:
+        raise
+    except Exception as error:
+        if found := re.search(f"{LATE}(.*?){LATE}", str(error), re.DOTALL):
+            raise late_fault(found[1]) from error
+        raise

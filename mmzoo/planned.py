@@ -13,7 +13,7 @@ from mmzoo.recipe.settings import SAFEKEEPING
 from mmzoo.recipe.source import Recipe, read_recipe
 from mmzoo.registry.catalog import Catalog
 from mmzoo.run.folder import Run
-from mmzoo.run.stages import TRAINED, Dependencies, changed, dependencies, due, find_run, fingerprint
+from mmzoo.run.stages import TRAINED, Dependencies, changed, data_changes, dependencies, due, find_run, fingerprint
 from mmzoo.trained import load_parts
 from mmzoo.training.backend import backend_of
 
@@ -161,7 +161,8 @@ def plan_work(planned: Planned, resume: bool = False, force: bool = False) -> Wo
         return Work(dict.fromkeys(planned.stages, "--force" if run.plan.exists() else "nothing is built yet"))
     recorded = run.load_stages()
     if "training" not in recorded:
-        _check_same(run, unfinished_changes(planned.plan, run.load_plan(), resume))
+        changes = unfinished_changes(planned.plan, run.load_plan(), resume)
+        _check_same(run, changes or data_changes(planned.plan, recorded))
         return Work(
             due(planned.stages, {}) | {"training": f"unfinished: {', '.join(run.contents()) or 'no epoch is done'}"}, True
         )
@@ -185,8 +186,9 @@ def unfinished_changes(plan: Plan, saved: Mapping[str, Any], resume: bool) -> li
 
 def _check_same(run: Run, changes: list[str]) -> None:
     if changes:
+        other = "that was trained on other data" if changes == ["contents"] else "of another recipe"
         raise RunError(
-            f"{run.folder}: there is a run of another recipe, with {', '.join(run.contents()) or 'nothing trained yet'}; "
+            f"{run.folder}: there is a run {other}, with {', '.join(run.contents()) or 'nothing trained yet'}; "
             f"changed: {', '.join(changes)}.\n"
             "Undo the change, replace the run with --force, or choose another folder with --out."
             + (" --resume trains on to other `train.epochs`." if changes == ["train.epochs"] else "")

@@ -12,6 +12,7 @@ from mmzoo.recipe.resolve import resolve
 from mmzoo.recipe.source import Recipe, override, to_node
 from mmzoo.registry.catalog import Catalog
 from mmzoo.registry.discovery import discover
+from mmzoo.run.stages import data_changes
 from mmzoo.training.backend import set_backend
 
 if TYPE_CHECKING:
@@ -67,14 +68,24 @@ class Model:
         return self.served.predict(name, *inputs.complete(raw).values())
 
     def open_data(self, screen: "Screen") -> "Data":
-        """Reads the data of the run again, from the same source, with the run's own processors.
+        """Reads the data of the run again, from the same source, with the run's own processors. Says if they have changed.
 
         Raises:
             DataError: The data is missing or cannot be read.
         """
         from mmzoo.data.open import open_data
 
-        return open_data(replace(self.plan, dataset=self.plan.data.make()), screen, self.served.processors)
+        data = open_data(replace(self.plan, dataset=self.plan.data.make()), screen, self.served.processors)
+        if changes := self.data_changes(data):
+            screen.say(
+                f"warning   the run was trained on other data (changed: {', '.join(changes)}). The splits may hold other "
+                "examples, so the model may be asked what it was trained on."
+            )
+        return data
+
+    def data_changes(self, data: "Data") -> list[str]:
+        """Returns what is other in data than in those that the run was trained on."""
+        return data_changes(data.plan, self.run.load_stages())
 
 
 def load(run: "str | Path | Run", catalog: Catalog | None = None, overrides: Iterable[str] = ()) -> Model:
@@ -86,7 +97,7 @@ def load(run: "str | Path | Run", catalog: Catalog | None = None, overrides: Ite
         run: The run, or its folder.
         catalog: The components; those of the installed plugins by default.
         overrides: `key=value` pairs that replace or add values of the recipe. Only values that do not change the weights are
-            allowed: those under `export`, the gallery of the head, and the field that names its entries.
+            allowed: those under `export` and `data`, the gallery of the head, and the field that names its entries.
 
     Raises:
         RunError: The folder holds no trained run, or an override would change the weights.
@@ -154,7 +165,9 @@ def fill_gallery(model: "Model", screen: "Screen", data: "Data") -> "Model":
         return model
     entries = collect(model.plan, model.served, gallery, data, screen)
     entries.save(model.run)
-    write_json(model.run.plan, model.run.load_json(model.run.plan) | {"recipe": model.plan.plain()})
+    saved = model.run.load_json(model.run.plan)
+    own = {"data": saved["recipe"]["data"]}  # what it was trained on, wherever the data lie today
+    write_json(model.run.plan, saved | {"recipe": model.plan.plain() | own})
     return replace(model, served=Served(model.task, model.served.processors, entries))
 
 
@@ -164,7 +177,7 @@ def _saved_recipe(run: "Run") -> Recipe:
         contents = ", ".join(run.contents()) or "no run"
         raise RunError(f"{run.folder}: expected a trained run, found {contents}. `mmzoo build RECIPE` makes one.")
     saved = run.load_plan()
-    return Recipe(run.recipe.read_text("utf-8"), to_node(saved, str(run.plan)), str(run.plan))
+    return Recipe(run.recipe.read_text("utf-8"), to_node(saved, str(run.plan)), str(run.plan), run.load_origin())
 
 
 def _check_weights_unchanged(trained: Plan, plan: Plan, run: "Run") -> None:
@@ -174,7 +187,7 @@ def _check_weights_unchanged(trained: Plan, plan: Plan, run: "Run") -> None:
     allowed = {option.name for option in head_options if option.refers_to in ("examples", "field")}
     for recipe in (saved, now):
         recipe["head"] = {name: value for name, value in recipe["head"].items() if name not in allowed}
-    changed = [key for key in now if key != "export" and now[key] != saved[key]]
+    changed = [key for key in now if key not in ("data", "export") and now[key] != saved[key]]
     if changed:
-        names = ", ".join(["export", *(f"head.{name}" for name in sorted(allowed))])
+        names = ", ".join(["data", "export", *(f"head.{name}" for name in sorted(allowed))])
         raise RunError(f"{run.folder}: {', '.join(changed)} cannot be changed after training; expected a key of {names}.")

@@ -2,14 +2,17 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import mmzoo
+from mmzoo.build import evaluate
 from mmzoo.contracts.progress import Screen
 from mmzoo.planned import unfinished_changes
+from mmzoo.run.atomic import write_json
 from mmzoo.run.folder import Run
 
 pytestmark = pytest.mark.slow
@@ -150,3 +153,20 @@ def test_a_recipe_is_the_same_after_it_was_written(toy_world, tmp_path):
     run = Run(tmp_path / "run")
     run.begin(plan, "")
     assert unfinished_changes(plan, run.load_plan(), resume=False) == []
+
+
+def test_a_run_knows_the_data_that_it_was_trained_on(runs, monkeypatch, tmp_path, capsys):
+    run = Run(shutil.copytree(runs[0].folder, tmp_path / "run"))
+    stages = run.load_stages()
+    model = mmzoo.load(run)
+    card = replace(model.plan.data.make().card, fingerprint="ten captions were changed")
+    monkeypatch.setattr("mmzoo_toys.squares.Squares.card", card)
+    evaluate(model, Screen())
+    said = "the run was trained on other data (changed: contents). The splits may hold other examples"
+    assert said in " ".join(capsys.readouterr().out.split())
+    assert run.load_stages() == stages  # so the next build evaluates again
+    write_json(run.stages, {"data": stages["data"]})  # as if it had been stopped while it trained
+    with pytest.raises(
+        mmzoo.MmzooError, match=r"there is a run that was trained on other data, with a checkpoint after epoch \d"
+    ):
+        mmzoo.build("r.yaml", out=run.folder, resume=True, screen=Screen(quiet=True))

@@ -144,14 +144,15 @@ def _share(word: str | float) -> float:
     flag_value=1.0,
     help="Also score the model with each input missing, in this share of the examples; in all examples if no share is given.",
 )
-def evaluate(run: Path, missing: float | None) -> None:
-    """Score RUN on its held-out split again and rewrite its report."""
+@SET
+def evaluate(run: Path, missing: float | None, overrides: tuple[str, ...]) -> None:
+    """Score RUN on its held-out split again and rewrite its report; with --set data.KEY=VALUE on data that lie elsewhere."""
     from mmzoo.build import evaluate as score
     from mmzoo.cli.tables import missed, scored
     from mmzoo.contracts.progress import Screen
     from mmzoo.trained import load
 
-    model = load(run)
+    model = load(run, overrides=overrides)
     score(model, Screen(), missing=missing)
     _show(scored(model.run))
     if missing is not None:

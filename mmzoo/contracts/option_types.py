@@ -40,6 +40,9 @@ FieldName = Annotated[str, Reference("field")]
 NeededModel = Annotated[str, Reference("needs")]
 """The name of a recipe that this one needs; an option of a metric. The metric receives the model of its run: `model.name` is
 the name, and `model(signature, **raw)` answers a batch of raw values as `mmzoo.Model.predict` does."""
+FilePath = Annotated[str, Reference("file")]
+"""A file or folder. A recipe names it from the folder where mmzoo is started; the component receives it as an absolute path. A
+run that is opened again finds it wherever mmzoo is started then. `~` is the home folder."""
 PositiveInt = Annotated[int, Gt(0)]
 """An integer >= 1."""
 NonNegativeInt = Annotated[int, Ge(0)]

@@ -4,11 +4,14 @@ The order of the examples, and the value that is chosen where an example has sev
 of the epoch. So a resumed training sees the same batches as an uninterrupted one.
 """
 
+from functools import partial
+
 import tensorflow as tf
 
-from mmzoo.contracts.dataset import FAULT
+from mmzoo.contracts.dataset import FAULT, ROW
 from mmzoo.contracts.streams import mask_of
 from mmzoo.data.splits import MEMORY, NO_AUTOTUNE, Batch, Data
+from mmzoo.errors import LATE
 
 SHUFFLE_BUFFER = 50_000
 """The most examples in the shuffle buffer; fewer if so many do not fit into `MEMORY`."""
@@ -25,9 +28,10 @@ def training_batches(data: Data, split: str, batch: int, seed: int, epochs: rang
         epochs: Numbers of the epochs.
         skip: Batches of the first epoch that are left out.
     """
-    examples, size = examples_of(data, split), data.sizes[split]
+    examples, size = _examples(data, split), data.sizes[split]
     buffer = max(1, min(size, SHUFFLE_BUFFER, MEMORY // data.bytes_each(split)))
-    choose_values = any(data.has_several(name, spec) for name, spec in examples.element_spec.items())
+    specs = _without_row(examples.element_spec)
+    choose_values = any(data.has_several(name, spec) for name, spec in specs.items())
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         shuffled = examples.shuffle(buffer, seed=number + 1000 * seed, reshuffle_each_iteration=False)
@@ -36,7 +40,7 @@ def training_batches(data: Data, split: str, batch: int, seed: int, epochs: rang
             shuffled = shuffled.enumerate().map(
                 lambda index, example: _choose_values(data, example, tf.random.fold_in(key, index))
             )
-        batches = shuffled.batch(batch, drop_remainder=size >= batch)
+        batches = _still_readable(data, split, shuffled.batch(batch, drop_remainder=size >= batch))
         return batches.skip(tf.where(number == epochs.start, tf.constant(skip, tf.int64), 0)) if skip else batches
 
     # One more epoch than needed: it is never drawn, but without it Keras warns that the data ran out.
@@ -52,18 +56,66 @@ def ordered_batches(data: Data, split: str, batch: int, limit: int = -1) -> tf.d
         batch: Examples in a batch.
         limit: Only the first so many examples; -1 for all.
     """
-    examples = examples_of(data, split).take(limit)
-    return examples.map(lambda example: _choose_values(data, example, None)).batch(batch).prefetch(2)
+    examples = _examples(data, split).take(limit).map(lambda example: _choose_values(data, example, None))
+    return _still_readable(data, split, examples.batch(batch)).prefetch(2)
 
 
 def examples_of(data: Data, split: str) -> tf.data.Dataset:
-    """Returns the readable processed examples of a scanned split, unbatched and in order."""
+    """Returns the readable processed examples of a scanned split, unbatched and in order.
+
+    Reading them ends with an error, which `late_faults` puts in words, at an example that cannot be read any more.
+    """
+    return _examples(data, split).map(_stop_at_fault)
+
+
+def _still_readable(data: Data, split: str, batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Stops at an example that the scan could read and that cannot be read any more.
+
+    With `on_error: skip` another example of the batch takes its place, so that steps and epochs stay as they are.
+    """
+    if data.plan.on_error == "stop":
+        return batches.map(_stop_at_fault)
+
+    def replaced(batch: Batch) -> Batch:
+        readable = batch[FAULT] == ""
+        note = tf.numpy_function(partial(data.note_lost, split), [batch[ROW], batch[FAULT]], [])
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_any(readable), [_late(batch)]), note]):
+            rows = tf.range(tf.size(readable))
+        taken = tf.where(readable, rows, tf.argmax(readable, output_type=tf.int32))
+        return {name: tf.gather(value, taken) for name, value in _without_row(batch).items()}
+
+    def kept(batch: Batch) -> Batch:
+        return tf.cond(tf.reduce_all(batch[FAULT] == ""), lambda: _without_row(batch), lambda: replaced(batch))
+
+    return batches.map(kept)
+
+
+def _stop_at_fault(example: Batch) -> Batch:
+    """Checks one example or a batch of them."""
+    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(example[FAULT] == ""), [_late(example)])]):
+        return {name: tf.identity(value) for name, value in _without_row(example).items()}
+
+
+def _late(example: Batch) -> tf.Tensor:
+    """Returns the row and the reason of the first fault, between marks."""
+    rows, faults = tf.reshape(example[ROW], [-1]), tf.reshape(example[FAULT], [-1])
+    first = tf.argmax(faults != "")
+    return tf.strings.join([LATE, rows[first], ": ", faults[first], LATE])
+
+
+def _without_row(example: Batch) -> Batch:
+    return {name: value for name, value in example.items() if name not in (ROW, FAULT)}
+
+
+def _examples(data: Data, split: str) -> tf.data.Dataset:
+    """Returns the examples that the scan could read, with their `ROW` and with the `FAULT` that they may have now."""
     examples = data.processed(split)
     if data.faults[split]:
-        examples = examples.filter(lambda example: example[FAULT] == "")
+        flags = tf.data.Dataset.from_tensor_slices(data.readable[split])
+        examples = tf.data.Dataset.zip(examples, flags).filter(lambda _, flag: flag).map(lambda example, _: example)
     # With a known cardinality Keras does not read past the end to find it, which would count one batch too many in its means.
     counted = examples.apply(tf.data.experimental.assert_cardinality(data.sizes[split]))
-    names = [*data.processors, *map(mask_of, data.plan.encoders)]
+    names = [*data.processors, *map(mask_of, data.plan.encoders), ROW, FAULT]
     return counted.map(lambda example: {name: example[name] for name in names})
 
 
@@ -73,7 +125,7 @@ def _choose_values(data: Data, example: Batch, seed: tf.Tensor | None) -> Batch:
 
 
 def _choose_value(data: Data, name: str, value: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
-    if not data.has_several(name, value):
+    if name in (ROW, FAULT) or not data.has_several(name, value):
         return value
     if seed is None:
         return value[0]

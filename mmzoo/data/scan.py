@@ -29,9 +29,9 @@ def scan(data: Data, split: str, screen: Screen) -> None:
     data.readable[split] = [not reason for _, reason, _ in examples]
     if faults and data.plan.on_error == "stop":
         advice = "Repair or remove them, or leave them out with `on_error: skip` under `data`."
-        raise DataError(f"{len(faults)} of the {total} examples of '{split}' cannot be read.\n{_first(faults)}\n{advice}")
+        raise DataError(f"{len(faults)} of the {total} examples of '{split}' cannot be read.\n{first_faults(faults)}\n{advice}")
     if faults:
-        screen.say(f"data      left out {len(faults)} of the {total} examples of '{split}':\n{_first(faults)}")
+        screen.say(f"data      left out {len(faults)} of the {total} examples of '{split}':\n{first_faults(faults)}")
     if total == len(faults):
         raise DataError(f"the split '{split}' has no example that can be read ({total} in all).")
     for name, count in Counter(name for _, reason, missing in examples if not reason for name in missing).items():
@@ -51,7 +51,7 @@ def _scanned(data: Data, split: str) -> Iterator[tuple[str, str, list[str]]]:
         yield from zip(*texts, missing or [[]] * len(rows), strict=True)
 
 
-def _first(faults: list[str], limit: int = 10) -> str:
+def first_faults(faults: list[str], limit: int = 10) -> str:
     """Formats the first faults, one a line, and the number of the others."""
     rest = f"\n  ... and {len(faults) - limit} more" if len(faults) > limit else ""
     return "\n".join(f"  {fault}" for fault in faults[:limit]) + rest

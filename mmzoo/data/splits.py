@@ -5,13 +5,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from mmzoo.contracts.dataset import FAULT, ROW, SPLITS, Card
 from mmzoo.contracts.processor import Processor
 from mmzoo.contracts.raw import join_inputs, plain_rows, process_one_or_several
 from mmzoo.contracts.streams import mask_of
-from mmzoo.errors import DataError
+from mmzoo.errors import DataError, late_fault
 from mmzoo.recipe.plan import Plan
 
 CHUNK, CHUNK_BYTES = 128, 32 << 20
@@ -38,6 +39,7 @@ class Data:
         sizes: Split -> number of readable examples; set by `scan`.
         faults: Split -> why examples were left out, `row: input: reason`; set by `scan`.
         readable: Split -> whether each of its examples, in order, can be read; set by `scan`.
+        lost: Split -> row -> why an example that the scan could read cannot be read any more, if others took its place.
     """
 
     plan: Plan
@@ -47,6 +49,7 @@ class Data:
     sizes: dict[str, int] = field(default_factory=dict)
     faults: dict[str, list[str]] = field(default_factory=dict)
     readable: dict[str, list[bool]] = field(default_factory=dict)
+    lost: dict[str, dict[str, str]] = field(default_factory=dict)
     _processed: dict[str, tf.data.Dataset] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -123,6 +126,32 @@ class Data:
     def held_out(self) -> str:
         """Returns the split that is evaluated: test, or else validation, or else train."""
         return next(split for split in reversed(SPLITS) if split in self.raw)
+
+    def check_again(self, split: str, batch: Batch, first: int) -> None:
+        """Looks whether examples that the scan could read can still be read. Those that cannot are left out from now on.
+
+        Args:
+            split: The split.
+            batch: Of `raw_batches`.
+            first: The number of its first example in the split.
+
+        Raises:
+            DataError: One cannot, and the recipe says to stop.
+        """
+        faults = self._graph(batch)[FAULT].numpy()
+        for number, (row, fault) in enumerate(zip(batch[ROW].numpy(), faults, strict=True), first):
+            if fault and self.readable[split][number]:
+                what = f"{row.decode()}: {fault.decode()}"
+                if self.plan.on_error == "stop":
+                    raise late_fault(what)
+                self.readable[split][number] = False
+                self.sizes[split] -= 1
+                self.faults[split].append(what)
+
+    def note_lost(self, split: str, rows: np.ndarray, faults: np.ndarray) -> None:
+        """Records examples of a training batch that cannot be read any more: those with a fault."""
+        found = {row.decode(): fault.decode() for row, fault in zip(rows, faults, strict=True) if fault}
+        self.lost.setdefault(split, {}).update(found)
 
     def _process(self, raw: Batch) -> Batch:
         """Processes a batch of raw values: features and masks by input, and why examples cannot be read."""

@@ -1,6 +1,7 @@
 """Run, split -> Scores: the served answers to every held-out example, and those of baselines, scored the same way."""
 
 from collections.abc import Mapping
+from itertools import compress
 
 import numpy as np
 
@@ -39,14 +40,17 @@ def evaluate(plan: Plan, served: Served, data: Data, screen: Screen, needed: Map
     predictor = Predictor(served, data, scoring.named)
     readable = data.readable[scores.split]
     answered = screen.track(predictor.answer_split(scores.split), "evaluate", len(readable))
+    scored = []
     for example, is_readable in zip(answered, readable, strict=True):
         if is_readable:
-            scores.rows.append(example.row)
-            scoring.update(example.values)
+            scored.append(example.row["answers"]["model"]["ok"])  # without an input that the answer needs there is none
+            if scored[-1]:
+                scores.rows.append(example.row)
+                scoring.update(example.values)
     scores.unreadable = len(readable) - len(scores.rows)
     if scores.rows:
         scores.numbers["model"] = scoring.result()
-        _score_baselines(plan, predictor, scores, screen, needed)
+        _score_baselines(plan, predictor, scores, scored, screen, needed)
     return scores
 
 
@@ -111,13 +115,13 @@ def rehearse(plan: Plan, served: Served, data: Data, needed: Mapping[str, Needed
 
 
 def _score_baselines(
-    plan: Plan, predictor: Predictor, scores: Scores, screen: Screen, needed: Mapping[str, Needed] | None
+    plan: Plan, predictor: Predictor, scores: Scores, scored: list[bool], screen: Screen, needed: Mapping[str, Needed] | None
 ) -> None:
-    """Scores the baselines; their answers are kept in the rows, but not their embeddings."""
+    """Scores the baselines on the readable examples that the model answered; their answers are kept, but not embeddings."""
     served, data, predicted = predictor.served, predictor.data, predictor.signature.answers
     for baseline in baselines.predicting(served, data, scores.split, screen):
         scoring = Scoring(plan, served, data, needed, baseline=True)
-        for row, answer in zip(scores.rows, baseline.answers, strict=True):
+        for row, answer in zip(scores.rows, compress(baseline.answers, scored), strict=True):
             row["answers"][baseline.name] = answer
             scoring.update(values_by_name(row, baseline.name, predicted))
         scores.add(baseline.name, baseline.about, scoring.result())
@@ -125,6 +129,6 @@ def _score_baselines(
     if embeddings and not predicted:
         for baseline in baselines.embedding(served, data, scores.split, embeddings, screen):
             scoring = Scoring(plan, served, data, needed, baseline=True)
-            for row, outputs in zip(scores.rows, baseline.answers, strict=True):
+            for row, outputs in zip(scores.rows, compress(baseline.answers, scored), strict=True):
                 scoring.update(row["references"] | dict(outputs))
             scores.add(baseline.name, baseline.about, scoring.result())

@@ -62,15 +62,23 @@ class Predictor:
         return {output: self.served.default for output in own if output in self.named} | self.further
 
     def answer_split(self, split: str, missing: Mapping[str, np.ndarray] | None = None) -> Iterator[Answered]:
-        """Answers every example of a split.
+        """Answers every example of a split. In `Data.readable`, those that cannot be read any more are left out before.
 
         Args:
             split: Which one.
             missing: Input -> whether it is removed from each example.
+
+        Raises:
+            DataError: An example cannot be read any more, and the recipe says to stop.
         """
         for number, batch in enumerate(self.data.raw_batches(split, BATCH)):
             rows = slice(number * BATCH, (number + 1) * BATCH)
-            yield from self.answer_batch(batch, {name: removed[rows] for name, removed in (missing or {}).items()}, rows.start)
+            removed = {name: all_of_split[rows] for name, all_of_split in (missing or {}).items()}
+            found = list(self.answer_batch(batch, removed, rows.start))
+            readable = zip(found, self.data.readable[split][rows], strict=True)
+            if any(is_readable and not one.row["answers"]["model"]["ok"] for one, is_readable in readable):
+                self.data.check_again(split, batch, rows.start)
+            yield from found
 
     def answer_batch(
         self, batch: Mapping[str, Any], missing: Mapping[str, np.ndarray] | None = None, first: int = 0

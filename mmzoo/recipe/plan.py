@@ -1,7 +1,9 @@
 """The plan of a build: a recipe with every component looked up and every option filled in. Light."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mmzoo.recipe.options import core_parameters_of, options_of
@@ -19,12 +21,14 @@ class BoundComponent:
         options: The value of every option. An option that is a component itself is a `BoundComponent`.
         node: Its place in the recipe.
         start: The part of a needed run whose weights it starts from, `late/encoders.video`; empty for none.
+        folder: Where its relative files are named from.
     """
 
     component: Component
     options: Mapping[str, Any]
     node: Node
     start: str = ""
+    folder: Path = Path()
 
     @property
     def start_of(self) -> tuple[str, str]:
@@ -40,8 +44,11 @@ class BoundComponent:
         options = {name: value.make if isinstance(value, BoundComponent) else value for name, value in self.options.items()}
         component, needed = self.component.load(), supplied.pop("needed", {})
         for option in options_of(component):
-            if option.refers_to == "needs" and options[option.name] in needed:
-                options[option.name] = needed[options[option.name]]
+            value: Any = options[option.name]
+            if option.refers_to == "needs" and value in needed:
+                options[option.name] = needed[value]
+            if option.refers_to == "file" and value is not None:
+                options[option.name] = _absolute(value, self.folder)
         wanted = core_parameters_of(component)
         return component(**options, **{name: value for name, value in supplied.items() if name in wanted})
 
@@ -198,6 +205,12 @@ class Plan:
     def versions(self) -> dict[str, str]:
         """Returns the version of each plugin in use, by name."""
         return versions_of(self.components())
+
+
+def _absolute(path: str, folder: Path) -> str:
+    with suppress(RuntimeError):  # an unknown home, of which the component says so
+        return path if "://" in path else str((folder / Path(path).expanduser()).absolute())
+    return path
 
 
 def versions_of(components: Iterable[BoundComponent]) -> dict[str, str]:

@@ -179,7 +179,9 @@ class _Resolver:
         values, faults = bind([*known.values(), *core_keys], node, ignore=("type", "weights") if start else ("type",))
         self.faults += faults
         self._follow_references(known, values, node)
-        return BoundComponent(component, {name: value for name, value in values.items() if name in known}, node, start)
+        return BoundComponent(
+            component, {name: value for name, value in values.items() if name in known}, node, start, self.recipe.folder
+        )
 
     def _start(self, kind: str, node: Node, own: bool) -> str:
         """Returns the part of a needed run that a layer starts from; empty if its `weights` are none or a preset of its own."""

@@ -65,11 +65,13 @@ class Recipe:
         text: Its text, unchanged.
         root: Its values, with the overrides applied. The root is always a mapping.
         path: The file that it was read from.
+        folder: Where its relative files are named from: the working folder at the time of its build.
     """
 
     text: str
     root: Node
     path: str = "<recipe>"
+    folder: Path = Path()
 
 
 def read_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:

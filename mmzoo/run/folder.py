@@ -165,6 +165,7 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True)
         # The plan first: --resume and --force recognise a run by it.
         found = {"format": FORMAT, "fingerprint": fingerprint, "recipe": plan.plain(), "versions": _versions(plan)}
+        found["folder"] = str(plan.recipe.folder.absolute())
         write_json(self.plan, found | {"needs": dict(needs or {})})
         write_text(self.recipe, plan.recipe.text)
 
@@ -220,6 +221,10 @@ class Run:
     def load_needs(self) -> dict[str, str]:
         """Reads the fingerprint of each needed run, by its name in the recipe."""
         return dict(self.load_json(self.plan).get("needs", {}))
+
+    def load_origin(self) -> Path:
+        """Reads the folder in which the run was built: the recipe's relative files are named from there."""
+        return Path(self.load_json(self.plan).get("folder", Path.cwd()))
 
     def load_plan(self) -> dict[str, Any]:
         """Reads the plan: a recipe with every default, as plain data.

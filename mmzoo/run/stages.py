@@ -136,6 +136,20 @@ def _recorded(run: Run) -> dict[str, Any]:
     return {}
 
 
+def data_changes(plan: Plan, recorded: Dependencies) -> list[str]:
+    """Returns what is other in the data of a plan than in those that a run was trained on; where its files lie is free.
+
+    Args:
+        plan: The plan, with its data set.
+        recorded: What the run's stages depended on when they were done.
+    """
+    if "data" not in recorded:
+        return []
+    places = {f"data.{option.name}" for option in options_of(plan.data.component.load()) if option.refers_to == "file"}
+    keys = changed(dependencies(plan, {})["data"], recorded["data"])
+    return [key for key in keys if key not in places and not key.startswith("data.on_error")]
+
+
 def _flat(value: Any, key: str = "") -> Iterable[tuple[str, Any]]:
     """Yields the entries of nested mappings by their dotted keys; an empty mapping is a value."""
     if isinstance(value, Mapping) and value:

@@ -72,6 +72,7 @@ def _verify(served: Served, data: Data, folder: Path, examples: int) -> None:
 def _requests(served: Served, data: Data, examples: int) -> dict[str, dict[str, tf.Tensor]]:
     """Makes a batch of raw values for each signature, from the first held-out examples and a blank one."""
     batch = next(iter(data.raw_batches(data.held_out(), examples)))
+    data.check_again(data.held_out(), batch, 0)
     raw = {name: first_values(batch[name], len(served.spec(name).shape)) for name in data.processors}
     # The blank row cannot be read. It must neither fail nor change the answers of the others.
     single = {name: tf.concat([value, tf.zeros([1, *value.shape[1:]], value.dtype)], 0) for name, value in raw.items()}

@@ -12,7 +12,7 @@ from mmzoo.contracts.head import Gallery
 from mmzoo.contracts.progress import Screen
 from mmzoo.contracts.raw import as_text, first_values
 from mmzoo.data.splits import Batch, Data
-from mmzoo.errors import RecipeError, suggest
+from mmzoo.errors import RecipeError, late_fault, suggest
 from mmzoo.recipe.plan import Plan
 from mmzoo.serving.entries import Entries
 from mmzoo.serving.served import Served
@@ -22,7 +22,7 @@ BATCH = 64
 
 
 def collect(plan: Plan, served: Served, gallery: Gallery, data: Data, screen: Screen, most: int | None = None) -> Entries:
-    """Embeds the examples of a gallery; those that cannot be read are left out and counted.
+    """Embeds the examples of a gallery; those of another data set that cannot be read are left out and counted.
 
     Args:
         plan: The recipe's plan.
@@ -34,19 +34,21 @@ def collect(plan: Plan, served: Served, gallery: Gallery, data: Data, screen: Sc
 
     Raises:
         RecipeError: The split or a field does not exist, or no example can be read.
-        DataError: The other data set cannot be read.
+        DataError: The other data set cannot be read; or an example of the recipe's own, and the recipe says to stop.
     """
     examples = _examples(plan, served, gallery, data, screen)
     total = int(examples.cardinality().numpy())
     embedded = _embed(served, gallery, examples.ragged_batch(min(BATCH, most or BATCH)))
-    entries, left_out = [], 0
+    entries, faults = [], []
     for entry in screen.track(embedded, "gallery", total if total >= 0 else None):
-        left_out += entry is None
-        entries += [] if entry is None else [entry]
+        faults += [entry] if isinstance(entry, str) else []
+        entries += [] if isinstance(entry, str) else [entry]
         if len(entries) == most:
             break
-    if left_out:
-        screen.say(f"gallery   left out {left_out} of {left_out + len(entries)} entries that cannot be read")
+    if faults and plan.gallery is None and plan.on_error == "stop":
+        raise late_fault(faults[0])  # the scan found none
+    if faults:
+        screen.say(f"gallery   left out {len(faults)} of {len(faults) + len(entries)} entries that cannot be read")
     if not entries:
         raise RecipeError([plan.head.node.fault("its gallery has no entry that can be read.", "Name another `gallery`.")])
     embeddings, texts = zip(*entries, strict=True)
@@ -95,8 +97,8 @@ def _source(plan: Plan, gallery: Gallery, data: Data, screen: Screen) -> tf.data
     return reduce(tf.data.Dataset.concatenate, [splits[name] for name in SPLITS if name in splits])
 
 
-def _embed(served: Served, gallery: Gallery, batches: tf.data.Dataset) -> Iterator[tuple[Any, dict[str, str]] | None]:
-    """Yields the embedding and the texts of each example, or None for one that cannot be read."""
+def _embed(served: Served, gallery: Gallery, batches: tf.data.Dataset) -> Iterator[tuple[Any, dict[str, str]] | str]:
+    """Yields the embedding and the texts of each example, or why it cannot be read."""
     inputs = served.answers[gallery.signature].inputs
     for batch in batches:
         raw = [first_values(batch[name], len(served.spec(name).shape)) for name in inputs]
@@ -104,4 +106,7 @@ def _embed(served: Served, gallery: Gallery, batches: tf.data.Dataset) -> Iterat
         columns = {name: first_values(batch[name], 1).numpy() for name in ("id", *gallery.shows)}
         for row, fault in enumerate(batch[FAULT].numpy()):
             texts = {name: str(as_text(column[row])) for name, column in columns.items()}
-            yield (outputs[gallery.output][row], texts) if outputs["ok"][row] and not fault else None
+            if outputs["ok"][row] and not fault:
+                yield outputs[gallery.output][row], texts
+            else:
+                yield f"{texts['id']}: {(fault or outputs['reason'][row]).decode()}"

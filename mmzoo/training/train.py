@@ -10,6 +10,7 @@ import keras
 from mmzoo.contracts.head import Head
 from mmzoo.contracts.progress import Screen
 from mmzoo.data.batches import ordered_batches, training_batches
+from mmzoo.data.scan import first_faults
 from mmzoo.data.splits import Data
 from mmzoo.errors import TrainingError
 from mmzoo.modeling.assemble import symbols_of
@@ -111,6 +112,9 @@ def _fit(task: Task, data: Data, run: Run, screen: Screen, state: TrainingState,
             callbacks=callbacks,
             verbose=0,
         )
+    if lost := data.lost.get("train", {}) | data.lost.get("validation", {}):
+        what = "examples could be read when the data was opened, but not any more. Others of their batch took their place"
+        screen.say(f"warning   {len(lost)} {what}:\n" + first_faults([f"{row}: {reason}" for row, reason in lost.items()]))
 
 
 def _validation_batches(data: Data, screen: Screen) -> Any:

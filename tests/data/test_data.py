@@ -19,7 +19,7 @@ from mmzoo.data.batches import examples_of, ordered_batches, training_batches
 from mmzoo.data.open import learned_processors, open_data, read_data
 from mmzoo.data.scan import scan
 from mmzoo.data.splits import Data
-from mmzoo.errors import DataError, RecipeError
+from mmzoo.errors import DataError, RecipeError, late_faults
 from mmzoo.recipe.plan import BoundComponent, Input
 from mmzoo.recipe.source import parse_recipe
 from mmzoo.registry.catalog import Component, Plugin
@@ -482,3 +482,69 @@ def test_an_example_may_lack_all_values_of_an_optional_input():
     assert first["number@mask"].numpy().tolist() == [True, False]
     for batch in training_batches(data, "train", 2, 7, range(4)).take(4):
         assert sorted(batch["number@mask"].numpy().tolist()) == [False, True]
+
+
+# Read well when the data was opened, and not any more
+
+
+class Cells(Table):
+    """A table whose texts are read anew each time, as files are."""
+
+    def __init__(self, cells: list[str]):
+        super().__init__()
+        self.cells = cells
+
+    def splits(self) -> dict[str, tf.data.Dataset]:
+        made = tf.data.Dataset.from_generator(lambda: iter(self.cells), output_signature=tf.TensorSpec([], tf.string))
+        return {"train": made.map(lambda text: {"text": text})}
+
+
+def spoiled(on_error: str) -> Data:
+    """Opens eight numbers, of which the third cannot be read any more."""
+    data = opened(Cells(texts(range(11, 19))), cache=False, on_error=on_error)
+    data.plan.dataset.cells[2] = "gone"
+    return data
+
+
+LATE_FAULT = """\
+example 2: number: this is no number
+It could be read when the data was opened. Repair it and give the same command again; what is done is not done again."""
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda data: list(training_batches(data, "train", 4, 0, range(1)).take(2)),
+        lambda data: list(ordered_batches(data, "train", 4)),
+        lambda data: list(examples_of(data, "train")),
+        lambda data: data.check_again("train", next(iter(data.raw_batches("train", 8))), 0),
+    ],
+)
+def test_an_example_that_cannot_be_read_any_more_stops_the_reading(read):
+    with pytest.raises(DataError) as raised, late_faults():
+        read(spoiled("stop"))
+    assert str(raised.value) == LATE_FAULT
+
+
+def test_with_skip_another_example_of_the_batch_takes_its_place():
+    data = spoiled("skip")
+    (first, second) = numbers(training_batches(data, "train", 4, 0, range(1)).take(2))
+    assert sorted({*first, *second}) == [11, 12, 14, 15, 16, 17, 18]  # the blank of an unreadable one would be 0
+    assert (len(first), len(second)) == (4, 4)
+    assert data.lost == {"train": {"example 2": "number: this is no number"}}
+    assert numbers(ordered_batches(data, "train", 4))[0] == [11, 12, 11, 14]
+
+
+def test_a_batch_of_which_nothing_can_be_read_any_more_stops_the_reading():
+    data = spoiled("skip")
+    data.plan.dataset.cells[:] = ["gone"] * 8
+    with pytest.raises(DataError, match="example 0: number: this is no number"), late_faults():
+        list(ordered_batches(data, "train", 4))
+
+
+def test_with_skip_an_example_that_is_asked_and_cannot_be_read_any_more_is_left_out():
+    data = spoiled("skip")
+    data.check_again("train", next(iter(data.raw_batches("train", 8))), 0)
+    assert data.readable["train"] == [True, True, False] + [True] * 5
+    assert (data.sizes["train"], data.faults["train"]) == (7, ["example 2: number: this is no number"])
+    assert [int(one["number"]) for one in examples_of(data, "train")] == [11, 12, *range(14, 19)]

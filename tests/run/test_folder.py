@@ -17,7 +17,9 @@ from mmzoo.run.atomic import replacing, write_json, write_text, writing
 from mmzoo.run.folder import FORMAT, LIBRARIES, Run
 
 PLAN = SimpleNamespace(
-    recipe=SimpleNamespace(text="name: toy\n"), plain=lambda: {"name": "toy"}, versions=lambda: {"mmzoo-toys": "0.1"}
+    recipe=SimpleNamespace(text="name: toy\n", folder=Path("here")),
+    plain=lambda: {"name": "toy"},
+    versions=lambda: {"mmzoo-toys": "0.1"},
 )
 
 
@@ -195,6 +197,7 @@ def test_a_run_begins_with_the_recipe_and_the_plan(tmp_path):
     assert run.load_json(run.plan) == {
         "format": FORMAT,
         "fingerprint": "abc",
+        "folder": str(Path("here").absolute()),
         "needs": {},
         "recipe": {"name": "toy"},
         "versions": {"mmzoo-toys": "0.1"} | {name: version(name) for name in LIBRARIES},

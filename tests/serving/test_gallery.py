@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from mmzoo.contracts.progress import Screen
 from mmzoo.data.open import open_data
-from mmzoo.errors import RecipeError, RunError
+from mmzoo.errors import DataError, RecipeError, RunError
 from mmzoo.modeling.assemble import assemble
 from mmzoo.recipe.resolve import resolve
 from mmzoo.recipe.source import parse_recipe
@@ -127,10 +127,13 @@ def test_what_cannot_be_read_is_left_out_and_counted(toy, capsys):
     broken = {"bitmap": [b"x", raw(toy, "image")[0]], "caption": ["a", "b"]}
     dataset = SimpleNamespace(splits=lambda: {"test": tf.data.Dataset.from_tensor_slices(broken)})
     data = SimpleNamespace(plan=SimpleNamespace(dataset=dataset))
-    entries = collect(toy.plan, toy.served, toy.task.head.gallery, data, Screen())
+    skips = replace(toy.plan, on_error="skip")
+    entries = collect(skips, toy.served, toy.task.head.gallery, data, Screen())
     assert entries.texts == {"id": ["example 1"], "caption": ["b"]}
     assert "gallery   left out 1 of 2 entries that cannot be read" in capsys.readouterr().out
-    assert collect(toy.plan, toy.served, toy.task.head.gallery, data, QUIET, most=1).texts == entries.texts
+    assert collect(skips, toy.served, toy.task.head.gallery, data, QUIET, most=1).texts == entries.texts
+    with pytest.raises(DataError, match="example 0: image: this is no BMP picture"):
+        collect(toy.plan, toy.served, toy.task.head.gallery, data, QUIET)
 
 
 def test_entries_are_found_again_by_their_ids(toy):

@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mmzoo import FAULT, ROW, SPLITS, Card, DataError, NonNegativeInt, PositiveInt, Rate, suggest
+from mmzoo import FAULT, ROW, SPLITS, Card, DataError, FilePath, NonNegativeInt, PositiveInt, Rate, suggest
 from mmzoo_datasets.clip_store import Clips, ClipStore, read_kept
 from mmzoo_datasets.examples import Example, Layout, blank, read_examples, split_by_column, split_by_share
 from mmzoo_datasets.table import read_columns
@@ -60,14 +60,14 @@ class Files:
     def __init__(
         self,
         *,
-        table: str,
+        table: FilePath,
         files: list[str] | None = None,
         videos: list[str] = [],  # noqa: B006  # never modified; the default is shown in the help
         frames: PositiveInt = 32,
         side: PositiveInt = 256,
-        frames_dir: str | None = None,
+        frames_dir: FilePath | None = None,
         optional: list[str] = [],  # noqa: B006
-        root: str | None = None,
+        root: FilePath | None = None,
         columns: list[str] | None = None,
         lists: dict[str, list[str]] = {},  # noqa: B006
         group_by: str | None = None,

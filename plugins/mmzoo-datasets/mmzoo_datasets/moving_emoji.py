@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Le
 
-from mmzoo import DataError, NonNegativeInt, PositiveInt
+from mmzoo import DataError, FilePath, NonNegativeInt, PositiveInt
 from mmzoo_datasets.built import Built
 from mmzoo_datasets.moving_emoji_builder import CLIPS, FRAMES, MOST_FRAMES, QUESTIONS, SIZE, moving_emoji
 
@@ -52,7 +52,7 @@ class MovingEmoji(Built):
         size: PositiveInt = SIZE,
         clips: PositiveInt = CLIPS,
         seed: NonNegativeInt = 0,
-        data_dir: str | None = None,
+        data_dir: FilePath | None = None,
     ):
         try:
             self.builder = moving_emoji(language=language, frames=frames, size=size, clips=clips, seed=seed, data_dir=data_dir)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from mmzoo import DataError, NonNegativeInt, PositiveInt
+from mmzoo import DataError, FilePath, NonNegativeInt, PositiveInt
 from mmzoo_datasets.built import Built
 from mmzoo_datasets.openmoji_builder import openmoji
 
@@ -46,7 +46,7 @@ class OpenMoji(Built):
         seed: NonNegativeInt = 0,
         limit: PositiveInt | None = None,
         held_out: list[str] = [],  # noqa: B006  # never modified; the default is shown in the help
-        data_dir: str | None = None,
+        data_dir: FilePath | None = None,
     ):
         try:
             self.builder = openmoji(

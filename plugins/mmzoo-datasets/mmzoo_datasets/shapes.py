@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
-from mmzoo import DataError, NonNegativeInt, PositiveInt
+from mmzoo import DataError, FilePath, NonNegativeInt, PositiveInt
 from mmzoo_datasets.built import Built
 from mmzoo_datasets.shapes_builder import PICTURES, SHAPES, SIZE, shapes
 from mmzoo_datasets.shapes_scenes import MOST
@@ -69,7 +69,7 @@ class Shapes(Built):
         pictures: PositiveInt = PICTURES,
         most: Annotated[int, Ge(1), Le(MOST)] = SHAPES,
         seed: NonNegativeInt = 0,
-        data_dir: str | None = None,
+        data_dir: FilePath | None = None,
     ):
         try:
             self.builder = shapes(

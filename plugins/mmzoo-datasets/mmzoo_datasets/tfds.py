@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from mmzoo import SPLITS, Card, DataError, suggest
+from mmzoo import SPLITS, Card, DataError, FilePath, suggest
 
 
 class TFDS:
@@ -33,7 +33,7 @@ class TFDS:
         name: str,
         config: str | None = None,
         version: str | None = None,
-        data_dir: str | None = None,
+        data_dir: FilePath | None = None,
         splits: dict[str, str] | None = None,
     ):
         self.name, self._chosen = name, splits

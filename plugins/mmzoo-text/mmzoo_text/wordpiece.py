@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 from annotated_types import Ge
 
-from mmzoo import END, PAD, START, UNKNOWN, DataError, FeatureSpec, Processed, Processor, StreamError
+from mmzoo import END, PAD, START, UNKNOWN, DataError, FeatureSpec, FilePath, Processed, Processor, StreamError
 from mmzoo_text.words import is_text
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
@@ -53,7 +53,7 @@ class WordPiece(Processor):
         self,
         *,
         sequence_length: Annotated[int, Ge(2)] = 32,
-        vocabulary: str | None = None,
+        vocabulary: FilePath | None = None,
         vocabulary_size: Annotated[int, Ge(8)] = 8000,
         lowercase: bool | None = None,
         start: bool = True,

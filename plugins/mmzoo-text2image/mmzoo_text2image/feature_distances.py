@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmzoo import DataError, InputName, NeededModel
+from mmzoo import DataError, FilePath, InputName, NeededModel
 from mmzoo_text2image import distances
 from mmzoo_text2image.inception import Inception
 from mmzoo_text2image.judging import ask, judge_name
@@ -31,7 +31,7 @@ class _FeatureDistance:
         *,
         training_examples: Examples,
         judge: NeededModel | None = None,
-        inception: str | None = None,
+        inception: FilePath | None = None,
         signature: str = "embed_image",
         input: str = "image",  # noqa: A002  # as recipes call it
         output: str = "image_embedding",
@@ -144,7 +144,7 @@ def extractor_name(judge: Any) -> str:
     return "inception_v3" if judge is None else judge_name(judge)
 
 
-def one_extractor(judge: Any, inception: str | None, who: str) -> tuple[Any, Inception | None]:
+def one_extractor(judge: Any, inception: FilePath | None, who: str) -> tuple[Any, Inception | None]:
     """Returns the one extractor that is given, and None for the other.
 
     Raises:

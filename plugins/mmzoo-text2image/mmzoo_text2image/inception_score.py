@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from mmzoo import NeededModel, PositiveInt
+from mmzoo import FilePath, NeededModel, PositiveInt
 from mmzoo_text2image import distances
 from mmzoo_text2image.feature_distances import extractor_name, one_extractor
 from mmzoo_text2image.judging import ask
@@ -41,7 +41,7 @@ class InceptionScore:
         self,
         *,
         judge: NeededModel | None = None,
-        inception: str | None = None,
+        inception: FilePath | None = None,
         signature: str = "classify",
         input: str = "image",  # noqa: A002  # as recipes call it
         output: str = "score",
