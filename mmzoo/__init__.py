@@ -26,6 +26,7 @@ from mmzoo.contracts.option_types import (
 )
 from mmzoo.errors import DataError, MmzooError, PluginError, StreamError, reason_of, suggest
 from mmzoo.registry.hookspecs import hookimpl
+from mmzoo.run.lock import holding
 from mmzoo.trained import load
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ __all__ = [
     "check",
     "given_ids",
     "global_batch",
+    "holding",
     "hookimpl",
     "is_clip",
     "load",

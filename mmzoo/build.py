@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmzoo.errors import MmzooError, RunError, late_faults
-from mmzoo.planned import Planned, Work, needed_processors, needed_weights, plan_build, plan_works
+from mmzoo.planned import Planned, Work, claimed_work, needed_processors, needed_weights, plan_build, plan_works
 from mmzoo.recipe.plan import Plan
 from mmzoo.recipe.source import read_recipe
 from mmzoo.registry.catalog import Catalog
@@ -21,9 +21,7 @@ from mmzoo.training.backend import choose_backend, set_backend
 
 if TYPE_CHECKING:
     from mmzoo.contracts.head import Signature
-    from mmzoo.contracts.processor import Processor
     from mmzoo.contracts.progress import Screen
-    from mmzoo.contracts.streams import FeatureSpec
     from mmzoo.data.splits import Data
     from mmzoo.modeling.assemble import LayerSummary
     from mmzoo.modeling.task import Task
@@ -66,10 +64,14 @@ def build(
 
     source, catalog, screen = read_recipe(recipe, tuple(overrides)), catalog or discover(), screen or Screen()
     choose_backend(source)
-    works = plan_works(source, catalog, Path(out) if out is not None else None, resume, force)
-    for planned, work in works:
+    planned = plan_build(source, catalog, Path(out) if out is not None else None)
+    *needs, _ = plan_works(planned, resume, force)  # refuses what cannot be built before anything is
+    with claimed_work(planned, screen, resume, force) as work:
+        for need, _ in needs:
+            with claimed_work(need, screen) as its_work:
+                _build(need, its_work, catalog, screen)
         _build(planned, work, catalog, screen)
-    return works[-1][0].run
+    return planned.run
 
 
 @dataclass(frozen=True)
@@ -199,10 +201,8 @@ def export(model: Model, screen: "Screen", data: "Data | None" = None) -> Path:
 
 def _finish_stages(model: Model, data: "Data", *stages: str) -> None:
     """Records that stages of a trained run are done, unless other data than its own were read."""
-    if model.data_changes(data):
-        return
     found = dependencies(model.plan, model.run.load_needs())
-    for stage in stages:
+    for stage in () if model.data_changes(data) else stages:
         model.run.finish_stage(stage, found[stage])
 
 
@@ -226,7 +226,7 @@ def _train(planned: Planned, run: "Run", screen: "Screen", resume: bool, catalog
     learned = run.load_processors(make_processors(plan)) if has_checkpoint else needed_processors(planned, screen)
     data = open_data(plan, screen, learned)
     with on_devices(plan.train):
-        task, layers = assemble(plan, _features(data.processors), backbone_configs)
+        task, layers = assemble(plan, {name: one.features for name, one in data.processors.items()}, backbone_configs)
         for place, weights in parts.items():
             start_part(task, place, plan.starts()[place], weights)
             screen.say(f"start     {place} from {plan.starts()[place].start}")
@@ -249,11 +249,7 @@ def _assemble_before_data(plan: Plan, backbone_configs: Mapping[str, Any] | None
     from mmzoo.training.train import prepare
 
     prepare(plan.train)
-    return assemble(plan, _features(learned_processors(plan)), backbone_configs)
-
-
-def _features(processors: "Mapping[str, Processor]") -> "dict[str, FeatureSpec]":
-    return {name: processor.features for name, processor in processors.items()}
+    return assemble(plan, {name: one.features for name, one in learned_processors(plan).items()}, backbone_configs)
 
 
 def _rehearse(planned: Planned, task: Any, data: "Data") -> None:
@@ -283,9 +279,8 @@ def _rehearse(planned: Planned, task: Any, data: "Data") -> None:
 def _finish_under_tensorflow(run: "Run", stages: Iterable[str]) -> None:
     """Evaluates and exports a run that another backend trained, in a process of its own with the TensorFlow backend."""
     code = "import sys; from mmzoo.build import finish_alone; sys.exit(finish_alone(*sys.argv[1:]))"
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(run.folder), *stages], check=False, env=os.environ | {"KERAS_BACKEND": "tensorflow"}
-    )
+    command = [sys.executable, "-c", code, str(run.folder), *stages]
+    done = subprocess.run(command, check=False, env=os.environ | {"KERAS_BACKEND": "tensorflow"})
     if done.returncode != 0:
         raise RunError(f"{run.folder}: the run is trained, but could not be evaluated and exported; see the error above.")
 

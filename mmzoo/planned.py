@@ -1,7 +1,8 @@
 """Recipe -> what its build will do: the recipes that it stands on, the folder of each run, the stages that are due."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from mmzoo.recipe.settings import SAFEKEEPING
 from mmzoo.recipe.source import Recipe, read_recipe
 from mmzoo.registry.catalog import Catalog
 from mmzoo.run.folder import Run
+from mmzoo.run.lock import check_free
+from mmzoo.run.owner import check_usable, claimed, keeping_replaced
 from mmzoo.run.stages import TRAINED, Dependencies, changed, data_changes, dependencies, due, find_run, fingerprint
 from mmzoo.trained import load_parts
 from mmzoo.training.backend import backend_of
@@ -108,8 +111,7 @@ def _need(plan: Plan, name: str, path: str, catalog: Catalog, runs: Path, above:
     planned = plan_build(source, catalog, runs / "_", above)
     wanted = fingerprint(planned.stages)
     own = Run(runs / planned.plan.name)
-    taken = own.folder.is_dir() and any(own.folder.iterdir())
-    free = Run(runs / f"{planned.plan.name}-{wanted[:8]}") if taken else own
+    free = Run(runs / f"{planned.plan.name}-{wanted[:8]}") if own.entries() else own
     return replace(planned, run=find_run(runs, wanted, planned.plan.name) or free)
 
 
@@ -130,16 +132,34 @@ def _part_fault(place: str, bound: BoundComponent, needs: Mapping[str, Planned])
     return None
 
 
-def plan_works(
-    recipe: Recipe, catalog: Catalog, out: Path | None = None, resume: bool = False, force: bool = False
-) -> list[tuple[Planned, Work]]:
+def plan_works(planned: Planned, resume: bool = False, force: bool = False) -> list[tuple[Planned, Work]]:
     """Says what a build does, in its order: each run and its stages that are due, that of the recipe last. Builds nothing.
 
-    Args and errors are those of `plan_build` and, for the recipe's own run, of `plan_work`.
+    Args and errors are those of `plan_work`, for the recipe's own run.
     """
-    planned = plan_build(recipe, catalog, out)
     own = planned, plan_work(planned, resume, force)
     return [*((need, plan_work(need)) for need in planned.everything()[:-1]), own]
+
+
+@contextmanager
+def claimed_work(planned: Planned, screen: "Screen", resume: bool = False, force: bool = False) -> Iterator[Work]:
+    """Claims the folder of a run that a build writes to, yields what it has to do there, and sees a replaced run off.
+
+    Args and errors are those of `plan_work`.
+    """
+    run, work = planned.run, plan_work(planned, resume, force)
+    if not (work.due or run.replaced.exists()):
+        yield work
+        return
+    with claimed(run, screen.say):
+        work = plan_work(planned, resume, force)  # anew: another build may have changed the run before the claim
+        if force and run.exists():
+            screen.say(
+                f"run       {run.folder}: the run that is replaced is kept in {run.replaced} until the new one is complete"
+            )
+        with keeping_replaced(run):
+            yield work
+        run.complete(planned.plan.export.version)
 
 
 def plan_work(planned: Planned, resume: bool = False, force: bool = False) -> Work:
@@ -151,14 +171,26 @@ def plan_work(planned: Planned, resume: bool = False, force: bool = False) -> Wo
         force: Whether a run in the folder is replaced.
 
     Raises:
-        RunError: The folder holds the run of another recipe, or other files, or it cannot be written.
+        RunError: The folder holds the run of another recipe, or other files, it cannot be written, or another process works
+            there.
     """
-    run = planned.run
     if resume and force:
-        raise RunError(f"{run.folder}: --resume continues the run and --force replaces it; give one of the two.")
-    if force or not run.plan.exists():
-        run.check_usable()
-        return Work(dict.fromkeys(planned.stages, "--force" if run.plan.exists() else "nothing is built yet"))
+        raise RunError(f"{planned.run.folder}: --resume continues the run and --force replaces it; give one of the two.")
+    try:
+        work = _work(planned, resume, force)
+    except RunError:
+        check_free(planned.run.lock)  # a process that works there is the better reason
+        raise
+    if work.due:
+        check_free(planned.run.lock)
+    return work
+
+
+def _work(planned: Planned, resume: bool, force: bool) -> Work:
+    run = planned.run
+    if force or not run.exists():
+        check_usable(run)
+        return Work(dict.fromkeys(planned.stages, "--force" if run.exists() else "nothing is built yet"))
     recorded = run.load_stages()
     if "training" not in recorded:
         changes = unfinished_changes(planned.plan, run.load_plan(), resume)
@@ -192,6 +224,7 @@ def _check_same(run: Run, changes: list[str]) -> None:
             f"changed: {', '.join(changes)}.\n"
             "Undo the change, replace the run with --force, or choose another folder with --out."
             + (" --resume trains on to other `train.epochs`." if changes == ["train.epochs"] else "")
+            + (f" The run that was being replaced is kept in {run.replaced}." if run.replaced.exists() else "")
         )
 
 

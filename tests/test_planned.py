@@ -1,6 +1,7 @@
 """A build that stands on other builds: what is built first, what is done again, what a part starts from."""
 
 import json
+import os
 import shutil
 from functools import wraps
 from importlib import import_module
@@ -14,7 +15,7 @@ import mmzoo
 from mmzoo.build import build
 from mmzoo.cli.verbs import main
 from mmzoo.contracts.progress import Screen
-from mmzoo.errors import MmzooError
+from mmzoo.errors import MmzooError, RunError
 from mmzoo.planned import plan_build, plan_works
 from mmzoo.recipe.source import read_recipe
 from mmzoo.registry.discovery import discover
@@ -50,7 +51,7 @@ def runs(recipes, unrehearsed, asked_here):
 
 def works(recipe: str, *overrides: str, **options) -> dict[str, dict[str, str]]:
     """Says which stages of each run are due, and why."""
-    found = plan_works(read_recipe(recipe, overrides), discover(), **options)
+    found = plan_works(plan_build(read_recipe(recipe, overrides), discover()), **options)
     return {str(planned.run.folder): dict(work.due) for planned, work in found}
 
 
@@ -137,6 +138,35 @@ def test_a_build_that_stopped_after_training_goes_on_there(runs, tmp_path, monke
     now = json.loads((folder / "stages.json").read_text("utf-8"))
     assert now["report"]["about"] == "Other words."
     assert now.keys() == done.keys()
+
+
+def test_a_run_is_replaced_by_one_build_at_a_time_and_its_export_stays_meanwhile(runs, tmp_path, monkeypatch):
+    run, seen = Run(shutil.copytree("runs/late", tmp_path / "late")), []
+
+    def finish(*_):
+        with pytest.raises(RunError, match=f"^{run.folder}: process {os.getpid()} on .* has been working there since "):
+            build("late.yaml", out=run.folder, force=True, screen=Screen(quiet=True))
+        seen.extend([run.exporter().folder, (run.export / "1" / "saved_model.pb").exists(), run.lock.exists()])
+
+    monkeypatch.setattr(import_module("mmzoo.build"), "finish", finish)
+    build("late.yaml", out=run.folder, force=True, screen=Screen(quiet=True))
+    assert seen == [run.replaced, True, True]
+    assert not run.replaced.exists()
+    assert not run.lock.exists()
+
+
+def test_a_replacement_that_fails_before_its_first_checkpoint_costs_nothing(runs, tmp_path, monkeypatch):
+    run = Run(shutil.copytree("runs/late", tmp_path / "late"))
+    before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+
+    def fail(*_):
+        raise MmzooError("the loss is NaN")
+
+    monkeypatch.setattr("mmzoo.training.train.train", fail)
+    result = CliRunner().invoke(main, ["build", "late.yaml", "--out", str(run.folder), "--force"])
+    assert result.exit_code == 2
+    assert result.stderr == "the loss is NaN\nThe run that was there before is put back.\n"
+    assert {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()} == before
 
 
 def test_data_that_a_needed_build_prepares_is_read(recipes, unrehearsed, tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ class _Verbs(click.Group):
             with on_termination(terminate):
                 return super().invoke(ctx)
         except MmzooError as error:
-            click.echo(str(error), err=True)
+            click.echo("\n".join([str(error), *getattr(error, "__notes__", ())]), err=True)
             ctx.exit(USER_FAULT)
         except (KeyboardInterrupt, click.Abort) as stop:
             click.echo(f"\nStopped. {' '.join(map(str, stop.args)) or 'No file is incomplete.'}", err=True)
@@ -54,7 +54,7 @@ def build(recipe: Path, out: Path | None, overrides: tuple[str, ...], resume: bo
     """Train, evaluate and export RECIPE, and first the recipes that it needs. What has not changed is not done again."""
     from mmzoo.build import build as build_run
     from mmzoo.cli.tables import explained, finished
-    from mmzoo.planned import plan_works
+    from mmzoo.planned import plan_build, plan_works
     from mmzoo.recipe.source import read_recipe
     from mmzoo.registry.discovery import discover
     from mmzoo.training.backend import choose_backend
@@ -62,7 +62,7 @@ def build(recipe: Path, out: Path | None, overrides: tuple[str, ...], resume: bo
     if explain:
         source = read_recipe(recipe, overrides)
         choose_backend(source)
-        _show(explained(plan_works(source, discover(), out, resume, force)))
+        _show(explained(plan_works(plan_build(source, discover(), out), resume, force)))
         return
     try:
         run = build_run(recipe, out=out, overrides=overrides, resume=resume, force=force)
@@ -150,10 +150,14 @@ def evaluate(run: Path, missing: float | None, overrides: tuple[str, ...]) -> No
     from mmzoo.build import evaluate as score
     from mmzoo.cli.tables import missed, scored
     from mmzoo.contracts.progress import Screen
+    from mmzoo.run.folder import Run
+    from mmzoo.run.owner import claimed
     from mmzoo.trained import load
 
-    model = load(run, overrides=overrides)
-    score(model, Screen(), missing=missing)
+    screen = Screen()
+    with claimed(Run(run), screen.say, make=False):
+        model = load(run, overrides=overrides)
+        score(model, screen, missing=missing)
     _show(scored(model.run))
     if missing is not None:
         _show(missed(model.run))
@@ -166,11 +170,15 @@ def export(run: Path, overrides: tuple[str, ...]) -> None:
     """Export RUN again as a SavedModel, for example as another version or with another gallery."""
     from mmzoo.build import export as write
     from mmzoo.contracts.progress import Screen
+    from mmzoo.run.folder import Run
+    from mmzoo.run.owner import claimed
     from mmzoo.trained import fill_gallery, load
 
-    model, screen = load(run, overrides=overrides), Screen()
-    data = model.open_data(screen)
-    click.echo(write(fill_gallery(model, screen, data) if overrides else model, screen, data))
+    screen = Screen()
+    with claimed(Run(run), screen.say, make=False):
+        model = load(run, overrides=overrides)
+        data = model.open_data(screen)
+        click.echo(write(fill_gallery(model, screen, data) if overrides else model, screen, data))
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

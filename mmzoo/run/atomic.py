@@ -4,8 +4,9 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,17 @@ from mmzoo.errors import MmzooError, RunError
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 """Errors of a full, read-only or broken disk."""
+TEMPORARY = re.compile(r"\.\d+\.(?P<old>old\.)?(?P<name>.+)")
+"""Names of what is being written, `.PROCESS.NAME`, and of a folder that is being replaced, `.PROCESS.old.NAME`."""
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path, replaces: bool = False) -> Iterator[None]:
     """Turns a failed write in its block into a `RunError` that names `path`.
+
+    Args:
+        path: What is written.
+        replaces: Whether the block leaves what is there untouched if it fails, so that the message says so.
 
     Raises:
         RunError: The disk is full, the folder is read-only, or another error of the file system.
@@ -30,7 +37,8 @@ def writing(path: Path) -> Iterator[None]:
         reason = _system_reason(error)
         if not reason:
             raise
-        raise RunError(f"{path}: it cannot be written: {reason}. What was saved before is untouched.") from error
+        kept = " What was there before is untouched." if replaces and path.exists() else ""
+        raise RunError(f"{path}: it cannot be written: {reason}.{kept}") from error
 
 
 def _system_reason(error: Exception) -> str:
@@ -47,27 +55,66 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path` to write to. Renames it to `path` if the block succeeds, else removes it.
 
     The data is flushed to disk before the renaming, so a power cut leaves either the old file or the new one. Replacing an
-    existing folder takes two renamings. In between no folder has the name; the old one is beside it under a temporary name.
+    existing folder takes two renamings. In between no folder has the name; the old one is beside it under a temporary name,
+    and `sweep` gives it its name back if the process is killed there.
+
+    Raises:
+        RunError: The file system refuses; `path` is as it was.
     """
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        with writing(path):
+        with writing(path, replaces=True):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             _sync(temporary)
             if path.is_dir():
-                old = path.with_name(f".{os.getpid()}.old.{path.name}")
-                path.rename(old)
-                temporary.rename(path)
-                shutil.rmtree(old)
+                _replace_folder(path, temporary)
             else:
                 temporary.replace(path)
             _fsync(path.parent)
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        elif temporary.exists():
-            temporary.unlink()
+        remove(temporary)
+
+
+def _replace_folder(path: Path, new: Path) -> None:
+    old = path.with_name(f".{os.getpid()}.old.{path.name}")
+    path.rename(old)
+    try:
+        new.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
+    remove(old)
+
+
+def remove(path: Path) -> None:
+    """Removes a file, a folder with everything in it, or a symbolic link alone; does nothing if there is none of them."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        path.unlink()
+
+
+def sweep(folder: Path, names: Container[str] | None = None) -> list[Path]:
+    """Removes what writers that were killed have left in a folder, while nobody writes there; returns what it removed.
+
+    A replaced folder without its successor gets its name back.
+
+    Args:
+        folder: The folder; it need not exist.
+        names: Names that are written there; any by default.
+    """
+    removed = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        found = TEMPORARY.fullmatch(path.name)
+        if found is None or (names is not None and found["name"] not in names):
+            continue
+        if found["old"] and not (folder / found["name"]).exists():
+            path.rename(folder / found["name"])
+        else:
+            remove(path)
+            removed.append(path)
+    return removed
 
 
 def _sync(path: Path) -> None:

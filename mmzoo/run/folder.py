@@ -1,8 +1,6 @@
 """The run folder: its layout, and the files that are read and written in it. Light."""
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -11,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from mmzoo.errors import RunError
 from mmzoo.recipe.plan import Plan
-from mmzoo.run.atomic import write_json, write_text, writing
+from mmzoo.run.aside import KEPT, MOVING, set_aside
+from mmzoo.run.atomic import TEMPORARY, remove, write_json, write_text, writing
 
 if TYPE_CHECKING:
     from mmzoo.contracts.processor import Processor
@@ -118,6 +117,44 @@ class Run:
         """The exported model, in a numbered folder per version. TF Serving reads this folder."""
         return self.folder / "export"
 
+    @property
+    def tensorboard(self) -> Path:
+        """Events for TensorBoard, if the recipe asks for them."""
+        return self.folder / "tensorboard"
+
+    @property
+    def lock(self) -> Path:
+        """Says which process writes to the folder at the moment."""
+        return self.folder / ".lock"
+
+    @property
+    def replaced(self) -> Path:
+        """The run that this one replaces, until this one is complete. Its `export` stays where a server reads it."""
+        return self.folder / KEPT
+
+    def names(self) -> list[str]:
+        """Returns the names of a run's files and folders, the plan first, without `export`."""
+        places = [self.plan, *(getattr(self, name) for name, value in vars(Run).items() if isinstance(value, property))]
+        return list(dict.fromkeys(place.name for place in places if place not in (self.lock, self.replaced, self.export)))
+
+    def exporter(self) -> "Run":
+        """Returns the run whose model is in `export`: the replaced one, until this one is exported."""
+        return Run(self.replaced) if self.replaced.exists() and "export" not in self.load_stages() else self
+
+    def exists(self) -> bool:
+        """Returns whether the folder holds a run: a plan that mmzoo has written."""
+        try:
+            found = json.loads(self.plan.read_text("utf-8"))
+        except (OSError, ValueError):
+            return False
+        return isinstance(found, dict) and {"format", "recipe", "versions"} <= found.keys()
+
+    def entries(self) -> list[str]:
+        """Lists what is in the folder, without what passes: a lock, a run that is replaced, files that are being written."""
+        passing = (self.lock.name, KEPT, MOVING)
+        names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
+        return sorted(name for name in names if name not in passing and not TEMPORARY.fullmatch(name))
+
     def contents(self) -> list[str]:
         """Lists in words what the run contains so far."""
         checkpoint = self.load_json(self.checkpoint / "state.json") if (self.checkpoint / "state.json").exists() else None
@@ -125,27 +162,9 @@ class Run:
         if checkpoint and checkpoint.get("steps"):
             progress = [f"{progress[0]} and {checkpoint['steps']} steps"]
         results = {"trained weights": self.weights.exists(), "scores": self.scores.exists()}
-        results["an exported model"] = any(self.export.glob("[0-9]*"))  # a failed export leaves an empty folder
+        # A failed export leaves an empty folder.
+        results["an exported model"] = any(self.export.glob("[0-9]*")) and self.exporter() == self
         return progress + [name for name, exists in results.items() if exists]
-
-    def check_usable(self) -> None:
-        """Checks that a run can be written into this folder, where there may be a run already; writes nothing.
-
-        Raises:
-            RunError: The folder holds files that are not a run, or it cannot be made or written.
-        """
-        if self.folder.is_dir() and any(self.folder.iterdir()) and not self.plan.exists():
-            example = next(self.folder.iterdir()).name
-            raise RunError(
-                f"{self.folder}: the folder holds files that are not a run ({example} ...); they are not replaced.\n"
-                "Choose another folder with --out."
-            )
-        parent = next(path for path in (self.folder, *self.folder.absolute().parents) if path.exists())
-        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-            what = "is read-only" if parent.is_dir() else "is a file, not a folder"
-            raise RunError(
-                f"{self.folder}: the run cannot be written there: {parent} {what}.\nChoose another folder with --out."
-            )
 
     def begin(self, plan: Plan, fingerprint: str, resume: bool = False, needs: Mapping[str, str] | None = None) -> None:
         """Writes the recipe and the plan into the folder.
@@ -153,21 +172,33 @@ class Run:
         Args:
             plan: The plan of the build.
             fingerprint: Names what the run learns; recipes that need this run find it by it.
-            resume: Whether to keep the files of the run in the folder. Otherwise they are deleted.
+            resume: Whether to keep the files of the run in the folder. Otherwise they are set aside until `complete`.
             needs: Name -> fingerprint of each needed run.
 
         Raises:
             RunError: The folder cannot be written.
         """
         with writing(self.folder):
-            if self.plan.exists() and not resume:
-                shutil.rmtree(self.folder)
             self.folder.mkdir(parents=True, exist_ok=True)
+            if self.exists() and not resume:
+                set_aside(self.folder, self.names())
         # The plan first: --resume and --force recognise a run by it.
         found = {"format": FORMAT, "fingerprint": fingerprint, "recipe": plan.plain(), "versions": _versions(plan)}
         found["folder"] = str(plan.recipe.folder.absolute())
         write_json(self.plan, found | {"needs": dict(needs or {})})
         write_text(self.recipe, plan.recipe.text)
+
+    def complete(self, version: int) -> None:
+        """Deletes the run that this one has replaced, and what that has exported.
+
+        Args:
+            version: The exported version of this run.
+        """
+        if self.replaced.exists():
+            for path in self.export.glob("[0-9]*"):
+                if path.name.isdigit() and path.name != str(version):
+                    remove(path)
+            remove(self.replaced)
 
     def save_processors(self, processors: dict[str, "Processor"]) -> None:
         """Writes what the processors learned, and their notes."""

@@ -77,6 +77,7 @@ def open_export(run: Run, catalog: Catalog | None = None) -> Exported:
     if not versions:
         raise RunError(f"{run.folder}: the run has no exported model. `mmzoo export {run.folder}` makes it.")
     folder = max(versions, key=lambda path: int(path.name))
+    run = run.exporter()
     processors = _processors(run, catalog or discover())
     files = frozenset(name for name, processor in processors.items() if processor.from_file)
     modalities = {name: processor.modality for name, processor in processors.items()}

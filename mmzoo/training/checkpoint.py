@@ -1,8 +1,10 @@
 """Weights and checkpoints of a run: saved while it trains, restored when it is resumed, loaded when it is done."""
 
+import io
 import math
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -17,6 +19,26 @@ from mmzoo.run.termination import Terminated
 History = dict[str, list[float]]
 GENERATOR = "seed_generator_state"
 """The last part of the path of a random generator's variable, which Keras does not save with the weights."""
+
+
+class _Memory(io.BytesIO):
+    """A file in memory with the name that Keras expects of a file with weights."""
+
+    def __str__(self) -> str:
+        return "memory.weights.h5"
+
+
+def save_weights(model: keras.Model, path: Path) -> None:
+    """Writes the weights of a model, and of its optimizer, to a file in Keras' format, whole or not at all.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    # HDF5 keeps a file open that it could not write, and ends the process with a segmentation fault when it tries again.
+    memory = _Memory()
+    model.save_weights(memory)
+    with replacing(path) as temporary:
+        temporary.write_bytes(memory.getbuffer())
 
 
 def load_weights(task: Task, run: Run) -> None:
@@ -93,8 +115,7 @@ class BestWeights(keras.callbacks.Callback):
         self.state.waited += 1
         if loss < self.state.best:
             self.state.best, self.state.waited = loss, 0
-            with replacing(self.run.checkpoint / "best.weights.h5") as temporary:
-                self.model.save_weights(temporary)
+            save_weights(self.model, self.run.checkpoint / "best.weights.h5")
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -180,8 +201,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def _save(self, name: str) -> None:
         state, previous = self.state, self.state.weights
-        with replacing(self.run.checkpoint / name) as temporary:
-            self.model.save_weights(temporary)
+        save_weights(self.model, self.run.checkpoint / name)
         state.weights = name
         write_json(self.run.checkpoint / "state.json", vars(state))
         if previous and previous != name:

@@ -17,11 +17,11 @@ from mmzoo.modeling.assemble import symbols_of
 from mmzoo.modeling.devices import check_shares, devices
 from mmzoo.modeling.task import Task
 from mmzoo.recipe.settings import Train
-from mmzoo.run.atomic import replacing, write_json
+from mmzoo.run.atomic import write_json
 from mmzoo.run.folder import Run
 from mmzoo.run.termination import on_termination
 from mmzoo.training.callbacks import ErrorOnNaN, FreezeEncoders, ProgressBar, ReseedEpochs, Watch
-from mmzoo.training.checkpoint import BestWeights, Checkpoints, History, TrainingState, restore
+from mmzoo.training.checkpoint import BestWeights, Checkpoints, History, TrainingState, restore, save_weights
 from mmzoo.training.normalisation import recompute_statistics
 from mmzoo.training.optimizer import make_optimizer
 
@@ -132,7 +132,7 @@ def _validation_batches(data: Data, screen: Screen) -> Any:
 def _tensorboard(run: Run) -> Any:
     if importlib.util.find_spec("tensorboard") is None:
         raise TrainingError("train.tensorboard needs TensorBoard: pip install 'mmzoo[tensorboard]'.")
-    return keras.callbacks.TensorBoard(run.folder / "tensorboard")
+    return keras.callbacks.TensorBoard(run.tensorboard)
 
 
 def _save(task: Task, data: Data, run: Run, state: TrainingState, options: Train) -> None:
@@ -146,6 +146,5 @@ def _save(task: Task, data: Data, run: Run, state: TrainingState, options: Train
     shutil.rmtree(run.gallery, ignore_errors=True)  # it was embedded with other weights
     run.missing.unlink(missing_ok=True)  # these are scores of other weights
     task.optimizer = None  # its state would triple the file; the checkpoint holds it for a training that goes on
-    with replacing(run.weights) as temporary:
-        task.save_weights(temporary)
+    save_weights(task, run.weights)
     write_json(run.history, state.history)

@@ -1,11 +1,7 @@
 """The run folder: what is written is there whole or not at all, and what is there is not overwritten in silence."""
 
 import errno
-import json
 import os
-import re
-import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,16 +33,6 @@ def begun(folder: Path) -> Run:
 
 def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-
-
-@pytest.mark.parametrize(("resume", "kept"), [(False, []), (True, ["task.weights.h5"])])
-def test_a_run_is_begun_anew_unless_it_is_resumed(tmp_path, resume, kept):
-    run = begun(tmp_path / "run")
-    run.weights.touch()
-    plain = {"name": "toy", "train": {"epochs": 3}}
-    run.begin(SimpleNamespace(**vars(PLAN) | {"plain": lambda: plain}), "def", resume)
-    assert files(run.folder) == ["plan.json", "recipe.yaml", *kept]
-    assert run.load_json(run.plan).items() >= {"format": FORMAT, "fingerprint": "def", "recipe": plain}.items()
 
 
 # Written whole or not at all
@@ -114,32 +100,6 @@ def test_a_folder_that_fails_half_way_leaves_the_old(tmp_path):
     assert files(tmp_path) == ["1", "1/old"]
 
 
-def test_a_kill_before_the_renaming_leaves_the_old_and_stops_nobody(tmp_path):
-    """The writer is killed without a chance to tidy; what it leaves has a name that nobody reads."""
-    path = tmp_path / "scores.json"
-    write_json(path, "old")
-    code = (
-        "import os, signal, sys; from pathlib import Path; from mmzoo.run.atomic import replacing\n"
-        "with replacing(Path(sys.argv[1])) as beside:\n    beside.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(path)], check=False, capture_output=True, env=os.environ)
-    assert done.returncode == -9
-    assert json.loads(path.read_text()) == "old"
-    stale = [name for name in files(tmp_path) if name != "scores.json"]
-    assert len(stale) == 1
-    assert re.fullmatch(r"\.\d+\.scores\.json", stale[0])
-    write_json(path, "new")
-    assert json.loads(path.read_text()) == "new"
-
-
-def test_a_stale_half_written_file_of_the_same_process_number_is_overwritten(tmp_path):
-    path = tmp_path / "a"
-    (tmp_path / f".{os.getpid()}.a").write_text("a much longer half-written text")
-    write_text(path, "new")
-    assert files(tmp_path) == ["a"]
-    assert path.read_text() == "new"
-
-
 @pytest.mark.parametrize("write", [_write_folder, lambda path: write_text(path, "new")])
 def test_everything_is_on_the_disk_before_it_is_renamed_and_the_new_name_after(tmp_path, monkeypatch, write):
     path, synced = tmp_path / "1", []
@@ -174,7 +134,7 @@ def test_a_failure_to_write_says_where_and_why(tmp_path, error, reason):
         with writing(tmp_path):
             raise error
 
-    assert said(fail) == f"{tmp_path}: it cannot be written: {reason}. What was saved before is untouched."
+    assert said(fail) == f"{tmp_path}: it cannot be written: {reason}."
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("by zero"), TrainingError("nan"), KeyboardInterrupt()])
@@ -212,19 +172,12 @@ def test_every_part_of_a_run_has_a_place_of_its_own(tmp_path):
     assert all(place.parent == tmp_path for place in places)
 
 
-def test_a_run_may_be_written_into_an_absent_or_empty_folder_or_that_of_a_run(tmp_path):
-    Run(tmp_path).check_usable()
-    Run(tmp_path / "a" / "b").check_usable()
-    assert files(tmp_path) == []
+def test_what_a_run_contains(tmp_path):
     run = begun(tmp_path / "toy")
     write_json(run.scores, {})
     run.weights.write_text("")
     write_json(run.checkpoint / "state.json", {"epoch": 3})
     assert run.contents() == ["a checkpoint after epoch 3", "trained weights", "scores"]
-    run.check_usable()
-    assert run.scores.exists()
-    run.begin(PLAN, "abc")
-    assert files(run.folder) == ["plan.json", "recipe.yaml"]
 
 
 def test_the_stages_that_are_done_are_recorded(tmp_path):
@@ -234,27 +187,6 @@ def test_the_stages_that_are_done_are_recorded(tmp_path):
     run.finish_stage("export", {})
     run.finish_stage("training", {"train.epochs": 2})
     assert run.load_stages() == {"training": {"train.epochs": 2}, "export": {}}
-
-
-def test_files_that_are_no_run_are_never_replaced(tmp_path):
-    (tmp_path / "thesis.tex").write_text("years of work")
-    assert said(Run(tmp_path).check_usable).startswith(
-        f"{tmp_path}: the folder holds files that are not a run (thesis.tex ...); they are not replaced."
-    )
-    assert files(tmp_path) == ["thesis.tex"]
-
-
-def test_a_file_in_the_place_of_the_folder(tmp_path):
-    (tmp_path / "toy").write_text("")
-    assert said(Run(tmp_path / "toy" / "deep").check_usable) == (
-        f"{tmp_path}/toy/deep: the run cannot be written there: {tmp_path}/toy is a file, not a folder.\n"
-        "Choose another folder with --out."
-    )
-
-
-def test_a_read_only_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # the tests may run as root, who may write anywhere
-    assert f"{tmp_path} is read-only." in said(Run(tmp_path / "toy").check_usable)
 
 
 @pytest.mark.parametrize("text", [None, "", "{", '{"a": 1', "\xff"])

@@ -11,7 +11,29 @@ from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
-from mmzoo import Card, DataError
+from mmzoo import Card, DataError, Screen, holding
+
+
+def prepare(builder: tfds.core.DatasetBuilder) -> None:
+    """Prepares the data of a TFDS builder if it is not there; of several builds that need the same data, the others wait.
+
+    Raises:
+        Exception: The builder fails; it may be third-party code.
+    """
+    if not builder.is_prepared():
+        folder = Path(builder.data_dir)
+
+        def say(who: str) -> None:
+            Screen().say(f"data      waits for another build, which prepares the data in {folder}: {who}")
+
+        if "://" in str(builder.data_dir):  # not a file system of this machine
+            builder.download_and_prepare()
+        else:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with holding(folder.with_name(f".{folder.name}.lock"), wait=say):
+                builder.download_and_prepare()
+    if not builder.info.splits:  # another object has prepared the data since this one was made
+        builder.info.read_from_directory(builder.data_dir)
 
 
 class QuietBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
@@ -54,9 +76,7 @@ class Built:
 
     def prepare(self) -> None:
         try:
-            self.builder.download_and_prepare()
-            if not self.builder.info.splits:  # another object has generated the data since this one was made
-                self.builder.info.read_from_directory(self.builder.data_dir)
+            prepare(self.builder)
         except OSError as error:
             reason = error.strerror or error
             raise DataError(f"the {self.what} cannot be kept in {self.builder.data_dir}: {reason}.") from error

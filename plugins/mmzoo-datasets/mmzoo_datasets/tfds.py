@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from mmzoo import SPLITS, Card, DataError, FilePath, suggest
+from mmzoo_datasets.built import prepare
 
 
 class TFDS:
@@ -60,7 +61,7 @@ class TFDS:
         if not self._needs:
             return
         try:
-            self.builder.download_and_prepare()
+            prepare(self.builder)
         except Exception as error:  # a builder is third-party code and may raise any exception
             reason = " ".join(str(error).split())[:300]
             what = f"TFDS cannot prepare '{self.name}' in {self.builder.data_dir}: {type(error).__name__}: {reason}"

@@ -2,6 +2,8 @@
 
 import io
 import json
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from mmzoo_datasets.tfds import TFDS
 from PIL import Image
 
 import mmzoo
-from mmzoo import DataError
+from mmzoo import DataError, holding
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "coco" / "captioner.yaml"
 EXAMPLES = 10
@@ -136,6 +138,24 @@ def test_slices(shapes):
 def test_prepared_data_is_left_alone(shapes, monkeypatch):
     monkeypatch.setattr(MmzooFeatures, "download_and_prepare", None)
     TFDS(name="mmzoo_features", data_dir=shapes).prepare()
+
+
+def test_of_two_builds_that_need_the_same_data_one_waits_and_says_so(tmp_path, capsys):
+    one, other = (TFDS(name="mmzoo_features", data_dir=str(tmp_path)) for _ in range(2))
+    folder = tmp_path / "mmzoo_features" / "1.0.0"
+    folder.parent.mkdir()
+    printed, until = "", time.monotonic() + 20
+    with holding(folder.with_name(".1.0.0.lock")):
+        waiting = threading.Thread(target=other.prepare)
+        waiting.start()
+        while not printed and time.monotonic() < until:
+            printed = capsys.readouterr().out
+        assert printed.startswith(f"data      waits for another build, which prepares the data in {folder}: process ")
+        assert not folder.exists()
+        one.builder.download_and_prepare()
+    waiting.join()
+    assert other.card.sizes == {"train": 4, "test": 2}
+    assert [path.name for path in folder.parent.iterdir()] == ["1.0.0"]
 
 
 @pytest.mark.parametrize(
