@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mmzoo.build import build, check  # not lazily, so that `mmzoo.build` is the function and not the module
-from mmzoo.contracts.dataset import FAULT, ROW, SPLITS, Card, Dataset, natural_key
+from mmzoo.contracts.dataset import FAULT, ROW, SPLITS, Card, Dataset, fault_of, natural_key
 from mmzoo.contracts.option_types import (
     EncoderPart,
     Examples,
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         same_dim,
         unit,
     )
+    from mmzoo.contracts.words import ALONE, CHARACTER, CUTS, SPACING, TIGHT, split_words
 
 __version__ = "0.1.0"
 
@@ -80,17 +81,23 @@ _LAZY = {
         "same_dim",
         "unit",
     ),
+    "words": ("ALONE", "CHARACTER", "SPACING", "TIGHT", "CUTS", "split_words"),
 }
-"""Module of `mmzoo.contracts` that imports Keras, TensorFlow or NumPy -> its public names, imported at first use."""
+"""Module of `mmzoo.contracts` that imports Keras, TensorFlow, NumPy or regex -> its public names, imported at first use."""
 
 __all__ = [
+    "ALONE",
+    "CHARACTER",
+    "CUTS",
     "END",
     "FAULT",
     "MASKED_LOGIT",
     "PAD",
     "ROW",
+    "SPACING",
     "SPLITS",
     "START",
+    "TIGHT",
     "UNKNOWN",
     "Card",
     "DataError",
@@ -123,6 +130,7 @@ __all__ = [
     "bootstrap_ci",
     "build",
     "check",
+    "fault_of",
     "given_ids",
     "global_batch",
     "holding",
@@ -139,6 +147,7 @@ __all__ = [
     "reason_of",
     "same_dim",
     "search_gallery",
+    "split_words",
     "suggest",
     "unit",
 ]

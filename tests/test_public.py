@@ -52,7 +52,7 @@ def arguments(value: Any) -> set[str]:
 
 def doc_of_constant(name: str) -> str:
     """Finds the string below the assignment of a public constant, in the module that assigns it."""
-    for module in ("contracts.dataset", "contracts.option_types", "contracts.streams", "registry.hookspecs"):
+    for module in ("contracts.dataset", "contracts.option_types", "contracts.streams", "contracts.words", "registry.hookspecs"):
         body = ast.parse(inspect.getsource(importlib.import_module(f"mmzoo.{module}"))).body
         for node, below in itertools.pairwise(body):
             targets = ast.unparse(node.targets[0]).strip("()").split(", ") if isinstance(node, ast.Assign) else []

@@ -27,6 +27,11 @@ FAULT = "@fault"
 """Optional raw field that says why an example cannot be read. It is empty for a readable example."""
 
 
+def fault_of(field: str) -> str:
+    """Names the optional raw field that says why one field of an example cannot be read. It matters to what reads the field."""
+    return f"{FAULT}.{field}"
+
+
 @dataclass(frozen=True)
 class Card:
     """Describes a data set without reading its examples.
@@ -39,6 +44,7 @@ class Card:
         source: Where it comes from.
         licence: Its licence.
         needs: What `prepare` still has to do, and at what cost. Empty when the data is ready.
+        note: A message for the user about what was found when the data was divided into splits.
         fingerprint: A text that differs when the data differs under the same options, such as a digest of a table. Empty if
             the options, and the version of the plugin, say all.
     """
@@ -49,6 +55,7 @@ class Card:
     source: str = ""
     licence: str = ""
     needs: str = ""
+    note: str = ""
     fingerprint: str = ""
 
 

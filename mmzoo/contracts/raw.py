@@ -2,14 +2,25 @@
 
 from collections.abc import Container, Iterable, Mapping
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import tensorflow as tf
 
+from mmzoo.contracts.dataset import FAULT, fault_of
 from mmzoo.contracts.processor import Processed, Processor
 
 ABSENT = "the value is missing; set `optional: true` on this input if examples may lack it"
 """The fault of an example without a value for an input that is not optional."""
+
+
+def fault_in(example: Mapping[str, tf.Tensor], fields: Iterable[str]) -> tf.Tensor:
+    """Returns why a data set says that an example or one of these fields cannot be read, `()`; the first reason, or empty."""
+    fault = example.get(FAULT, tf.constant(""))
+    for key in map(fault_of, fields):
+        if key in example:
+            fault = tf.where(fault == "", example[key], fault)
+    return fault
 
 
 def process(processor: Processor, raw: tf.Tensor) -> Processed:
@@ -102,9 +113,9 @@ def _any_part(mask: Any) -> tf.Tensor:
 
 
 def as_text(value: Any) -> Any:
-    """Decodes bytes that are UTF-8 text; returns anything else unchanged."""
+    """Decodes bytes that are UTF-8 text, to normal form C as processors do; returns anything else unchanged."""
     try:
-        return value.decode() if isinstance(value, bytes) else value
+        return normalize("NFC", value.decode()) if isinstance(value, bytes) else value
     except UnicodeDecodeError:
         return value
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from mmzoo.contracts.dataset import FAULT, ROW, SPLITS
 from mmzoo.contracts.processor import Processor
 from mmzoo.contracts.progress import Screen
+from mmzoo.contracts.raw import fault_in
 from mmzoo.data.scan import scan
 from mmzoo.data.splits import NO_AUTOTUNE, Batch, Data
 from mmzoo.errors import DataError, RecipeError
@@ -66,6 +67,8 @@ def read_data(plan: Plan, screen: Screen) -> Data:
         screen.say(f"data      {plan.dataset.card.needs}")
     plan.dataset.prepare()
     splits = plan.dataset.splits()
+    if plan.dataset.card.note:
+        screen.say(f"data      {plan.dataset.card.note}")
     raw = {split: _select_inputs(splits[split], plan.inputs) for split in SPLITS if split in splits}
     if "train" not in raw:
         raise DataError(f"the data set has no split 'train'; it has {', '.join(splits) or 'none'}.")
@@ -75,12 +78,12 @@ def read_data(plan: Plan, screen: Screen) -> Data:
 
 
 def _select_inputs(split: tf.data.Dataset, inputs: Mapping[str, Input]) -> tf.data.Dataset:
-    """Renames fields to the recipe's inputs, and adds `ROW` and `FAULT` to each example that does not have them."""
+    """Renames fields to the recipe's inputs; gives each example a `ROW`, and in `FAULT` the fault of it or of these fields."""
 
     def select(index: tf.Tensor, example: Batch) -> Batch:
         row = example.get(ROW, tf.strings.join(["example ", tf.strings.as_string(index)]))
-        fault = example.get(FAULT, tf.constant(""))
-        return {name: example[column.field] for name, column in inputs.items()} | {ROW: row, FAULT: fault}
+        fields = {name: column.field for name, column in inputs.items()}
+        return {name: example[field] for name, field in fields.items()} | {ROW: row, FAULT: fault_in(example, fields.values())}
 
     return split.enumerate().map(select, num_parallel_calls=tf.data.AUTOTUNE).with_options(NO_AUTOTUNE)
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -158,9 +159,8 @@ class Run:
     def contents(self) -> list[str]:
         """Lists in words what the run contains so far."""
         checkpoint = self.load_json(self.checkpoint / "state.json") if (self.checkpoint / "state.json").exists() else None
-        progress = [f"a checkpoint after epoch {checkpoint['epoch']}"] if checkpoint else []
-        if checkpoint and checkpoint.get("steps"):
-            progress = [f"{progress[0]} and {checkpoint['steps']} steps"]
+        steps = f" and {checkpoint['steps']} steps" if checkpoint and checkpoint.get("steps") else ""
+        progress = [f"a checkpoint after epoch {checkpoint['epoch']}{steps}"] if checkpoint else []
         results = {"trained weights": self.weights.exists(), "scores": self.scores.exists()}
         # A failed export leaves an empty folder.
         results["an exported model"] = any(self.export.glob("[0-9]*")) and self.exporter() == self
@@ -184,8 +184,7 @@ class Run:
                 set_aside(self.folder, self.names())
         # The plan first: --resume and --force recognise a run by it.
         found = {"format": FORMAT, "fingerprint": fingerprint, "recipe": plan.plain(), "versions": _versions(plan)}
-        found["folder"] = str(plan.recipe.folder.absolute())
-        write_json(self.plan, found | {"needs": dict(needs or {})})
+        write_json(self.plan, found | {"needs": dict(needs or {}), "folder": str(plan.recipe.folder.absolute())})
         write_text(self.recipe, plan.recipe.text)
 
     def complete(self, version: int) -> None:
@@ -254,7 +253,7 @@ class Run:
         return dict(self.load_json(self.plan).get("needs", {}))
 
     def load_origin(self) -> Path:
-        """Reads the folder in which the run was built: the recipe's relative files are named from there."""
+        """Reads where the run was built: the recipe's relative files are named from there."""
         return Path(self.load_json(self.plan).get("folder", Path.cwd()))
 
     def load_plan(self) -> dict[str, Any]:
@@ -297,8 +296,6 @@ def _versions(plan: Plan) -> dict[str, str]:
     """Returns the versions of plugins and libraries, which the run records."""
     versions = {}
     for library in LIBRARIES:
-        try:
+        with suppress(PackageNotFoundError):  # an optional library that is not installed
             versions[library] = version(library)
-        except PackageNotFoundError:
-            continue  # an optional library that is not installed
     return plan.versions() | versions

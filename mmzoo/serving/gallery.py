@@ -10,7 +10,7 @@ import tensorflow as tf
 from mmzoo.contracts.dataset import FAULT, ROW, SPLITS
 from mmzoo.contracts.head import Gallery
 from mmzoo.contracts.progress import Screen
-from mmzoo.contracts.raw import as_text, first_values
+from mmzoo.contracts.raw import as_text, fault_in, first_values
 from mmzoo.data.splits import Batch, Data
 from mmzoo.errors import RecipeError, late_fault, suggest
 from mmzoo.recipe.plan import Plan
@@ -76,7 +76,7 @@ def _examples(plan: Plan, served: Served, gallery: Gallery, data: Data, screen: 
         values = {name: example[field] for name, field in fields.items()}
         key = values.get("id", example.get(ROW, tf.strings.join(["example ", tf.strings.as_string(index)])))
         key = key if key.dtype == tf.string else tf.strings.as_string(key)
-        return values | {"id": key, FAULT: example.get(FAULT, tf.constant(""))}
+        return values | {"id": key, FAULT: fault_in(example, fields.values())}
 
     return split.enumerate().map(select, num_parallel_calls=tf.data.AUTOTUNE)
 

@@ -25,8 +25,10 @@ from mmzoo.testing.cases import (
 )
 from mmzoo.testing.checks import check, conformance, properties
 from mmzoo.testing.subject import ConformanceError
+from mmzoo.testing.texts import HARD_TEXTS
 
 __all__ = [
+    "HARD_TEXTS",
     "Case",
     "ConformanceError",
     "DatasetCase",

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mmzoo.contracts.dataset import FAULT, ROW, SPLITS, Dataset
+from mmzoo.contracts.dataset import FAULT, ROW, SPLITS, Dataset, fault_of
 from mmzoo.testing.subject import Subject, require
 
 READ = 16
@@ -37,16 +37,17 @@ def check_fields(subject: Subject) -> None:
     )
     for name, data in splits.items():
         spec = data.element_spec
-        fields, told = set(spec) - {ROW, FAULT}, set(dataset.card.fields)
+        told = set(dataset.card.fields)
+        fields = set(spec) - {ROW, FAULT, *map(fault_of, told)}
         require(fields == told, f"the fields of '{name}' are {sorted(fields)}, the card tells {sorted(told)}.")
         deep = [field for field in fields if spec[field].shape.rank not in (0, 1)]
         require(not deep, f"the fields {deep} of '{name}' are neither scalars nor lists. Give encoded bytes.")
 
 
 def check_rows(subject: Subject) -> None:
-    """`ROW` and `FAULT`, where present, are strings, and every row has a unique name."""
+    """`ROW`, `FAULT` and faults of fields, where present, are strings, and every row has a unique name."""
     for name, data in _splits(subject).items():
-        for key in {ROW, FAULT} & set(data.element_spec):
+        for key in {ROW, FAULT, *map(fault_of, data.element_spec)} & set(data.element_spec):
             spec = data.element_spec[key]
             require(spec.dtype == tf.string and spec.shape.rank == 0, f"'{key}' of '{name}' must be one string, is {spec}.")
         rows = [example[ROW] for example in _read(data) if ROW in example]

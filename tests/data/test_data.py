@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from mmzoo import Card, FeatureSpec, Processed, Processor, no_faults
-from mmzoo.contracts.dataset import FAULT, ROW
+from mmzoo.contracts.dataset import FAULT, ROW, fault_of
 from mmzoo.contracts.progress import Screen
 from mmzoo.contracts.raw import first_values, plain_values
 from mmzoo.data.batches import examples_of, ordered_batches, training_batches
@@ -31,7 +31,7 @@ class Table:
     """A data set of given splits, each a column of texts or of lists of texts; other fields by name."""
 
     def __init__(self, needs: str = "", **splits: Any):
-        self.card, self.raw = Card({"text": "text"}, needs=needs), splits
+        self.card, self.raw = Card({"text": "text"}, needs=needs, note="2 copies"), splits
 
     def prepare(self) -> None:
         assert not self.card.needs
@@ -242,6 +242,14 @@ def test_a_fault_stops_the_build_and_is_named_by_its_row():
     )
 
 
+def test_the_fault_of_a_field_matters_where_an_input_reads_it():
+    faults = {fault_of("text"): ["", "no text", ""], fault_of("other"): ["no other", "", "no other"]}
+    columns = {"text": ["1", "x", "3"], "other": ["", "", ""], FAULT: ["", "no such row", ""]} | faults
+    assert opened(Table(train=columns), on_error="skip").faults["train"] == ["example 1: no such row"]
+    del columns[FAULT]
+    assert opened(Table(train=columns), on_error="skip").faults["train"] == ["example 1: no text"]
+
+
 def test_faulty_examples_are_left_out_and_counted_if_asked(capsys):
     table = Table(train=["1", "x", "3", "", "5"], test=["6", "y"])
     data = open_data(make_plan(table, on_error="skip"), Screen())
@@ -251,6 +259,7 @@ def test_faulty_examples_are_left_out_and_counted_if_asked(capsys):
     assert numbers(ordered_batches(data, "train", 8)) == [[1, 3, 5]]
     assert sorted(flat(epochs(data, 3, 0, range(1))[0])) == [1, 3, 5]
     assert capsys.readouterr().out.splitlines() == [
+        "data      2 copies",
         "data      number: nothing was cut",
         "data      left out 2 of the 5 examples of 'train':",
         "  example 1: number: this is no number",

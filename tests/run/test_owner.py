@@ -16,7 +16,7 @@ from mmzoo.run.owner import check_usable, claimed, keeping_replaced
 
 
 def plan(name: str) -> SimpleNamespace:
-    return SimpleNamespace(recipe=SimpleNamespace(text=name), plain=lambda: {"name": name}, versions=dict)
+    return SimpleNamespace(recipe=SimpleNamespace(text=name, folder=Path()), plain=lambda: {"name": name}, versions=dict)
 
 
 def built(folder: Path, name: str = "old") -> Run:

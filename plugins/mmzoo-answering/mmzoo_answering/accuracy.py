@@ -1,5 +1,8 @@
 """Accuracy and top-k accuracy."""
 
+from typing import Any
+from unicodedata import normalize
+
 from mmzoo import DataError, PositiveInt
 from mmzoo_answering.by_kind import ByKind
 
@@ -7,9 +10,10 @@ from mmzoo_answering.by_kind import ByKind
 class Accuracy:
     """Accuracy: the share of answers that equal one of their references.
 
-    Texts are compared exactly. `accuracy` is from 0 to 1; without answers, it is 0. `accuracy_low` and `accuracy_high` are its
-    95 % interval (bootstrap over the examples, 1,000 draws, seeded). A classifier also has `unknown`: the share of examples
-    without any reference among the known labels, for example labels that training has not seen. They count as wrong.
+    Texts are compared exactly, in Unicode's normal form C. `accuracy` is from 0 to 1; without answers, it is 0. `accuracy_low`
+    and `accuracy_high` are its 95 % interval (bootstrap over the examples, 1,000 draws, seeded). A classifier also has
+    `unknown`: the share of examples without any reference among the known labels, for example labels that training has not
+    seen. They count as wrong.
 
     Scores by kind of question: if the recipe has an input named `kind`, or an option names one
     (`{type: accuracy, kind: question_kind}`), the same numbers are computed for the examples of each kind, such as
@@ -27,7 +31,8 @@ class Accuracy:
 
     def update(self, answer: str, references: list[str], kind: list[str] | None = None) -> None:
         """Adds an answer, its references and the kinds of its question."""
-        self.scores.add(answer in references, kind)
+        references = _nfc(references)
+        self.scores.add(_nfc([answer])[0] in references, kind)
         self.unknown += self.known_labels is not None and self.known_labels.isdisjoint(references)
         self.count += 1
 
@@ -59,8 +64,12 @@ class TopAccuracy:
         if len(label) < self.top_k:
             advice = f"Give the head `top_k: {self.top_k}`, or, if there are no more labels, the metric `top_k: {len(label)}`."
             raise DataError(f"the metric 'top_accuracy' needs {self.top_k} answers, the model returns {len(label)}. {advice}")
-        self.scores.add(any(answer in references for answer in label[: self.top_k]), kind)
+        self.scores.add(not set(_nfc(label[: self.top_k])).isdisjoint(_nfc(references)), kind)
 
     def result(self) -> dict[str, float]:
         """Returns `top_5`, if `top_k` is 5, with its interval, over all examples and by kind."""
         return self.scores.result(f"top_{self.top_k}")
+
+
+def _nfc(answers: list[Any]) -> list[Any]:
+    return [normalize("NFC", answer) if isinstance(answer, str) else answer for answer in answers]

@@ -2,6 +2,7 @@
 
 import re
 
+from mmzoo import split_words
 from mmzoo_answering.by_kind import ByKind
 
 ENOUGH = 3
@@ -22,9 +23,9 @@ class VqaAccuracy:
     all others is enough for 1; with one person, the answer must be the same. `vqa_accuracy` is the mean over all examples, from
     0 to 1; without answers, it is 0. Intervals and kinds are as in `accuracy`.
 
-    Answers are normalised before they are compared: lower case, no articles, punctuation or apostrophes, and digits for the
-    number words up to ten. The official script normalises only where people disagree, and restores the apostrophes of a list
-    of contractions.
+    Answers are cut into words (`mmzoo.split_words`) and normalised before they are compared: lower case, no articles,
+    punctuation or apostrophes, and digits for the number words up to ten. The official script normalises only where people
+    disagree, and restores the apostrophes of a list of contractions.
 
     Source: Antol et al. 2015, arXiv 1505.00468, section 3; the mean over subsets as in the official evaluation, visualqa.org.
     """
@@ -52,7 +53,7 @@ def agreement(same: int, people: int) -> float:
 
 def plain_answer(text: str) -> str:
     """Normalises an answer: `The Two dogs!` -> `2 dogs`."""
-    text = COMMA.sub("", text.lower().replace("'", "").replace("\u2019", ""))
+    text = COMMA.sub("", " ".join(split_words(text)).replace("'", "").replace("\u2019", ""))
     text = PERIOD.sub("", MARKS.sub(" ", text))
     words = (WORDS.get(word, word) for word in text.split())
     return " ".join(word for word in words if word not in ARTICLES)

@@ -2,13 +2,15 @@
 
 import itertools
 import re
+from unicodedata import normalize
 
 import numpy as np
 import pytest
 from mmzoo_answering.accuracy import Accuracy, TopAccuracy
 from mmzoo_answering.vqa_accuracy import VqaAccuracy, agreement, plain_answer
 
-from mmzoo import DataError
+from mmzoo import DataError, split_words
+from mmzoo.testing import HARD_TEXTS
 
 
 def test_accuracy_counts_exact_answers():
@@ -16,6 +18,21 @@ def test_accuracy_counts_exact_answers():
     for answer, references in [("yes", ["yes"]), ("Yes", ["yes"]), ("2", ["two", "2"]), ("", ["no"])]:
         metric.update(answer, references)
     assert metric.result()["accuracy"] == 0.5
+
+
+def test_a_right_answer_is_right_however_it_is_put_together():
+    metric = VqaAccuracy()
+    for text in HARD_TEXTS.values():
+        metric.update(" ".join(split_words(text)), [normalize("NFD", text)])
+    assert metric.result()["vqa_accuracy"] == 1
+
+
+def test_unicode_forms_of_an_answer_are_one_answer():
+    composed, decomposed = "\u00e9t\u00e9", "e\u0301te\u0301"
+    accuracy, top = Accuracy(known_labels=frozenset([composed])), TopAccuracy(top_k=1)
+    accuracy.update(composed, [decomposed])
+    top.update([composed], [decomposed])
+    assert (accuracy.result()["accuracy"], accuracy.result()["unknown"], top.result()["top_1"]) == (1, 0, 1)
 
 
 @pytest.mark.parametrize("top", [1, 2, 5])

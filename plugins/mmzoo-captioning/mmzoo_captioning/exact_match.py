@@ -2,6 +2,7 @@
 
 import regex
 
+from mmzoo import split_words
 from mmzoo_captioning.ptb import words
 
 
@@ -28,4 +29,4 @@ class ExactMatch:
 
 
 def _normalised(text: str) -> list[str]:
-    return words(regex.sub(r"([^\pL\pM\pN\s])", r" \1 ", text))
+    return words(regex.sub(r"([^\pL\pM\pN\s])", r" \1 ", " ".join(split_words(text))))

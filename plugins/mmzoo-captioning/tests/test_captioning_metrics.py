@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,9 @@ from mmzoo_captioning.bleu import Bleu
 from mmzoo_captioning.cider import Cider
 from mmzoo_captioning.exact_match import ExactMatch
 from mmzoo_captioning.rouge_l import RougeL
+
+from mmzoo import split_words
+from mmzoo.testing import HARD_TEXTS
 
 GROUPS = json.loads(Path(__file__).with_name("pycocoevalcap.json").read_text("utf-8"))["groups"]
 METRICS = [Bleu, Cider, RougeL, ExactMatch]
@@ -41,6 +45,14 @@ def test_equal_to_pycocoevalcap(metric, group):
 def test_perfect_answers_score_the_most(metric):
     rows = [("one red dog runs", ["One red dog runs."]), ("two big cats sleep here", ["Two big cats sleep here!"])]
     assert list(score(metric, *rows).values()) == pytest.approx([perfect(metric)] * (4 if metric is Bleu else 1))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_what_is_decoded_scores_the_most(metric):
+    texts = list(HARD_TEXTS.values())
+    found = score(metric, *[(" ".join(split_words(text)), [normalize("NFD", text)]) for text in texts])
+    assert found == pytest.approx(score(metric, *[(text, [text]) for text in texts]))
+    assert metric is Cider or list(found.values()) == pytest.approx([perfect(metric)] * len(found))
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -17,6 +17,9 @@ def test_words_are_those_of_the_coco_evaluation(case):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("woman ' s medium - dark hair", "woman 's medium dark hair"),  # CoreNLP: woman s medium dark hair
+        ("at&t, Mass. and dr . C'est", "at&t mass and dr. c est"),  # CoreNLP: at & t mass. and dr c'est
+        ("soft\u00adware e\u0301", "software é"),
         ("猫が、犬と遊ぶ！", "猫 が 犬 と 遊 ぶ"),  # CoreNLP: 猫が 、 犬と遊ぶ ！
         ("一只黑色的cat (大)", "一 只 黑 色 的 cat -lrb- 大 -rrb-"),
         ("ラーメン", "ラ ー メ ン"),

@@ -9,9 +9,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from mmzoo import FAULT, ROW, SPLITS, Card, DataError, FilePath, NonNegativeInt, PositiveInt, Rate, suggest
+from mmzoo import ROW, SPLITS, Card, DataError, FilePath, NonNegativeInt, PositiveInt, Rate, fault_of, suggest
+from mmzoo_datasets.cells import Quoting
 from mmzoo_datasets.clip_store import Clips, ClipStore, read_kept
-from mmzoo_datasets.examples import Example, Layout, blank, read_examples, split_by_column, split_by_share
+from mmzoo_datasets.division import Copies, count_shared, find_copies, split_by_column, split_by_share
+from mmzoo_datasets.examples import Example, Layout, blank, read_examples
 from mmzoo_datasets.table import read_columns
 
 SHARE = 0.1
@@ -22,18 +24,22 @@ TYPES: dict[type, tf.DType] = {str: tf.string, bool: tf.bool, int: tf.int64, flo
 class Files:
     """Reads a table of your own and the pictures and videos that it names.
 
-    A CSV table (`.csv`, `.tsv`, `.txt`) has a header. Its separator is the comma, semicolon or tab, whichever is most frequent
-    in the header. In JSON lines (`.jsonl`, `.ndjson`) each line is an object; its values are text, numbers or lists of them,
-    such as the captions of a picture. Tables are UTF-8. Each row is an example and each column a field; a column without a name
-    is not read.
+    A CSV table (`.csv`, `.tsv`, `.txt`, `.token`) has a header. Its separator is the comma, semicolon, tab or `|`, whichever is
+    most frequent in the header, or what Excel's first line `sep=;` names. The captions of Flickr8k and Flickr30k
+    (`1.jpg#0<TAB>A dog.`) are read without a header, as columns `image`, `number` and `caption`. In JSON lines (`.jsonl`,
+    `.ndjson`) each line is an object; its values are text, numbers or lists of them, such as the captions of a picture. JSON
+    (`.json`) is a list of such objects; or it has COCO's `images` and `annotations`: each annotation is a row, with the name of
+    its file in the column `image`. Tables are UTF-8. Each row is an example and each column a field; a column without a name is
+    not read.
 
-    A row is faulty if a cell is empty, or if a file is missing, empty or unreadable; the option `on_error` decides what
-    happens then. A table that is not valid stops the build; the message has the line number.
+    A row is faulty if a cell that the recipe reads is empty or of another type than the first one of its column, or if it names
+    a file that is missing, empty or unreadable; the option `on_error` decides what happens then. Columns that the recipe does
+    not read may hold anything. A table that is not valid stops the build; the message has the line number.
 
     Args:
         table: Path of the table, relative to the current folder.
-        files: Fields with paths of files; the value of such a field is the contents of the file. A path may be absolute or
-            lead out of `root`. `[image]` if there are no `videos`.
+        files: Fields with paths of files; the value of such a field is the contents of the file. A path may be absolute,
+            lead out of `root`, or be in another Unicode form than the name on the disk. `[image]` if there are no `videos`.
         videos: Fields with paths of clips. A clip is a video (MP4, AVI, MOV, WebM, MKV and others; `mmzoo-datasets[video]`), an
             animated GIF, a folder with the frames as pictures in the natural order of their names, or, in JSON lines, a list of
             pictures. The value of such a field is the list of frames, encoded pictures. Clips are decoded once, when the data
@@ -45,16 +51,20 @@ class Files:
         optional: Fields of text or files that may have empty cells; set `optional` at their inputs too. An empty cell of
             `videos` is always a clip without frames.
         root: Folder that relative paths start from; the folder of the table if not given.
-        columns: Columns to read; all if not given. Other columns are ignored.
+        quoting: What double quotes in a CSV table are. `csv`: they wrap a cell that holds separators, line ends or quotes,
+            which are written twice. `none`: they are text, and each line is a row. `auto` is `csv`, but refuses a cell that
+            takes in a line which looks like a row; if the separator is a tab or `|`, quotes that wrap no cell are text.
+        columns: Columns that are fields; all if not given. Other columns are ignored.
         lists: Field -> columns that together are its list of values, such as `{caption: [caption_1, caption_2]}`; empty cells
             are left out.
         group_by: Column to group rows by. Rows with the same value are one example: `files` must be the same in all of them,
             and every other column becomes a list. So a picture in five rows with one caption each has five captions.
         split_column: Column with the split of each row: train (or training), validation (valid, val, dev) or test (testing).
-            A file must not be in two splits.
+            A row whose file is in a later split too, itself or as a copy, is faulty.
         validation: Share of the examples for validation if there is no `split_column`; 0.1 if not given.
         test: Share of the examples for the test if there is no `split_column`; 0.1 if not given.
-        seed: Seed of the random split. The order of the rows does not matter, and rows with the same file stay together.
+        seed: Seed of the random split. The order of the rows does not matter, and rows with the same file, or with files of the
+            same bytes, stay together.
     """
 
     def __init__(
@@ -68,6 +78,7 @@ class Files:
         frames_dir: FilePath | None = None,
         optional: list[str] = [],  # noqa: B006
         root: FilePath | None = None,
+        quoting: Quoting = "auto",
         columns: list[str] | None = None,
         lists: dict[str, list[str]] = {},  # noqa: B006
         group_by: str | None = None,
@@ -78,10 +89,10 @@ class Files:
     ):
         path = _path("table", table)
         start = Path.cwd() / (path.parent if root is None else _path("root", root))
-        names = read_columns(path)
+        names = read_columns(path, quoting)
         fields = _fields(names, columns, lists, split_column)
         files = ([] if videos else ["image"]) if files is None else files
-        self.layout = Layout(path, start, fields, files, videos, optional, lists, group_by, split_column)
+        self.layout = Layout(path, start, fields, files, videos, optional, lists, group_by, split_column, quoting)
         self.store = ClipStore(_frames_folder(frames_dir) if videos else start, frames, side)
         self.shares, self.seed = _shares(split_column, validation=validation, test=test), seed
         wanted = {"columns": columns or [], "lists": chain.from_iterable(lists.values())}
@@ -104,6 +115,7 @@ class Files:
             about=f"The table {self.layout.table.name} and the files that it names.",
             source=str(self.layout.table),
             needs=self._needs,
+            note=self._note if read else "",
             fingerprint=self._fingerprint,
         )
 
@@ -140,15 +152,28 @@ class Files:
         return f"decodes {len(missing):,} clips and keeps their frames in {self.store.folder}" if missing else ""
 
     def _clip_paths(self, example: Example, field: str) -> tuple[str, ...]:
-        return tuple(self.layout.path(cell) for cell in example.values[field] if not blank(cell))
+        return tuple(self.layout.paths_in(example, field))
+
+    @cached_property
+    def _copies(self) -> Copies:
+        return find_copies(self.layout, self._examples.all)
+
+    @cached_property
+    def _note(self) -> str:
+        shared = count_shared(self.layout, self._examples.all, self._copies)
+        copies = len(self._copies) - len({*self._copies.values()})
+        total = f"{shared:,} of the {len(self._examples.all):,} examples name a file that another example names"
+        if not shared or self.layout.split_column is not None:
+            return ""
+        return f"{total}, or a copy of it ({copies:,} files are copies); these examples are in one split"
 
     @cached_property
     def _members(self) -> dict[str, list[Example]]:
         examples = self._examples.all
         if self.layout.split_column is not None:
-            splits = split_by_column(self.layout, examples)
+            splits = split_by_column(self.layout, examples, self._copies)
         else:
-            splits = split_by_share(self.layout, examples, self.shares, self.seed)
+            splits = split_by_share(self.layout, examples, self._copies, self.shares, self.seed)
         return {name: splits[name] for name in SPLITS if name in splits}
 
     def _check_known(self, option: str, used: Iterable[str], known: Iterable[str]) -> None:
@@ -168,14 +193,16 @@ class Files:
     def _dataset(self, examples: list[Example]) -> tf.data.Dataset:
         columns = {field: self._column(field, examples) for field in self.layout.fields}
         columns[ROW] = tf.constant([f"{self.layout.table.name}:{example.line}" for example in examples])
-        columns[FAULT] = tf.constant([example.fault or self._clip_fault(example) for example in examples])
+        for field in self.layout.fields:
+            faults = [example.faults.get(field, "") or self._clip_fault(example, field) for example in examples]
+            columns[fault_of(field)] = tf.constant(faults)
         rows = tf.data.Dataset.from_tensor_slices(columns)
         return rows.map(self._read, num_parallel_calls=tf.data.AUTOTUNE)
 
-    def _clip_fault(self, example: Example) -> str:
-        """Returns which clip of an example cannot be read, and why; empty if there is none."""
-        clips = {field: self._clips.get(self._clip_paths(example, field)) for field in self.layout.videos}
-        return next((f"{field}: {clip.fault}" for field, clip in clips.items() if clip and clip.fault), "")
+    def _clip_fault(self, example: Example, field: str) -> str:
+        """Returns why the clip of a field cannot be read; empty if it can, or if the field holds none."""
+        clip = self._clips.get(self._clip_paths(example, field)) if field in self.layout.videos else None
+        return f"{field}: {clip.fault}" if clip and clip.fault else ""
 
     def _column(self, field: str, examples: list[Example]) -> tf.Tensor | tf.RaggedTensor:
         """Returns the values of a field, `(examples,)`, or `(examples, values)` for lists; an empty cell is "" or 0."""
@@ -197,7 +224,7 @@ class Files:
             read = read_kept if field in self.layout.videos else _read_files
             example[field], fault = read(example[field])
             fault = tf.where(fault == "", "", tf.strings.join([field, ": ", fault]))
-            example[FAULT] = tf.where(example[FAULT] == "", fault, example[FAULT])
+            example[fault_of(field)] = tf.where(example[fault_of(field)] == "", fault, example[fault_of(field)])
         return example
 
 

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from mmzoo_datasets.files import Files
 from PIL import Image
 
 import mmzoo
-from mmzoo import FAULT, ROW, DataError
+from mmzoo import FAULT, ROW, DataError, fault_of
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "files" / "captioner.yaml"
 
@@ -35,7 +36,12 @@ def pictures(folder: Path, *names: str) -> None:
 
 
 def rows(split: tf.data.Dataset) -> list[dict]:
-    return [{name: value.numpy() for name, value in row.items()} for row in split]
+    """Reads the rows; the first of the faults of a row's fields becomes its `FAULT`."""
+    found = [{name: value.numpy() for name, value in row.items()} for row in split]
+    for row in found:
+        faults = [row.pop(fault_of(name)) for name in [*row] if fault_of(name) in row]
+        row[FAULT] = next(filter(None, faults), b"")
+    return found
 
 
 def read(table: str, **options) -> list[dict]:
@@ -57,8 +63,8 @@ def test_csv_with_the_files_that_it_names(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_separators_line_ends_and_byte_order_mark(tmp_path, separator, end, mark):
     lines = [["id", "text"], ["1", "eins"], [], ["2", "zwei, 'drei'"]]
@@ -99,8 +105,7 @@ def test_json_lines_with_lists_and_numbers(tmp_path):
         "score": (tf.float32, 0),
         "ok": (tf.bool, 0),
         ROW: (tf.string, 0),
-        FAULT: (tf.string, 0),
-    }
+    } | {fault_of(name): (tf.string, 0) for name in lines[0]}
     first, second = rows(split)
     assert (first["captions"].tolist(), second["captions"].tolist()) == ([b"x", b"y"], [b"z"])
     assert (first["label"], second["score"], second["text"], second["ok"]) == (3, 0.5, "ü".encode(), False)
@@ -109,7 +114,7 @@ def test_json_lines_with_lists_and_numbers(tmp_path):
 def test_an_empty_text_among_numbers_is_an_empty_cell(tmp_path):
     lines = [{"text": "a", "label": 3}, {"text": "b", "label": ""}]
     _, second = read(write(tmp_path, "\n".join(map(json.dumps, lines)), "t.jsonl"), files=[])
-    assert second[FAULT] == b"the column 'label' is empty (`columns` names those to read)"
+    assert second[FAULT] == b"the column 'label' is empty"
 
 
 def test_several_columns_make_a_list(tmp_path):
@@ -118,7 +123,7 @@ def test_several_columns_make_a_list(tmp_path):
     first, second = read(write(tmp_path, text), lists={"caption": ["one", "two", "three"]})
     assert sorted(first) == sorted(["image", "caption", ROW, FAULT])
     assert first["caption"].tolist() == [b"x", b"z"]
-    assert second[FAULT] == b"the column 'caption' is empty (`columns` names those to read)"
+    assert second[FAULT] == b"the column 'caption' is empty"
 
 
 def test_rows_of_one_picture_are_grouped(tmp_path):
@@ -146,6 +151,17 @@ def test_paths_start_in_the_root_and_may_lead_out_of_it(tmp_path):
     assert [row["image"] for row in read(table)] == [b"", png(1), png(0)]
 
 
+@pytest.mark.parametrize("group_by", [None, "image"])
+def test_files_are_found_in_another_unicode_form(tmp_path, group_by):
+    folder = tmp_path / normalize("NFD", "été")
+    folder.mkdir()
+    pictures(folder, normalize("NFC", "é.png"))
+    names = [normalize(form, "été/é.png") for form in ("NFC", "NFD")]
+    found = read(write(tmp_path, "image,caption\n" + "".join(f"{name},x\n" for name in names)), group_by=group_by)
+    assert [row["image"] for row in found] == [png(0)] * (1 if group_by else 2)
+    assert not any(row[FAULT] for row in found)
+
+
 def test_relative_paths_start_in_the_current_folder(tmp_path, monkeypatch):
     pictures(tmp_path, "a.png")
     write(tmp_path, "image\na.png\n")
@@ -167,9 +183,9 @@ def test_each_faulty_row_says_what_is_wrong(tmp_path):
         f"image: there is no file {tmp_path / 'no.png'}",
         f"image: the file {tmp_path / 'empty.png'} is empty",
         f"image: the file {tmp_path / 'folder.png'} cannot be read: Is a directory",
-        "the column 'image' is empty (`columns` names those to read)",
-        "the column 'caption' is empty (`columns` names those to read)",
-        "the column 'caption' is empty (`columns` names those to read)",
+        "the column 'image' is empty",
+        "the column 'caption' is empty",
+        f"image: there is no file {tmp_path / 'no.png'}",
         f"image: the file {tmp_path / chr(0)}.png cannot be read: embedded null byte",
     ]
     assert [row["image"] for row in found[1:5]] == [b""] * 4
@@ -182,9 +198,29 @@ def test_missing_values_of_json_lines_are_faults_of_their_rows(tmp_path):
     assert [bool(row[FAULT]) for row in found] == [False, True, True, False]
 
 
-def test_what_is_not_read_may_be_empty(tmp_path):
+def test_only_the_named_columns_are_fields(tmp_path):
     found = read(write(tmp_path, "a,b\n1,\n2,\n"), files=[], columns=["a"])
     assert [(sorted(row), row[FAULT]) for row in found] == [(sorted(["a", ROW, FAULT]), b"")] * 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "holds"),
+    [
+        ('"x"', "1", "1; expected text as in line 1"),
+        ("1", '"n/a"', '"n/a"; expected a whole number as in line 1'),
+        ("1.5", "true", "true; expected a number as in line 1"),
+        ('"x"', '{"b": 1}', '{"b": 1}; expected text, a number of 64 bits or a list of them'),
+        ("1", "98765432109876543210", "98765432109876543210; expected text, a number of 64 bits or a list of them"),
+        ('["x"]', '["y", 1]', "1; expected text as in line 1"),
+    ],
+)
+def test_a_value_of_another_type_is_a_fault_of_its_field(tmp_path, first, second, holds):
+    table = write(tmp_path, f'{{"text": "a", "more": {first}}}\n{{"text": "b", "more": {second}}}\n', "t.jsonl")
+    data = Files(table=table, files=[], validation=0.0, test=0.0)
+    data.prepare()
+    found = list(data.splits()["train"].as_numpy_iterator())
+    assert [row[fault_of("text")] for row in found] == [b"", b""]
+    assert [row[fault_of("more")].decode() for row in found] == ["", f"the column 'more' holds {holds}"]
 
 
 def test_a_file_that_vanishes_after_the_check_is_a_fault(tmp_path):
@@ -215,9 +251,39 @@ def test_a_file_that_vanishes_after_the_check_is_a_fault(tmp_path):
         ("t.csv", b"a,b,a\n", "{t}:1: the header names 'a' twice."),
         (
             "t.csv",
-            b'a,b\n1,2\n3,"x\n4,y\n',
+            b'a,b\n1,2\n3,"x\ny\n',
             "{t}:3: not valid CSV: unexpected end of data.\n"
-            "Put a cell that contains a double quote in double quotes, and write that quote twice.",
+            "Put a cell that contains a double quote in double quotes, and write that quote twice; or set `quoting: none` "
+            "if the quotes are text.",
+        ),
+        (
+            "t.csv",
+            b'image,caption\na.png,x\nb.png,"a dog, brown\nc.png,a 12"\nd.png,y\n',
+            "{t}:3: a cell in double quotes begins here and takes in line 4, which looks like a row of its own.\n"
+            "Set `quoting: none` if the quotes are text, or `quoting: csv` if that line is part of the cell.",
+        ),
+        (
+            "t.csv",
+            b"a.png,A dog.\nb.png,A cat.\n",
+            "{t}:1: found 'a.png', which looks like a file, where the names of the columns are expected.\n"
+            "Write a header: sed -i '1i image,caption' {t}",
+        ),
+        (
+            "t.token",
+            b"1.jpg#0\tA dog.\nA cat.\n",
+            "{t}:2: found 1 cells, expected 3 (image, number, caption).\n"
+            "A cell that contains a '\t' needs double quotes and `quoting: csv`.",
+        ),
+        (
+            "t.json",
+            b'{"info": {}, "questions": [{"question": "What?"}]}',
+            "{t}: found info, questions; expected a list of objects, or COCO's `images` and `annotations`.\n"
+            "One of its lists as a table: jq -c '.questions[]' {t} > t.jsonl",
+        ),
+        (
+            "t.json",
+            b'{"a": 1}\n{"a": 2}\n',
+            "{t}: not valid JSON: Extra data*If each line is a JSON object, give the file the suffix .jsonl.",
         ),
         ("t.csv", b"a,b\n1,gr\xfcn\n", "{t}:2: byte 0xfc at position 5 is not UTF-8.\nSave the table as UTF-8."),
         ("t.csv", "a,b\n".encode("utf-16"), "{t}:1: byte 0xff at position 1 is not UTF-8.\nSave the table as UTF-8."),
@@ -235,23 +301,10 @@ def test_a_file_that_vanishes_after_the_check_is_a_fault(tmp_path):
         ("t.jsonl", b'{"a": "\\ud83d"}', "{t}:1: not valid JSON: *surrogates not allowed.\nEach line must be one JSON object."),
         ("t.jsonl", b"[" * 100_000, "{t}:1: not valid JSON: *\nEach line must be one JSON object."),
         (
-            "t.jsonl",
-            b'{"a": "x"}\n{"a": 1}\n',
-            "{t}:2: the column 'a' holds a whole number, but text in line 1.\nA column holds one type.",
+            "t.xlsx",
+            b"PK",
+            "{t}: the suffix '.xlsx' is not supported; expected one of .csv, .tsv, .txt, .token, .jsonl, .ndjson, .json.",
         ),
-        (
-            "t.jsonl",
-            b'{"a": "x"}\n{"a": {"b": 1}}\n',
-            "{t}:2: the column 'a' holds {{\"b\": 1}}; expected text, a number of 64 bits or a list of them.\n"
-            "Leave it out by naming the `columns` to read.",
-        ),
-        (
-            "t.jsonl",
-            b'{"a": 98765432109876543210}',
-            "{t}:1: the column 'a' holds 98765432109876543210; expected text, a number of 64 bits or a list of them.\n"
-            "Leave it out by naming the `columns` to read.",
-        ),
-        ("t.xlsx", b"PK", "{t}: the suffix '.xlsx' is not supported; expected one of .csv, .tsv, .txt, .jsonl, .ndjson."),
     ],
 )
 def test_wrong_table(tmp_path, name, text, message):
@@ -328,9 +381,8 @@ def test_rows_of_a_group_agree(tmp_path):
 
 
 def test_a_column_of_files_holds_text(tmp_path):
-    table = write(tmp_path, '{"image": 7}\n', "t.jsonl")
-    with pytest.raises(DataError, match="1: the column 'image' holds 7; expected the path of a file"):
-        read(table)
+    [row] = read(write(tmp_path, '{"image": 7}\n', "t.jsonl"))
+    assert (row["image"], row[FAULT]) == (b"", b"the column 'image' holds 7; expected the path of a file")
 
 
 def test_blanks_around_cells_are_no_part_of_them(tmp_path):
@@ -361,18 +413,22 @@ def test_unknown_split(tmp_path):
         Files(table=table, files=[], split_column="part").prepare()
 
 
-def test_one_file_in_two_splits(tmp_path):
-    table = write(tmp_path, "image,part\na.png,train\nb.png,test\n./a.png,test\n")
-    what = f"{tmp_path / 'a.png'} is in the split 'test' here, but in 'train' in line 2"
-    with pytest.raises(DataError, match=f"4: {what}.\nPut all rows of a file into one split.$"):
-        Files(table=table, split_column="part").prepare()
-
-
-def test_one_file_of_another_field_in_two_splits(tmp_path):
-    table = write(tmp_path, "image,scan,part\na.png,x.png,train\nb.png,a.png,test\n")
-    what = f"{tmp_path / 'a.png'} is in the split 'test' here, but in 'train' in line 2"
-    with pytest.raises(DataError, match=f"3: {what}.\nPut all rows of a file into one split.$"):
-        Files(table=table, files=["image", "scan"], split_column="part").prepare()
+def test_a_file_in_two_splits_is_a_fault_in_the_earlier_one(tmp_path):
+    pictures(tmp_path, *(f"{name}.png" for name in "abcde"))
+    (tmp_path / "copy.png").write_bytes(png(1))
+    (tmp_path / "link.png").symlink_to(tmp_path / "c.png")
+    lines = ["a,x,train", "b,y,train", "./a,z,val", "copy,d,test", "link,v,val", "c,w,val", "d,u,train", "e,a,test"]
+    cells = [line.replace(",", ".png,") for line in lines]
+    table = write(tmp_path, "\n".join(["image,scan,part", *cells]))
+    data = Files(table=table, split_column="part", files=["image", "scan"])
+    data.prepare()
+    splits = {name: list(split.as_numpy_iterator()) for name, split in data.splits().items()}
+    found = {row[ROW].decode(): row[fault_of("image")].decode() for split in splits.values() for row in split}
+    assert {row: fault for row, fault in found.items() if fault} == {
+        f"pairs.csv:{row}": f"image: {tmp_path}/{name}.png is in the split 'test' too, itself or as a copy, in line {line}"
+        for row, name, line in [(2, "a", 9), (3, "b", 5), (4, "a", 9), (8, "d", 5)]
+    }
+    assert {name: len(split) for name, split in splits.items()} == {"train": 3, "validation": 3, "test": 2}
 
 
 def test_shares_keep_together_what_files_join(tmp_path):
@@ -406,6 +462,30 @@ def test_shares_keep_the_rows_of_a_file_together(tmp_path):
     found = shared(tmp_path, list(range(120)), validation=0.1, test=0.25)
     assert {name: len(files) for name, files in found.items()} == {"train": 26, "validation": 4, "test": 10}
     assert len(set.union(*found.values())) == 40
+
+
+def test_shares_keep_copies_together_and_count_them(tmp_path):
+    names = [f"{index}.png" for index in range(8)]
+    pictures(tmp_path, *names)
+    for index, name in enumerate(names[:4]):
+        (tmp_path / f"copy {name}").write_bytes(png(index))
+        (tmp_path / f"link {name}").symlink_to(name)
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "too.png").touch()
+    ways = ["{}", "copy {}", "link {}"]
+    cells = [way.format(name) for way in ways for name in names[: 8 if way == "{}" else 4]] + [
+        "empty.png",
+        "too.png",
+        "gone.png",
+    ]
+    data = Files(table=write(tmp_path, "\n".join(["image", *cells])), validation=0.25, test=0.25)
+    data.prepare()
+    found = {name: {row["image"] for row in rows(split)} - {b""} for name, split in data.splits().items()}
+    assert sum(map(len, found.values())) == len(set.union(*found.values())) == len(names)
+    assert data.card.note == (
+        "12 of the 19 examples name a file that another example names, or a copy of it (8 files are copies); "
+        "these examples are in one split"
+    )
 
 
 def test_shares_follow_from_the_seed_alone(tmp_path):
@@ -449,7 +529,7 @@ def recipe_table(folder: Path) -> str:
     """Makes 20 pictures of two kinds with two captions each, one row whose file is missing, and one with a damaged file."""
     table = [["photo", "text"]]
     for index in range(20):
-        (folder / f"{index}.png").write_bytes(png(255 * (index % 2)))
+        (folder / f"{index}.png").write_bytes(png(255 * (index % 2) + index * (-1) ** index))
         table += [
             [f"{index}.png", f"a {['blue', 'red'][index % 2]} square"],
             [f"{index}.png", f"{['blue', 'red'][index % 2]} paper"],

@@ -32,12 +32,12 @@ TINY = [
 ]
 
 
-def write_video(path: Path, colour: str) -> None:
+def write_video(path: Path, colour: str, frames: int) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=5)
         stream.width = stream.height = 16
         stream.pix_fmt = "yuv420p"
-        for _ in range(3):
+        for _ in range(frames):
             container.mux(stream.encode(av.VideoFrame.from_image(Image.new("RGB", (16, 16), colour))))
         container.mux(stream.encode())
 
@@ -46,7 +46,7 @@ def write_msrvtt(folder: Path) -> Path:
     """Writes videos and questions as MSRVTT-QA has them, and lets the recipe's header make the table."""
     (folder / "videos").mkdir()
     for number in range(12):
-        write_video(folder / "videos" / f"video{number}.mp4", ["red", "blue"][number % 2])
+        write_video(folder / "videos" / f"video{number}.mp4", ["red", "blue"][number % 2], 3 + number)
     for split, numbers in {"train": range(8), "val": range(8, 10), "test": range(10, 12)}.items():
         found = [{"video_id": number, "question": "what is it ?", "answer": ["red", "blue"][number % 2]} for number in numbers]
         found += [{"video_id": number, "question": "how is it ?", "answer": f"rare {split}"} for number in numbers[:1]]

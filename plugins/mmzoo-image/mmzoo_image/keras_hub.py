@@ -22,7 +22,8 @@ class KerasHub(ImageEncoder):
 
     Picture: the tokens are a transformer's output, or a feature map row by row; none is masked. Text: one token per id, masked
     at PAD. The ids must be those of the preset's own vocabulary, as the processor `preset_tokens` returns them. Of a preset
-    with two encoders, such as CLIP, the encoder that reads the input is used, without its projection.
+    with two encoders, such as CLIP, the encoder that reads the input is used, without its projection. An
+    output `(batch, dim)`, such as SigLIP's, is one token, whatever `tokens` says.
 
     Args:
         features: The `FeatureSpec` of the input.
@@ -54,6 +55,8 @@ class KerasHub(ImageEncoder):
         # Leaves out the layers behind other outputs: their weights would be unused.
         self.backbone = keras.Model(part.input, _output(part, preset, tokens))
         self._check_tokens(preset)
+        if len(self.backbone.output.shape) == 2:
+            self.tokens = "pooled"  # there is one, whichever is asked for
 
     def call(self, values: Any, training: bool = False) -> Stream:
         if not self.reads_text:
@@ -79,8 +82,9 @@ class KerasHub(ImageEncoder):
         return make_stream(tokens, ops.any(mask, axis=1, keepdims=True))
 
     def _check_tokens(self, preset: str) -> None:
-        is_map = len(self.backbone.output.shape) == 4
-        if not self.reads_text and (self.tokens == "last" or (self.tokens == "first" and is_map)):
+        rank = len(self.backbone.output.shape)
+        is_map = rank == 4
+        if not self.reads_text and rank > 2 and (self.tokens == "last" or (self.tokens == "first" and is_map)):
             output = "a feature map" if is_map else "the tokens of a picture"
             raise StreamError(f"the preset '{preset}' returns {output}; tokens: {self.tokens} does not apply. Choose all.")
 
@@ -121,6 +125,8 @@ def _picture_part(whole: Any, preset: str, features: FeatureSpec) -> Any:
 
 def _output(part: Any, preset: str, tokens: str) -> Any:
     """Returns the backbone's output tensor for the option `tokens`."""
+    if not isinstance(part.output, Mapping) and len(part.output.shape) == 2:
+        return part.output
     outputs = part.output if isinstance(part.output, Mapping) else {"sequence_output": part.output}
     name = "pooled_output" if tokens == "pooled" else "sequence_output"
     if name not in outputs:

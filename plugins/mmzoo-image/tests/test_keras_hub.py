@@ -34,6 +34,10 @@ def presets(tmp_path_factory):
             models.CLIPTextEncoder(20, 8, 8, 1, 2, 16, max_sequence_length=6),
             projection_dim=4,
         ),
+        "siglip": models.SigLIPBackbone(
+            models.SigLIPVisionEncoder(8, 8, 2, 1, 16, image_shape=(32, 32, 3)),
+            models.SigLIPTextEncoder(20, 8, 8, 2, 1, 16, max_sequence_length=6),
+        ),
     }
     for name, backbone in made.items():
         backbone.save_to_preset(folder / name)
@@ -46,6 +50,19 @@ def presets(tmp_path_factory):
 def encoder(presets, name, **options) -> KerasHub:
     reads = TEXT if name in ("bert", "gpt2") else PICTURES
     return KerasHub(**{"features": reads, "preset": str(presets[1] / name)} | options)
+
+
+@pytest.mark.parametrize("tokens", ["all", "first", "last", "pooled"])
+@pytest.mark.parametrize(("reads", "values"), [(TEXT, IDS), (PICTURES, PIXELS)])
+def test_a_vector_is_one_token(presets, tokens, reads, values):
+    made = encoder(presets, "siglip", features=reads, tokens=tokens)
+    whole = presets[0]["siglip"]
+    tower, inputs = whole.vision_encoder, {"images": PIXELS / 127.5 - 1}
+    if reads is TEXT:
+        tower, inputs = whole.text_encoder, {"token_ids": IDS}
+    stream = made(values)
+    np.testing.assert_allclose(stream["tokens"], np.asarray(tower(inputs))[:, None], atol=1e-5)
+    assert np.asarray(stream["mask"]).tolist() == [[True], [True]]
 
 
 def test_bert_gives_what_its_backbone_gives(presets):

@@ -30,7 +30,7 @@ train: {epochs: 1, batch_size: 1, seed: 3}
 metrics: [recall]
 export: {examples: 2}
 """
-ROWS = {
+ROWS = {  # of the third column, which no input reads, one cell is filled
     "red.png": "a square,train",
     "green.png": "a square,train",  # another picture of the same caption
     "copy.png": "a square,train",  # and the same pair twice
@@ -55,8 +55,8 @@ def world(tmp_path_factory, asked_here):
         patch.chdir(folder)
         for name in COLOURS:
             Path(f"{name}.png").write_bytes(picture(name))
-        rows = [f"{name},{rest}" for name, rest in ROWS.items()]
-        Path("pairs.csv").write_text("\n".join(["image,caption,split", *rows]) + "\n", "utf-8")
+        rows = [f"{name},{rest},{'正方形' if name == 'red.png' else ''}" for name, rest in ROWS.items()]
+        Path("pairs.csv").write_text("\n".join(["image,caption,split,caption_zh", *rows]) + "\n", "utf-8")
         Path("r.yaml").write_text(RECIPE, "utf-8")
         yield folder
 
@@ -84,7 +84,7 @@ def model(built):
 
 
 def test_a_row_without_a_caption_is_left_out_and_counted(built):
-    fault = "pairs.csv:6: the column 'caption' is empty (`columns` names those to read)"
+    fault = "pairs.csv:6: the column 'caption' is empty"
     assert f"data      left out 1 of the 5 examples of 'train':\n  {fault}\n" in built
     assert "gallery   left out 1 of 5 entries that cannot be read\n" in built
 
@@ -92,7 +92,7 @@ def test_a_row_without_a_caption_is_left_out_and_counted(built):
 def test_a_row_without_a_caption_stops_a_build_that_leaves_nothing_out(world):
     assert run("build", "r.yaml", "--out", "stopped", "--set", "data.on_error=stop", code=2).endswith(
         "1 of the 5 examples of 'train' cannot be read.\n"
-        "  pairs.csv:6: the column 'caption' is empty (`columns` names those to read)\n"
+        "  pairs.csv:6: the column 'caption' is empty\n"
         "Repair or remove them, or leave them out with `on_error: skip` under `data`.\n"
     )
     assert not Path("stopped").exists()

@@ -9,7 +9,7 @@ from typing import Literal
 import tensorflow as tf
 
 from mmzoo import FeatureSpec, PositiveInt, Processed, Processor
-from mmzoo_text.words import is_text
+from mmzoo_text.words import is_text, nfc
 
 UNSEEN = -1
 """The number of an unknown label, which belongs to no class."""
@@ -19,8 +19,8 @@ class Label(Processor):
     """Turns a label into its number among the labels of the training split.
 
     Returns `(batch,)`, int32. 0 is the most frequent label; ties are in alphabetical order. A label is the whole text, letter
-    for letter. An unknown label is -1: it belongs to no class, and every answer to it is wrong. A label that is empty or not
-    UTF-8 is a fault of its row.
+    for letter, in Unicode's normal form C. An unknown label is -1: it belongs to no class, and every answer to it is wrong. A
+    label that is empty or not UTF-8 is a fault of its row.
 
     With `output_mode: shares` the field holds several labels per example, such as the answers of ten people. Returns
     `(batch, classes)`, float32: the share of each label among the example's labels. Unknown labels have no class, so an
@@ -55,7 +55,7 @@ class Label(Processor):
         counts: Counter[bytes] = Counter()
         for batch in values.ragged_batch(1024) if self.output_mode == "shares" else values.batch(1024):
             flat = tf.reshape(batch.flat_values if isinstance(batch, tf.RaggedTensor) else batch, [-1])
-            counts.update(tf.boolean_mask(flat, _fault(flat) == "").numpy().tolist())
+            counts.update(nfc(tf.boolean_mask(flat, _fault(flat) == "")).numpy().tolist())
         known = sorted(counts, key=lambda label: (-counts[label], label))[: self.max_tokens]
         self._set_labels({label.decode(): counts[label] for label in known})
         left, total = counts.total() - sum(counts[label] for label in known), counts.total()
@@ -63,7 +63,7 @@ class Label(Processor):
         self.note = note if left else ""
 
     def __call__(self, raw: tf.Tensor) -> Processed:
-        ids = self.table.lookup(raw)
+        ids = self.table.lookup(nfc(raw))
         if self.output_mode == "id":
             return Processed(ids, _fault(raw))
         given = tf.reduce_sum(tf.cast(raw != "", tf.float32), axis=1, keepdims=True)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,8 +12,10 @@ import tensorflow as tf
 from annotated_types import Ge
 
 from mmzoo import PAD, DataError, FeatureSpec, Processed, Processor, StreamError, reason_of
+from mmzoo_text.clip_tokens import clip_ids
 from mmzoo_text.presets import load_preset
-from mmzoo_text.words import is_text
+from mmzoo_text.sentence_piece import SentencePieceModel
+from mmzoo_text.words import is_text, lower, nfc
 
 KINDS = (keras_hub.models.TextClassifierPreprocessor, keras_hub.models.CausalLMPreprocessor)
 """KerasHub preprocessors that read a single text, in the order in which they are tried."""
@@ -28,8 +31,10 @@ class PresetTokens(Processor):
 
     The ids are those of the vocabulary plus one, so that none of them equals PAD: many vocabularies have a token with id 0. The
     encoders `keras_hub` and `bert` subtract the one again and pad as the preset does. A character that the vocabulary cannot
-    represent is dropped. Longer text is cut; the build's output says how many texts were cut. Text that is not UTF-8 is a fault
-    of its row. The tokenizer is saved in the run, so it is fetched only once. A head cannot generate text in these ids.
+    represent is dropped. Longer text is cut; the build's output says how many texts were cut. Texts are read in
+    Unicode's normal form C. Text that is not UTF-8 is a fault of its row, and so is a NUL character where TensorFlow Text would
+    end the text at it (GPT-2, RoBERTa). The tokenizer is saved in the run, so it is fetched only once. A head cannot generate
+    text in these ids.
 
     Args:
         preset: KerasHub preset such as `roberta_base_en`, `hf://...`, `kaggle://...`, a folder that KerasHub wrote, or a
@@ -63,9 +68,7 @@ class PresetTokens(Processor):
         rows = tokens.nrows()
         first, last = (tf.tile(tf.constant([ids], tf.int32, [1, len(ids)]), [rows, 1]) for ids in (self.start, self.end))
         ids = tf.concat([first, tokens, last], axis=1) + 1
-        return Processed(
-            ids.to_tensor(PAD, shape=[None, self.sequence_length]), tf.where(is_text(raw), "", "this is not UTF-8 text")
-        )
+        return Processed(ids.to_tensor(PAD, shape=[None, self.sequence_length]), self._fault(raw))
 
     def decode(self, values: tf.Tensor) -> tf.Tensor:
         raise NotImplementedError("a head cannot generate in a given vocabulary: its start and end ids differ from mmzoo's.")
@@ -86,15 +89,24 @@ class PresetTokens(Processor):
         self.vocabulary_size = self.tokenizer.vocabulary_size()
         if hasattr(self.tokenizer, "cache"):
             self.tokenizer.cache = OneBatchCache(self.tokenizer.unsplittable_tokens or [])
+        if isinstance(self.tokenizer, keras_hub.tokenizers.SentencePieceTokenizer):
+            self.tokenizer._sentence_piece._model_resource = SentencePieceModel(self.tokenizer.proto)
+        is_clip = isinstance(self.tokenizer, keras_hub.tokenizers.CLIPTokenizer)
+        self.cuts_at_nul = isinstance(self.tokenizer, keras_hub.tokenizers.BytePairTokenizer) and not is_clip
+        tokenize = partial(clip_ids, self.tokenizer) if is_clip else self.tokenizer.tokenize
         # In a tf.function, because KerasHub tokenizes differently in eager mode.
-        self.tokenize = tf.function(self.tokenizer.tokenize, [tf.TensorSpec([None], tf.string)], autograph=False)
+        self.tokenize = tf.function(tokenize, [tf.TensorSpec([None], tf.string)], autograph=False)
+
+    def _fault(self, raw: tf.Tensor) -> tf.Tensor:
+        fault = tf.where(is_text(raw), "", "this is not UTF-8 text")
+        if not self.cuts_at_nul:
+            return fault
+        return tf.where(tf.strings.regex_full_match(raw, "(?s).*\x00.*"), "this text holds a NUL character", fault)
 
     def _split(self, raw: tf.Tensor) -> tf.RaggedTensor:
-        text = tf.where(is_text(raw), raw, "")
-        if getattr(self.reader, "to_lower", False):  # CLIP
-            text = tf.strings.lower(text)
-        if getattr(self.reader, "canonicalize_text", False):  # SigLIP
-            text = self.reader.canonicalize_inputs(text)
+        text = nfc(tf.where(self._fault(raw) == "", raw, ""))
+        if getattr(self.reader, "canonicalize_text", False):  # SigLIP; KerasHub lower-cases A to Z alone
+            text = self.reader.canonicalize_inputs(lower(text))
         tokens = self.tokenize(text)
         return tf.ragged.boolean_mask(tokens, tokens >= 0)
 

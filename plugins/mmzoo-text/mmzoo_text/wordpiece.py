@@ -9,7 +9,7 @@ import tensorflow_text as tf_text
 from annotated_types import Ge
 
 from mmzoo import END, PAD, START, UNKNOWN, DataError, FeatureSpec, FilePath, Processed, Processor, StreamError
-from mmzoo_text.words import is_text
+from mmzoo_text.words import cut_note, is_text, lower, nfc, unknown_note
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 """BERT's names of PAD, UNKNOWN, START and END, in the order of their ids in a learned vocabulary."""
@@ -27,8 +27,8 @@ class WordPiece(Processor):
     Returns `(batch, sequence_length)`, int32: [CLS], the word pieces, [SEP], then [PAD]. As in BERT, text is cleaned,
     lower-cased, stripped of accents and split at white space, punctuation and Chinese characters. Then each word is split
     greedily into the longest word pieces of the vocabulary; a word that cannot be split is one [UNK]. Special tokens in a text,
-    such as `[SEP]`, are read as plain text. Longer text is cut; the build's output says how many texts were cut. Text that is
-    not UTF-8 is a fault of its row.
+    such as `[SEP]`, are read as plain text. Longer text is cut. The build's output says how many texts were cut and how many
+    tokens are unknown; that all are is an error. Text that is not UTF-8 is a fault of its row.
 
     A vocabulary learned from the training split starts with the special tokens, so a head can generate in its ids, and ids can
     be decoded. A given vocabulary keeps the ids of its own model, and its ids cannot be decoded. The vocabulary is saved in the
@@ -75,11 +75,16 @@ class WordPiece(Processor):
             self._set_vocabulary(vocabulary)
         else:
             self._set_vocabulary(_learn(values.batch(1024).map(self._normal), self.vocabulary_size))
-        room, texts, cut = self.sequence_length - 1 - self.start, 0, 0
+        room, unknown_id = self.sequence_length - 1 - self.start, self.vocabulary.index(SPECIAL[UNKNOWN])
+        texts = cut = total = unknown = 0
         for batch in values.batch(1024).map(self._split):
             lengths = batch.row_lengths().numpy()
             texts, cut = texts + len(lengths), cut + int((lengths > room).sum())
-        self.note = f"{cut:,} of {texts:,} texts are longer than {room} tokens and are cut" if cut else ""
+            total, unknown = total + int(lengths.sum()), unknown + int((batch.flat_values.numpy() == unknown_id).sum())
+        if unknown == total:
+            what = f"the vocabulary has none of the {total:,} words of the {texts:,} training texts"
+            raise DataError(f"{what}.\nExpected texts in UTF-8{' in the language of the vocabulary' if self.source else ''}.")
+        self.note = unknown_note(unknown, total, "tokens", len(self.vocabulary)) + cut_note(cut, texts, room, "tokens")
 
     def __call__(self, raw: tf.Tensor) -> Processed:
         tokens = self._split(raw)[:, : self.sequence_length - 1 - self.start]
@@ -125,9 +130,9 @@ class WordPiece(Processor):
         text = tf.strings.regex_replace(tf.where(is_text(raw), raw, ""), BLANK, " ")
         text = tf.strings.regex_replace(text, INVISIBLE, "")
         if not self.lowercase:
-            return text
+            return nfc(text)
         text = tf.strings.regex_replace(tf_text.normalize_utf8(text, "NFD"), r"\p{Mn}", "")
-        return tf.strings.lower(text, encoding="utf-8")
+        return lower(text)
 
     def _split(self, raw: tf.Tensor) -> tf.RaggedTensor:
         return self.tokenizer.tokenize(self._normal(raw))

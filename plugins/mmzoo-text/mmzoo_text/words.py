@@ -1,43 +1,52 @@
-"""Text -> word ids, with core TensorFlow string ops, which every stock TensorFlow Serving has."""
+"""Text -> word ids, with ops of TensorFlow and TensorFlow Text that every stock TensorFlow Serving has."""
 
 from collections import Counter
 from pathlib import Path
 from typing import Literal
 
 import tensorflow as tf
+import tensorflow_text as tf_text
 
-from mmzoo import END, PAD, START, UNKNOWN, FeatureSpec, PositiveInt, Processed, Processor
+from mmzoo import (
+    CHARACTER,
+    CUTS,
+    END,
+    PAD,
+    SPACING,
+    START,
+    TIGHT,
+    UNKNOWN,
+    DataError,
+    FeatureSpec,
+    PositiveInt,
+    Processed,
+    Processor,
+)
 
 SPECIAL = ("", "[unknown]", "[start]", "[end]")
 """The special tokens PAD, UNKNOWN, START and END in the vocabulary, in the order of their ids."""
-BLANK = r"[\pZ\p{Cc}\x{200B}\x{FEFF}]+"
-"""A run of white space, which becomes one space."""
-SCRIPTS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\x{30FC}"
-"""Scripts that are written without spaces. Each of their characters is a word."""
-TIGHT = rf"[{SCRIPTS}\x{{3000}}-\x{{303F}}\x{{FF00}}-\x{{FF65}}]"
-"""Characters after which decoding puts no space: those scripts, and Chinese and Japanese punctuation."""
-LETTER = rf"[^\pP\pS\pZ\pC{SCRIPTS}]"
-"""A letter, digit or accent of any other script."""
-WORD = rf"[{SCRIPTS}]|{LETTER}+(?:[-'’\x{{200C}}\x{{200D}}]{LETTER}+)*|\S"
-"""A word, in the syntax of RE2."""
 
 
 class Words(Processor):
     """Turns text into word ids, with a vocabulary learned from the training split.
 
-    Returns `(batch, sequence_length)`, int32: the words, END, then PAD (`mmzoo.END`, `mmzoo.PAD`). Text is lower-cased. Each
-    punctuation mark or symbol is a word, except a hyphen or apostrophe inside a word (`medium-dark`, `don't`). Each Chinese,
-    Japanese or Thai character is a word. Longer text is cut to `sequence_length - 1` words; the build's output says how many
-    texts were cut. A word that is not in the vocabulary becomes UNKNOWN. Text that is not UTF-8 is a fault of its row.
+    Returns `(batch, sequence_length)`, int32: the words, END, then PAD (`mmzoo.END`, `mmzoo.PAD`). Text is lower-cased and
+    brought to Unicode's normal form C, then cut where caption metrics cut it (`mmzoo.split_words`). Each punctuation mark or
+    symbol is a word, but an emoji with its joiners and skin tones is one, and so is a run such as `?!` or `...`. A mark that
+    joins letters or digits does not cut: `medium-dark`, `don't`, `3.5`, `10:30`, `and/or`. Each Chinese, Japanese, Thai, Lao,
+    Khmer or Burmese character is a word, with its marks. Longer text is cut to `sequence_length - 1` words. A word that is not
+    in the vocabulary becomes UNKNOWN. The build's output says how many texts were cut and how many words are unknown; an empty
+    vocabulary is an error. Text that is not UTF-8 is a fault of its row.
 
-    Decoding joins words with spaces, except after a Chinese, Japanese or Thai character.
+    Decoding joins words with spaces, except after a character of those scripts.
 
     Args:
         sequence_length: Ids per text, END included.
         min_count: Minimum number of occurrences in the training split for a word to be in the vocabulary.
         max_tokens: Maximum number of words in the vocabulary, special tokens not counted; the most frequent ones are kept.
             None keeps all.
-        unit: `words`, or `characters` to make every character a word, spaces between words included.
+        unit: `words`, or `characters` to make every character a word, spaces between words included. An emoji, or a letter with
+            its marks, is one character.
     """
 
     modality = "text"
@@ -66,11 +75,16 @@ class Words(Processor):
             lengths = batch.row_lengths().numpy()
             texts, cut = texts + len(lengths), cut + int((lengths > self.sequence_length - 1).sum())
         # Ties are broken alphabetically, so that the ids do not depend on the order of the data.
-        known = sorted((word for word, count in counts.items() if count >= self.min_count), key=lambda w: (-counts[w], w))
-        self._set_vocabulary([word.decode() for word in known[: self.max_tokens]])
-        self.note = (
-            f"{cut:,} of {texts:,} texts are longer than {self.sequence_length - 1} {self.unit} and are cut" if cut else ""
-        )
+        often = sorted((word for word, count in counts.items() if count >= self.min_count), key=lambda w: (-counts[w], w))
+        if not often:
+            found = f"none of the {len(counts):,} {self.unit} of the {texts:,} training texts occurs {self.min_count} times"
+            advice = "Set a smaller `min_count`." if counts else "Expected texts in UTF-8."
+            raise DataError(f"the vocabulary would be empty: {found}.\n{advice}")
+        known = often[: self.max_tokens]
+        self._set_vocabulary([word.decode() for word in known])
+        total = counts.total()
+        self.note = unknown_note(total - sum(counts[word] for word in known), total, self.unit, len(known))
+        self.note += cut_note(cut, texts, self.sequence_length - 1, self.unit)
 
     def __call__(self, raw: tf.Tensor) -> Processed:
         words = self._split(raw)[:, : self.sequence_length - 1]
@@ -106,13 +120,43 @@ class Words(Processor):
         self.table = tf.lookup.StaticHashTable(initializer, default_value=UNKNOWN)
 
     def _split(self, raw: tf.Tensor) -> tf.RaggedTensor:
-        text = tf.strings.regex_replace(tf.where(is_text(raw), raw, ""), BLANK, " ")
-        text = tf.strings.lower(tf.strings.strip(text), encoding="utf-8")
+        text = tf.where(is_text(raw), raw, "")
+        for pattern, replacement in SPACING:
+            text = tf.strings.regex_replace(text, pattern, replacement)
+        text = tf.strings.strip(nfc(lower(text)))
         if self.unit == "characters":
-            return tf.strings.unicode_split(text, "UTF-8")
-        return tf.strings.split(tf.strings.regex_replace(text, f"({WORD})", r" \1 "))
+            return tf.strings.split(tf.strings.regex_replace(text, f"({CHARACTER})", "\\1\n"), "\n")[:, :-1]
+        for pattern, replacement in CUTS:
+            text = tf.strings.regex_replace(text, pattern, replacement)
+        return tf.strings.split(text)
 
 
 def is_text(raw: tf.Tensor) -> tf.Tensor:
     """Returns which strings are valid UTF-8, `(batch,)` booleans."""
     return tf.strings.unicode_transcode(raw, "UTF-8", "UTF-8", errors="replace") == raw
+
+
+def unknown_note(unknown: int, total: int, unit: str, known: int) -> str:
+    """Returns the note on how many words of the training texts are not in the vocabulary."""
+    return f"{unknown:,} of {total:,} {unit} are unknown, the vocabulary has {known:,}"
+
+
+def cut_note(cut: int, texts: int, length: int, unit: str) -> str:
+    """Returns what a note adds if texts are cut."""
+    return f"; {cut:,} of {texts:,} texts are longer than {length} {unit} and are cut" if cut else ""
+
+
+def lower(text: tf.Tensor) -> tf.Tensor:
+    """Lower-cases texts in any script, whatever the language of the process's locale.
+
+    The op of TensorFlow alone turns I into a dotless letter under a Turkish locale, and cuts a text at a NUL.
+    """
+    for pattern, replacement in (("\x00", "\uffff"), ("\u0130", "i\u0307")):
+        text = tf.strings.regex_replace(text, pattern, replacement)
+    text = tf.strings.lower(tf.strings.lower(text), encoding="utf-8")  # first A to Z, in the same way under any locale
+    return tf.strings.regex_replace(text, "\uffff", "\x00")
+
+
+def nfc(text: tf.Tensor) -> tf.Tensor:
+    """Brings texts to Unicode's normal form C, in which letters that look the same have the same bytes."""
+    return tf_text.normalize_utf8(text, "NFC")

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def test_numbers_go_from_the_most_frequent_label_up():
 @given(st.lists(st.text(max_size=3), min_size=1), st.one_of(st.none(), st.integers(1, 4)))
 @settings(max_examples=30, deadline=None)
 def test_numbers_are_those_of_a_count(raw, largest):
-    raw = [text.encode() for text in raw if text]
+    raw = [normalize("NFC", text).encode() for text in raw if text]
     counts = Counter(raw)
     known = sorted(counts, key=lambda label: (-counts[label], label))[:largest]
     processor = adapted(raw, max_tokens=largest)
@@ -44,6 +45,15 @@ def test_numbers_are_those_of_a_count(raw, largest):
     assert found.tolist() == [*(known.index(label) if label in known else -1 for label in raw), -1]
     decoded = processor.decode(tf.constant(found)).numpy().tolist()
     assert decoded == [*(label if label in known else b"" for label in raw), b""]
+
+
+@pytest.mark.parametrize("output_mode", ["id", "shares"])
+def test_unicode_forms_of_a_label_are_one_label(output_mode):
+    raw = [[normalize("NFC", "été")], [normalize("NFD", "été")], ["ete"]]
+    processor = adapted(raw if output_mode == "shares" else [row[0] for row in raw], output_mode=output_mode)
+    assert processor.counts == {"été": 2, "ete": 1}
+    features = processor(tf.constant(raw if output_mode == "shares" else [row[0] for row in raw])).features
+    assert [answer.decode() for answer in processor.decode(features).numpy()] == ["été", "été", "ete"]
 
 
 def test_a_label_that_is_not_known_belongs_to_no_class_and_is_no_fault():

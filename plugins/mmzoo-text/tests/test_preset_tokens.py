@@ -6,7 +6,9 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
+import keras
 import keras_hub
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 from mmzoo_text.preset_tokens import PresetTokens
 
 from mmzoo import PAD, DataError
-from mmzoo.testing import ProcessorCase, check, properties
+from mmzoo.testing import HARD_TEXTS, ProcessorCase, check, properties
 
 LENGTH = 24
 TEXTS = [
@@ -35,6 +37,7 @@ TEXTS = [
     "! !! 0",
 ]
 ALPHABET = "aredZé9ß 's!\n\t\u00a0\u3000红ー🍕م\u0301<|>/६"
+HARD = "aredthsonZÉß9९६ĴΣİ '!\n\t\u00a0\u3000\x00\x1c\u0085\u2009红ー🍕م\u0301<|>/½²Ⅷ_\ufffe\u200d"
 MERGES = [
     "Ġ a",
     "r e",
@@ -160,17 +163,27 @@ def ids(processor: PresetTokens, texts: list[str]) -> tuple[np.ndarray, np.ndarr
 
 
 def reference(name: str) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """Makes what reads texts with KerasHub's preprocessor in a graph, as KerasHub is used in training: ids and mask."""
+    """Makes what reads texts with KerasHub's preprocessor, in a graph as in training where that is right: ids and mask."""
     tokenizer, _, kind = MADE[name]
     preprocessor = kind(tokenizer(), sequence_length=LENGTH)
 
     def read(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        raw = {"images": tf.zeros(tf.shape(texts)), "prompts": texts} if name in ("clip", "siglip") else texts
+        raw = {"images": tf.zeros(tf.shape(texts)), "prompts": texts} if name == "siglip" else texts
         found = preprocessor(raw)
         found = found[0] if isinstance(found, tuple) else found
         return found["token_ids"], found["padding_mask"]
 
-    return tf.function(read, [tf.TensorSpec([None], tf.string)], autograph=False)
+    def read_lower(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return traced(tf.constant([text.decode().lower() for text in texts.numpy()]))
+
+    def read_eagerly(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return preprocessor.packer(preprocessor.tokenizer.tokenize([text.decode() for text in texts.numpy()]))
+
+    if name == "clip":  # in a graph, KerasHub cuts as GPT-2 does
+        preprocessor.build(None)
+        return read_eagerly
+    traced = tf.function(read, [tf.TensorSpec([None], tf.string)], autograph=False)
+    return read_lower if name == "siglip" else traced  # KerasHub lower-cases A to Z alone
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +210,7 @@ def test_ids_are_those_of_the_presets_own_preprocessor(name, made):
 @given(texts=st.lists(st.text(ALPHABET, max_size=16), min_size=1, max_size=6))
 def test_any_text_is_split_as_keras_hub_splits_it(name, texts, made):
     processor, read = made(name)
+    texts = [normalize("NFC", text) for text in texts]
     found, expected = ids(processor, texts)[0], read(tf.constant(texts))[0].numpy()
     last = -1 if name == "gpt2" else None  # see above
     np.testing.assert_array_equal(found[:, :last], expected[:, :last])
@@ -240,7 +254,38 @@ def test_what_is_served_is_the_same_and_keeps_nothing(name, made, tmp_path):
 
 
 def test_keras_hubs_own_byte_pairs_keep_every_word(made):
-    assert tables(made("clip")[1].get_concrete_function())
+    assert tables(made("gpt2")[1].get_concrete_function())
+
+
+def test_hard_texts_are_read_as_clip_reads_them(made):
+    rng = np.random.default_rng(0)
+    drawn = ["".join(rng.choice(list(HARD), rng.integers(1, 20))) for _ in range(300)]
+    texts = [*HARD_TEXTS.values(), "the year 1984", "ÉCOLE", "<|endoftext|> <|ENDOFTEXT|>!", "a<|startoftext|>b", *drawn]
+    processor, read = made("clip")
+    np.testing.assert_array_equal(ids(processor, texts)[0], read(tf.constant(texts))[0])
+
+
+@pytest.mark.parametrize("name", ["clip", "siglip"])
+def test_unicode_forms_are_one_text_and_a_nul_cuts_nothing(name, made):
+    texts = ["École à Zoë re\x00d", "e\u0301te\u0301"]
+    composed, decomposed = (ids(made(name)[0], [normalize(form, text) for text in texts])[0] for form in ("NFC", "NFD"))
+    np.testing.assert_array_equal(composed, decomposed)
+    assert composed[0].tolist() != ids(made(name)[0], ["École à Zoë re"])[0][0].tolist()
+
+
+def test_a_nul_that_would_cut_a_text_is_a_fault_of_its_row(made):
+    features, fault = made("gpt2")[0](tf.constant(["re\x00d", ""]))[:2]
+    assert fault.numpy().tolist() == [b"this text holds a NUL character", b""]
+    np.testing.assert_array_equal(features[0], features[1])
+
+
+def test_a_seed_leaves_sentence_pieces_alone(made):
+    processor = made("t5")[0]
+    pipeline = tf.data.Dataset.from_tensor_slices(TEXTS).batch(len(TEXTS)).map(lambda raw: processor(raw).features)
+    expected = next(iter(pipeline)).numpy()
+    keras.utils.set_random_seed(1)  # drops the eager kernels
+    np.testing.assert_array_equal(processor(tf.constant(TEXTS)).features, expected)
+    np.testing.assert_array_equal(next(iter(pipeline)), expected)
 
 
 def test_a_file_of_sentence_pieces_ends_as_t5_does(made, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from unicodedata import normalize
 
 import keras_hub
 import numpy as np
@@ -110,6 +111,13 @@ def test_any_text_is_read_as_hugging_face_does(texts):
     assert ids(LEARNED, texts) == [packed(row, [START], END) for row in expected]
 
 
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_unicode_forms_are_one_text(lowercase):
+    processor = adapted(["ÉTÉ 한국"], lowercase=lowercase)
+    composed, decomposed = ids(processor, [normalize(form, "ÉTÉ 한국") for form in ("NFC", "NFD")])
+    assert composed == decomposed
+
+
 def test_special_pieces_in_a_text_are_text():
     processor = adapted(["[SEP] [CLS] [PAD] sep cls pad"])
     (row,) = ids(processor, ["[SEP] [CLS] [PAD]"])
@@ -165,7 +173,8 @@ def test_long_texts_are_cut_and_counted(length, start, tmp_path):
     processor = adapted(["a b c", "a b", "a", ""], vocabulary=vocabulary_file(tmp_path), sequence_length=length, start=start)
     room = length - 1 - start
     cut = sum(count > room for count in (3, 2, 1, 0))
-    assert processor.note == (f"{cut} of 4 texts are longer than {room} tokens and are cut" if cut else "")
+    said = f"0 of 6 tokens are unknown, the vocabulary has {len(GIVEN)}"
+    assert processor.note == said + (f"; {cut} of 4 texts are longer than {room} tokens and are cut" if cut else "")
     pieces = [GIVEN.index(letter) for letter in "abc"]
     first = [GIVEN.index("[CLS]")] if start else []
     assert ids(processor, ["a b c"]) == [packed(pieces, first, GIVEN.index("[SEP]"), length)]
@@ -235,16 +244,14 @@ def test_vocabularies_that_are_none_of_bert(tmp_path):
     assert said(source) == f"the vocabulary '{source}' is not UTF-8 text."
 
 
-@pytest.mark.parametrize("texts", [[], [""], ["  ", ""]])
-@pytest.mark.slow
-def test_nothing_to_learn_from(texts, tmp_path):
-    processor = WordPiece(sequence_length=4)
-    processor.adapt(tf.data.Dataset.from_tensor_slices(tf.constant(texts, tf.string, shape=[len(texts)])))
-    processor.save(tmp_path)
-    again = WordPiece(sequence_length=4)
-    again.load(tmp_path)
-    assert again.features["vocabulary"] == END + 1
-    assert ids(again, ["a", ""]) == [[START, UNKNOWN, END, PAD], [START, END, PAD, PAD]]
+@pytest.mark.parametrize(("texts", "given"), [([], False), (["  ", b"\xff"], False), (["привет мир", "дом"], True)])
+def test_a_vocabulary_that_knows_nothing_is_refused(texts, given, tmp_path):
+    processor = WordPiece(vocabulary=vocabulary_file(tmp_path) if given else None)
+    words = sum(len(text.split()) for text in texts) if given else 0
+    with pytest.raises(DataError) as caught:
+        processor.adapt(tf.data.Dataset.from_tensor_slices(tf.constant(texts, tf.string, shape=[len(texts)])))
+    what = f"the vocabulary has none of the {words} words of the {len(texts)} training texts"
+    assert str(caught.value) == f"{what}.\nExpected texts in UTF-8{' in the language of the vocabulary' if given else ''}."
 
 
 def test_bytes_that_are_no_text_fail_their_own_row_alone():
