@@ -24,6 +24,7 @@ from mmzoo.contracts.option_types import (
     ProcessorPart,
     Rate,
 )
+from mmzoo.contracts.presets import preset_json
 from mmzoo.errors import DataError, MmzooError, PluginError, StreamError, reason_of, suggest
 from mmzoo.registry.hookspecs import hookimpl
 from mmzoo.run.lock import holding
@@ -144,6 +145,7 @@ __all__ = [
     "pick_stream",
     "plain_products",
     "pool",
+    "preset_json",
     "reason_of",
     "same_dim",
     "search_gallery",

@@ -124,7 +124,7 @@ class GRUCaptioner(Head):
 
     def _prepare(self, streams: dict[str, Stream]) -> tuple[Stream, Any, Any]:
         """Returns what all steps share: the projected tokens, their attention keys, and the initial state."""
-        projected = self._project_streams(streams)
+        projected = self._project_streams({name: _without_masked(stream) for name, stream in streams.items()})
         tokens, mask = (ops.concatenate([stream[part] for stream in projected], axis=1) for part in ("tokens", "mask"))
         stream = Stream(tokens=self.norm(tokens), mask=mask)
         return stream, self.key(stream["tokens"]), self.first(pool(stream))[:, None]
@@ -228,6 +228,12 @@ class GRUCaptioner(Head):
             added = _take(attention, parent)[:, :, None] * ops.cast(word != PAD, "float32")[..., None, None]
             new["attention"] = _take(beam["attention"], parent) + added * ops.cast(at, "float32")[:, None]
         return new
+
+
+def _without_masked(stream: Stream) -> Stream:
+    """Sets masked tokens to 0: a product with the mask would keep NaN."""
+    tokens, mask = stream["tokens"], stream["mask"]
+    return Stream(tokens=ops.where(mask[..., None], tokens, ops.zeros_like(tokens)), mask=mask)
 
 
 def _take(values: Any, indices: Any) -> Any:

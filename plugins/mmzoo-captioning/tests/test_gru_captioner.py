@@ -115,7 +115,7 @@ def test_padding_changes_neither_loss_nor_gradients():
 def test_masked_tokens_change_nothing():
     head, streams = make_head(seed=3), make_streams(3)
     extra = {
-        "tokens": np.pad(streams["image"]["tokens"], [(0, 0), (0, 2), (0, 0)], constant_values=50),
+        "tokens": np.pad(streams["image"]["tokens"], [(0, 0), (0, 2), (0, 0)], constant_values=np.nan),
         "mask": np.pad(streams["image"]["mask"], [(0, 0), (0, 2)]),
     }
     captions = [[4, END], [5, 6, END], [6, 4, 4, END]]

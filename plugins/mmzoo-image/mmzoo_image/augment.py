@@ -15,7 +15,7 @@ Augmentations = list[str | dict[str, Any]]
 
 
 def make_augmentation(layers: Sequence[str | dict[str, Any]]) -> keras.layers.Layer:
-    """Makes a layer that augments pixels `(batch, height, width, 3)`, 0 to 255, in training only.
+    """Makes a layer that augments pixels `(batch, height, width, 3)`, 0 to 255, in training only, in float32.
 
     Args:
         layers: Applied in order. Each is the identifier of a Keras layer, or a mapping with `type` and the layer's options.
@@ -24,8 +24,10 @@ def make_augmentation(layers: Sequence[str | dict[str, Any]]) -> keras.layers.La
         StreamError: Keras has no such layer, or the layer has no such option.
     """
     if not layers:
-        return keras.layers.Identity(name="augment")  # Keras' pipeline cannot be empty
-    return keras.layers.Pipeline([_make(layer) for layer in layers], name="augment")
+        return keras.layers.Identity(name="augment", dtype="float32")  # Keras' pipeline cannot be empty
+    augment = keras.layers.Pipeline([_make(layer) for layer in layers], name="augment")
+    augment.dtype_policy = "float32"  # its constructor takes none
+    return augment
 
 
 def _make(layer: str | dict[str, Any]) -> Any:
@@ -35,7 +37,7 @@ def _make(layer: str | dict[str, Any]) -> Any:
     if _key(name) not in known:
         raise StreamError(f"Keras has no augmentation layer '{name}'. {suggest(_key(name), known)}".rstrip())
     try:
-        return known[_key(name)](**options)
+        return known[_key(name)](**{"dtype": "float32"} | options)
     except (TypeError, ValueError) as error:
         raise StreamError(f"Keras' layer '{name}' does not take these options: {error}.") from error
 

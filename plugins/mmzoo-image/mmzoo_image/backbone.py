@@ -10,7 +10,7 @@ import keras
 import keras_hub
 from keras import ops
 
-from mmzoo import Rate, Stream, StreamError, make_stream, reason_of, suggest
+from mmzoo import Rate, Stream, StreamError, make_stream, preset_json, reason_of, suggest
 from mmzoo_image.augment import Augmentations, make_augmentation
 
 HUBS = "(hf|kaggle|modelscope)://"
@@ -33,6 +33,9 @@ IMAGENET = standard_scale((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 SIGNED = Scale(1 / 127.5, -1.0)
 """Scales to -1 to 1."""
 
+PREPROCESSING = "preprocessor_config.json"
+"""The file in which a model in Hugging Face's format says how its pictures are resized and scaled."""
+
 BackboneConfig = dict[str, Any]
 """What a run stores of a preset, as JSON: the backbone's Keras config and the scale of pixels."""
 
@@ -53,7 +56,8 @@ class ImageEncoder(keras.layers.Layer):
     backbone_config: BackboneConfig | None = None
 
     def __init__(self, dropout: Rate, augment: Augmentations, **kwargs: Any):
-        super().__init__(**kwargs)
+        # Levels of grey are lost if pixels are cast to half precision before they are scaled.
+        super().__init__(autocast=False, **kwargs)
         self.dropout = keras.layers.Dropout(dropout)
         self.augment = make_augmentation(augment)
 
@@ -61,7 +65,7 @@ class ImageEncoder(keras.layers.Layer):
         self.built = True  # the backbone is built when it is made
 
     def call(self, pixels: Any, training: bool = False) -> Stream:
-        pixels = self.augment(ops.cast(pixels, self.compute_dtype), training=training)
+        pixels = self.augment(ops.cast(pixels, "float32"), training=training)
         factor, offset = (ops.convert_to_tensor(value, pixels.dtype) for value in self.scale)
         output = self.run_backbone(pixels * factor + offset, training)
         return make_stream(self.dropout(self.to_tokens(output), training=training))
@@ -75,7 +79,7 @@ class ImageEncoder(keras.layers.Layer):
             preset: The preset's name or folder.
             backbone_config: The config that a run stored, or None. If given, the preset is not loaded: the run has the weights.
             load: Loads the backbone with its weights.
-            default: The scale for a preset that has no image converter.
+            default: The scale for a preset that has none of its own.
         """
         if backbone_config is None:
             backbone, self.scale = load(), load_scale(preset, default)
@@ -85,7 +89,8 @@ class ImageEncoder(keras.layers.Layer):
         return keras.saving.deserialize_keras_object(backbone_config["backbone"])
 
     def run_backbone(self, pixels: Any, training: bool) -> Any:
-        """Returns the backbone's output for scaled pixels."""
+        """Returns the backbone's output for scaled pixels, which are in float32."""
+        pixels = ops.cast(pixels, self.compute_dtype)
         named = isinstance(self.backbone.input, Mapping)
         return self.backbone(dict.fromkeys(self.backbone.input, pixels) if named else pixels, training=training)
 
@@ -120,12 +125,14 @@ def load_backbone(preset: str, kind: Any = keras_hub.models.Backbone, **options:
 
 
 def load_scale(preset: str, default: Scale) -> Scale:
-    """Returns the scale of a preset's image converter, or `default` if the preset has none.
+    """Returns the scale of a preset: that of its `preprocessor_config.json` or image converter, or `default` if it has neither.
 
     Raises:
-        StreamError: The preset cannot be fetched.
+        StreamError: The preset cannot be fetched, or its scale is not complete.
     """
     with _one_line_errors(preset):
+        if told := preset_json(preset, PREPROCESSING):
+            return _told_scale(told)
         try:
             converter = keras_hub.layers.ImageConverter.from_preset(preset)
         except FileNotFoundError:
@@ -134,7 +141,20 @@ def load_scale(preset: str, default: Scale) -> Scale:
             if not str(error).startswith("Unable to find a subclass"):  # some backbones have no converter
                 raise
             return default
+    if converter is None:
+        return default
     return Scale(_scale_value(converter.scale, 1.0), _scale_value(converter.offset, 0.0))
+
+
+def _told_scale(told: Mapping[str, Any]) -> Scale:
+    """Returns the scale that a `preprocessor_config.json` says. What it leaves out is as in Hugging Face's classes."""
+    factor = told.get("rescale_factor", 1 / 255) if told.get("do_rescale", True) else 1.0
+    if not told.get("do_normalize", True):
+        return Scale(factor, 0.0)
+    mean, std = (told.get(name) for name in ("image_mean", "image_std"))
+    if not mean or not std:
+        raise ValueError(f"its {PREPROCESSING} has no image_mean or image_std.")
+    return Scale(tuple(factor / s for s in std), tuple(-m / s for m, s in zip(mean, std, strict=True)))
 
 
 def _scale_value(value: Any, default: float) -> Any:

@@ -75,7 +75,7 @@ class TFHub(ImageEncoder):
     def run_backbone(self, pixels: Any, training: bool) -> Any:
         # A frozen module runs in inference mode, as Keras' batch normalisation does; else its moving averages would change.
         options = {"training": training and self.trainable} if self.takes_training else {}
-        outputs = self.function(ops.cast(pixels, "float32"), **options)
+        outputs = self.function(pixels, **options)
         return ops.cast(outputs[self.output_name] if isinstance(outputs, Mapping) else outputs, self.compute_dtype)
 
 

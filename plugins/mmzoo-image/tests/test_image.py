@@ -1,55 +1,21 @@
-"""The image processor against Pillow: decoding, resizing, and pictures that cannot be read."""
+"""The image processor against Pillow: decoding, and pictures that cannot be read."""
 
 import io
 import struct
 import zlib
-from functools import cache
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from encoded_pictures import GRAY, JPEG, PNG, RGB, RGBA, pixels, reader, save, scene
 from mmzoo_image.image import Image
 from PIL import Image as Pillow
-from PIL import ImageOps
 
 pytestmark = pytest.mark.slow
 
 DAMAGED = b"the picture's data is damaged"
 UNKNOWN = b"this is not a JPEG, PNG, GIF or BMP picture"
-LARGE = b"the picture claims more than 64 million pixels"
-
-
-def scene(height: int = 40, width: int = 40, channels: int = 3) -> np.ndarray:
-    """Draws coarse and fine structure of all levels, the same each time."""
-    random = np.random.default_rng(7)
-    coarse = random.integers(0, 256, (5, 7, channels), dtype=np.uint8)
-    smooth = np.asarray(Pillow.fromarray(coarse).resize((width, height), Pillow.Resampling.BICUBIC)).astype(int)
-    return np.clip(smooth + random.integers(-20, 21, smooth.shape), 0, 255).astype(np.uint8)
-
-
-def save(picture: Pillow.Image, kind: str, **options) -> bytes:
-    target = io.BytesIO()
-    picture.save(target, format=kind, **options)
-    return target.getvalue()
-
-
-RGB = Pillow.fromarray(scene())
-RGBA = Pillow.fromarray(scene(channels=4))
-GRAY = RGB.convert("L")
-PNG, JPEG = save(RGB, "PNG"), save(RGB, "JPEG")
-
-
-@cache
-def reader(size: int, fit: str = "pad") -> tf.types.experimental.PolymorphicFunction:
-    """Makes a processor as a graph of its own, as it is when it is served."""
-    return tf.function(Image(size=size, fit=fit), input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-
-
-def pixels(data: bytes, **options) -> np.ndarray:
-    """Reads one picture, which must be a good one."""
-    features, fault, _ = reader(**options)(tf.constant([data]))
-    assert fault.numpy().tolist() == [b""]
-    return features.numpy()[0]
+LARGE = b"the picture claims more than 64,000,000 pixels"
 
 
 def on_white(data: bytes) -> np.ndarray:
@@ -127,45 +93,6 @@ def test_bmp_of_32_bits_and_one_that_runs_downwards():
     head, body = upwards[:54], np.frombuffer(upwards[54:], np.uint8).reshape(40, 120)
     downwards = head[:22] + struct.pack("<i", -40) + head[26:] + body[::-1].tobytes()
     np.testing.assert_array_equal(pixels(downwards, size=40), scene())
-
-
-def test_the_orientation_in_exif_is_not_applied():
-    exif = Pillow.Exif()
-    exif[0x0112] = 6
-    data = save(RGB, "JPEG", exif=exif, quality=90)
-    stored = Pillow.open(io.BytesIO(data))
-    found = pixels(data, size=40)
-    np.testing.assert_array_equal(found, np.asarray(stored))
-    assert (found != np.asarray(ImageOps.exif_transpose(stored))).any()
-
-
-# Resizing
-
-
-def reference(picture: Pillow.Image, size: int, fit: str) -> np.ndarray:
-    """Fits a picture into a square as the docstring says, with Pillow."""
-    width, height = picture.size
-    if fit == "crop":
-        side = min(width, height)
-        left, top = (width - side) // 2, (height - side) // 2
-        picture = picture.crop((left, top, left + side, top + side))
-    if fit != "pad":
-        return np.asarray(picture.resize((size, size), Pillow.Resampling.BILINEAR))
-    scale = size / max(width, height)
-    small = picture.resize((max(1, round(width * scale)), max(1, round(height * scale))), Pillow.Resampling.BILINEAR)
-    square = Pillow.new("RGB", (size, size), "white")
-    square.paste(small, ((size - small.width) // 2, (size - small.height) // 2))
-    return np.asarray(square)
-
-
-@pytest.mark.parametrize(("height", "width"), [(72, 72), (96, 41), (33, 100), (20, 11), (300, 7)])
-@pytest.mark.parametrize(
-    ("fit", "size"), [("pad", 32), ("pad", 61), ("crop", 61), ("stretch", 32)]
-)  # an odd size pads unevenly
-def test_resizing_equals_pillow_within_one_level(fit, size, height, width):
-    picture = Pillow.fromarray(scene(height, width))
-    found = pixels(save(picture, "PNG"), size=size, fit=fit)
-    assert np.abs(found.astype(int) - reference(picture, size, fit)).max() <= 1
 
 
 # What cannot be read

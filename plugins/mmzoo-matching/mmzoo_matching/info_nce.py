@@ -42,9 +42,11 @@ def info_nce(
         block: Rows of logits that are computed at a time; memory grows with `block * batch`.
 
     Returns:
-        `(batch,)`.
+        `(batch,)`, float32.
     """
-    candidate, query = logit_scale * candidate_embedding, query_embedding
+    # In half precision a sum over the batch would lose most of its terms.
+    scale, candidate, query = (ops.cast(value, "float32") for value in (logit_scale, candidate_embedding, query_embedding))
+    candidate = scale * candidate
     right = _dots(candidate, _positives(query, id)) + _dots(_positives(candidate, id), query)
     if label_smoothing:
         spread = ops.matmul(candidate, ops.mean(query, axis=0)) + ops.matmul(query, ops.mean(candidate, axis=0))

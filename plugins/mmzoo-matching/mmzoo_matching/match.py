@@ -41,11 +41,13 @@ class Match(Head):
     `logit_bias` `()`, 0 without `bias`. Losses and metrics find the embeddings as `candidate_embedding` and `query_embedding`.
     A loss computes the logits `logit_scale * cosine + logit_bias`.
 
-    Signatures: `embed_image` and `embed_caption` return `image_embedding` and `caption_embedding` `(batch, dim)`. `zero_shot`
-    takes an image and `labels`, texts `(batch, labels)`. It returns `score` `(batch, labels)`, the softmax of `logit_scale *
-    cosine` over the labels of the row that are not empty, and 0 for empty labels. With a gallery, `search` takes a caption and
-    `search_by_image` an image. Both return the `id` and the caption of the nearest candidates in the gallery, `(batch, top_k)`,
-    nearest first, and their `score`, the cosine. A gallery smaller than `top_k` is returned as a whole.
+    Signatures: `embed_image` and `embed_caption` return `image_embedding` and `caption_embedding` `(batch, dim)`.
+    `zero_shot` takes an image and `labels`, texts `(batch, labels)`. It returns `score` `(batch, labels)`, the softmax of
+    `logit_scale * cosine` over the labels of the row that are not empty, and 0 for empty labels. With `bias`, as in SigLIP,
+    the score of a label is the sigmoid of its logit: labels do not compete, and none or several may apply. With a gallery,
+    `search` takes a caption and `search_by_image` an image. Both return the `id` and the caption of the nearest candidates
+    in the gallery, `(batch, top_k)`, nearest first, and their `score`, the cosine. A gallery smaller than `top_k` is
+    returned as a whole.
 
     Source: Radford et al. 2021, arXiv 2103.00020, section 2.3: the scale starts at 1 / 0.07 and is clipped to 100. SigLIP (Zhai
     et al. 2023, arXiv 2303.15343) starts with `temperature: 0.1` and `bias: -10`.
@@ -146,6 +148,8 @@ class Match(Head):
         table = ops.shape(candidate)[0], ops.shape(labels)[0] // ops.maximum(ops.shape(candidate)[0], 1)
         real = ops.cast(ops.reshape(ops.any(streams[self.query]["mask"], axis=1), table), "float32")
         cosines = ops.matmul(ops.reshape(labels, (*table, labels.shape[-1])), candidate[..., None])[..., 0]  # (batch, labels)
+        if self.bias is not None:
+            return {"score": ops.sigmoid(self._scale() * cosines + self.bias.value) * real}
         logits = self._scale() * cosines + (1 - real) * MASKED_LOGIT
         # Keras' softmax warns about a single label.
         return {"score": ops.exp(logits - ops.logsumexp(logits, axis=1, keepdims=True)) * real}

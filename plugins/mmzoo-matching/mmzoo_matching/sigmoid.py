@@ -37,10 +37,14 @@ def sigmoid(
         block: Rows of logits that are computed at a time; memory grows with `block * batch`.
 
     Returns:
-        `(batch,)`.
+        `(batch,)`, float32.
     """
     id = ops.arange(ops.shape(candidate_embedding)[0], dtype="int32") if id is None else id
-    return _sums(id, block)(logit_scale * candidate_embedding, query_embedding, ops.cast(logit_bias, candidate_embedding.dtype))
+    # In half precision a sum over the batch would lose most of its terms.
+    scale, bias, candidate, query = (
+        ops.cast(value, "float32") for value in (logit_scale, logit_bias, candidate_embedding, query_embedding)
+    )
+    return _sums(id, block)(scale * candidate, query, bias)
 
 
 def _sums(id: Any, block: int) -> Any:

@@ -109,6 +109,14 @@ def test_zero_shot_compares_the_labels_of_a_row() -> None:
     np.testing.assert_allclose(score, [[*first / first.sum(), 0], [1, 0, 0], [0, 0, 0]], atol=1e-6)
 
 
+def test_zero_shot_with_a_bias_is_the_sigmoid_of_each_label() -> None:
+    head, image = Match(temperature=0.25, learned=False, bias=-1.5), stream(2, 4)
+    labels = stream(4, 1, 4, seed=1, mask=np.array([[1], [1], [1], [0]], bool))  # two labels a row
+    score = answer(head, "zero_shot", {"image": image, "caption": labels})["score"]
+    cosines = np.einsum("nd,nld->nl", embedded(image), embedded(labels).reshape(2, 2, 4))
+    np.testing.assert_allclose(score, 1 / (1 + np.exp(1.5 - 4 * cosines)) * [[1, 1], [1, 0]], rtol=1e-5)
+
+
 def test_zero_shot_with_one_label_and_with_none() -> None:
     head, image = Match(), stream(2, 4)
     one = answer(head, "zero_shot", {"image": image, "caption": stream(2, 1, 4)})["score"]

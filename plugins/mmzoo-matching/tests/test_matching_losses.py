@@ -100,6 +100,21 @@ def test_triplet_is_its_formula(tensors, negatives, margin, distance):
     check_eagerly("triplet", tensors, negatives=negatives, margin=margin, distance=distance)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize(
+    ("name", "scalars"), [("info_nce", {"logit_scale": 5}), ("sigmoid", {"logit_scale": 5, "logit_bias": -2})]
+)
+def test_embeddings_in_half_precision(name, scalars, dtype):
+    tensors = pairs_of(np.random.default_rng(2), 7, 4, **scalars)
+    half = {key: tf.cast(value, dtype) if value.ndim == 2 else tf.constant(value) for key, value in tensors.items()}
+    rounded = {
+        key: tf.cast(value, tf.float32).numpy() if value.dtype == dtype else value.numpy() for key, value in half.items()
+    }
+    values, gradients = values_and_gradients(LOSSES[name], half, weights_of(7))
+    np.testing.assert_allclose(values, getattr(formulas, name)(**exact(rounded)), rtol=1e-5, atol=1e-5)
+    assert all(np.isfinite(tf.cast(gradient, tf.float32)).all() for gradient in gradients.values())
+
+
 CASES = [
     ("info_nce", {"logit_scale": 5}, {"block": 3, "label_smoothing": 0.1}),
     ("info_nce", {"logit_scale": 5}, {}),

@@ -6,9 +6,12 @@ import keras
 import keras_hub
 from keras import ops
 
-from mmzoo import FeatureSpec, PositiveInt, Rate, Stream, StreamError, given_ids, make_stream
+from mmzoo import FeatureSpec, PositiveInt, Rate, Stream, StreamError, given_ids, make_stream, preset_json
 from mmzoo import pool as mean
 from mmzoo_text.presets import load_preset
+
+GELUS: dict[str, Literal["exact", "tanh"]] = {"gelu": "exact", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}
+"""Hugging Face's names of GELU, and how each is computed."""
 
 
 class Bert(keras.layers.Layer):
@@ -19,8 +22,7 @@ class Bert(keras.layers.Layer):
     stream.
 
     Source: Devlin et al. 2019, arXiv 1810.04805. The backbone is KerasHub's `BertBackbone`, without BERT's pooler, the dense
-    layer on [CLS] for next-sentence prediction. KerasHub approximates GELU with tanh, Hugging Face computes it exactly: with
-    the same weights, states differ in the third digit.
+    layer on [CLS] for next-sentence prediction.
 
     Args:
         features: The `FeatureSpec` of the ids.
@@ -33,6 +35,9 @@ class Bert(keras.layers.Layer):
             in KerasHub's or Hugging Face's format. The preset's architecture replaces the options above. The ids must be those
             of the preset's vocabulary: use the processor `wordpiece` with this preset as its `vocabulary`. None starts from
             random weights.
+        gelu: How GELU is computed: `exact`, as Hugging Face's `gelu` does, or `tanh`, the approximation of KerasHub and of its
+            `gelu_new`. None computes it as the `config.json` of weights in Hugging Face's format says, else with tanh. With the
+            other one, states differ in the third digit.
         pool: `class` returns the state of the first id, which is [CLS] with `wordpiece`. `mean` returns the mean state of all
             ids, better where the text has no [CLS], as with `words`. `none` returns the states of all ids.
         dropout: Dropout rate of every block.
@@ -47,6 +52,7 @@ class Bert(keras.layers.Layer):
         heads: PositiveInt = 12,
         mlp: PositiveInt | None = None,
         weights: str | None = None,
+        gelu: Literal["exact", "tanh"] | None = None,
         pool: Literal["class", "mean", "none"] = "class",
         dropout: Rate = 0.1,
         backbone_config: dict[str, Any] | None = None,
@@ -55,13 +61,18 @@ class Bert(keras.layers.Layer):
         super().__init__(**kwargs)
         self.features, self.pool = features, pool
         if backbone_config is not None:
-            backbone = keras.saving.deserialize_keras_object(backbone_config)
+            backbone, gelu = keras.saving.deserialize_keras_object(backbone_config["backbone"]), backbone_config["gelu"]
         elif weights is not None:
             backbone = load_preset(keras_hub.models.BertBackbone, weights, dropout=dropout, dtype=self.dtype_policy.name)
             _check_fits(features, backbone, weights)
+            gelu = gelu or _gelu_of(weights)
         else:
             backbone = _backbone(features, dim, depth, heads, mlp or 4 * dim, dropout)
-        self.backbone_config = keras.saving.serialize_keras_object(backbone) if weights is not None else None
+        if gelu == "exact":
+            _make_gelu_exact(backbone)
+        self.backbone_config = None
+        if weights is not None:
+            self.backbone_config = {"backbone": keras.saving.serialize_keras_object(backbone), "gelu": gelu}
         self.backbone = keras.Model(backbone.input, backbone.output["sequence_output"])
 
     def build(self, shape: Any) -> None:
@@ -89,6 +100,20 @@ def _backbone(features: FeatureSpec, dim: int, depth: int, heads: int, mlp: int,
         dropout=dropout,
         max_sequence_length=features["shape"][0],
     )
+
+
+def _gelu_of(weights: str) -> Literal["exact", "tanh"]:
+    """Returns how weights were trained to compute GELU; KerasHub's format does not say it, and KerasHub takes tanh."""
+    found = preset_json(weights, "config.json").get("hidden_act", "gelu_new")
+    if found not in GELUS:
+        raise StreamError(f"the preset '{weights}' was trained with the activation '{found}', expected {' or '.join(GELUS)}.")
+    return GELUS[found]
+
+
+def _make_gelu_exact(backbone: Any) -> None:
+    for layer in backbone._flatten_layers():
+        if isinstance(layer, keras.layers.Dense) and layer.name.endswith("feedforward_intermediate_dense"):
+            layer.activation = keras.activations.gelu
 
 
 def _check_fits(features: FeatureSpec, backbone: Any, weights: str) -> None:

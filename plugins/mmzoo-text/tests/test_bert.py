@@ -1,6 +1,7 @@
 """BERT against its equations in float64 NumPy, from weights in a folder as Hugging Face writes it."""
 
 import json
+import math
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -68,11 +69,15 @@ def dense(x: np.ndarray, weights: Tensors, name: str) -> np.ndarray:
     return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
 
 
-def gelu(x: np.ndarray) -> np.ndarray:
+def tanh_gelu(x: np.ndarray) -> np.ndarray:
     return x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
 
 
-def states(weights: Tensors, row: np.ndarray) -> np.ndarray:
+def exact_gelu(x: np.ndarray) -> np.ndarray:
+    return x / 2 * (1 + np.vectorize(math.erf)(x / np.sqrt(2)))
+
+
+def states(weights: Tensors, row: np.ndarray, gelu=tanh_gelu) -> np.ndarray:
     """Computes the states of one text without padding, `(length, dim)`, in float64."""
     weights = {name: value.astype("float64") for name, value in weights.items()}
     x = weights["embeddings.word_embeddings.weight"][row] + weights["embeddings.token_type_embeddings.weight"][0]
@@ -100,6 +105,25 @@ def test_states_are_those_of_the_equations(pool, tmp_path):
     for row, found in zip(IDS, stream["tokens"], strict=True):
         expected = POOLS[pool](states(tensors(), row[row != PAD]))
         np.testing.assert_allclose(found[: len(expected)], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("said", "option", "gelu"), [("gelu", None, exact_gelu), ("gelu_new", None, tanh_gelu), ("gelu", "tanh", tanh_gelu)]
+)
+def test_gelu_is_that_of_the_weights_or_of_the_option(said, option, gelu, tmp_path):
+    bert = Bert(features=known(), weights=folder_of(tmp_path, CONFIG | {"hidden_act": said}), gelu=option)
+    reopened = Bert(features=known(), weights="gone", gelu=option, backbone_config=json.loads(json.dumps(bert.backbone_config)))
+    reopened.set_weights(bert.get_weights())
+    for encoder in (bert, reopened):
+        for row, found in zip(IDS, encoder(IDS)["tokens"], strict=True):
+            np.testing.assert_allclose(found, states(tensors(), row[row != PAD], gelu)[:1], rtol=1e-4, atol=1e-5)
+
+
+def test_weights_of_another_activation(tmp_path):
+    weights = folder_of(tmp_path, CONFIG | {"hidden_act": "relu"})
+    assert said(weights=weights) == (
+        f"the preset '{weights}' was trained with the activation 'relu', expected gelu or gelu_new or gelu_pytorch_tanh."
+    )
 
 
 def test_a_folder_as_keras_hub_writes_it(tmp_path):

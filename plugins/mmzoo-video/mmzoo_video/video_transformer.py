@@ -110,8 +110,9 @@ class VideoTransformer(keras.layers.Layer):
         self.built = True  # the transformer is built when it is made
 
     def call(self, pixels: Any, padding_mask: Any = None, training: bool = False) -> Stream:
-        factor, offset = (ops.convert_to_tensor(value, self.compute_dtype) for value in self.scale)
-        frames = ops.cast(pixels, self.compute_dtype) * factor + offset
+        # Levels of grey would be lost if pixels were cast to half precision before they are scaled.
+        factor, offset = (ops.convert_to_tensor(value, "float32") for value in self.scale)
+        frames = ops.cast(ops.cast(pixels, "float32") * factor + offset, self.compute_dtype)
         if padding_mask is not None:
             frames = ops.where(padding_mask[..., None, None, None], frames, ops.zeros_like(frames[:1, :1, :1, :1, :1]))
             padding_mask = ops.any(ops.reshape(padding_mask, (-1, padding_mask.shape[1] // self.tubelet, self.tubelet)), axis=2)
