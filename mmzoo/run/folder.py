@@ -159,11 +159,10 @@ class Run:
     def contents(self) -> list[str]:
         """Lists in words what the run contains so far."""
         checkpoint = self.load_json(self.checkpoint / "state.json") if (self.checkpoint / "state.json").exists() else None
-        steps = f" and {checkpoint['steps']} steps" if checkpoint and checkpoint.get("steps") else ""
-        progress = [f"a checkpoint after epoch {checkpoint['epoch']}{steps}"] if checkpoint else []
+        more = f" and {checkpoint['steps']} steps" if checkpoint and checkpoint.get("steps") else ""
+        progress = [f"a checkpoint after epoch {checkpoint['epoch']}{more}"] if checkpoint else []
         results = {"trained weights": self.weights.exists(), "scores": self.scores.exists()}
-        # A failed export leaves an empty folder.
-        results["an exported model"] = any(self.export.glob("[0-9]*")) and self.exporter() == self
+        results["an exported model"] = any(self.export.glob("[0-9]*")) and self.exporter() == self  # a failed one leaves none
         return progress + [name for name, exists in results.items() if exists]
 
     def begin(self, plan: Plan, fingerprint: str, resume: bool = False, needs: Mapping[str, str] | None = None) -> None:

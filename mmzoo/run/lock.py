@@ -54,7 +54,7 @@ def holding(lock: Path, wait: Callable[[str], None] | None = None) -> Iterator[H
     finally:
         done.set()
         beat.join()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # the lock is taken over when its process is gone
             if read_lock(lock) == mine:
                 lock.unlink()
 
@@ -126,7 +126,7 @@ def _remove(lock: Path, ended: Holder) -> bool:
         return False
     same = read_lock(aside) == ended
     if not same:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # another process has made a lock by now
             os.link(aside, lock)
     aside.unlink()
     return same
@@ -134,7 +134,7 @@ def _remove(lock: Path, ended: Holder) -> bool:
 
 def _beat(lock: Path, mine: Holder, done: threading.Event) -> None:
     while not done.wait(BEAT):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # the file system may be back at the next beat
             if read_lock(lock) == mine:
                 os.utime(lock)
 
@@ -178,7 +178,7 @@ def _is_hidden(process: int) -> bool:
         os.kill(process, 0)
     except PermissionError:
         return True
-    except OSError:
+    except OSError:  # there is no such process
         pass
     return False
 
@@ -186,7 +186,7 @@ def _is_hidden(process: int) -> bool:
 def _silence(lock: Path) -> float:
     """Returns the seconds since a lock was touched, by the clock of its file system, which may be a server's."""
     now = time.time()
-    with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=lock.parent) as probe:
+    with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=lock.parent) as probe:  # the clock of this host will do
         now = os.fstat(probe.fileno()).st_mtime
     try:
         return now - lock.stat().st_mtime

@@ -111,5 +111,5 @@ def _unused_weights(run: Run) -> list[Path]:
 
 def _remove_empty(folders: Iterable[Path]) -> None:
     for folder in folders:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # it is not empty
             folder.rmdir()
