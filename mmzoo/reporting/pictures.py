@@ -1,9 +1,11 @@
-"""Encoded images and attention weights -> data URIs, embedded in the page. Imports TensorFlow when it changes an image."""
+"""Encoded images and attention weights -> data URIs, embedded in the page."""
 
 from base64 import b64encode
+from io import BytesIO
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageOps
 
 MAX_BYTES = 16_000
 """An image of more bytes is scaled down before it is embedded."""
@@ -34,36 +36,31 @@ def data_uri(data: bytes, side: int = MAX_SIDE) -> str:
     encoding = image_format(data)
     if len(data) <= MAX_BYTES:
         return _uri(encoding, data)
-    import tensorflow as tf
-
     try:
-        return _uri("jpeg", _scaled_down(data, encoding, side))
-    except tf.errors.InvalidArgumentError:
+        return _uri("jpeg", _scaled_down(data, side))
+    except (OSError, ValueError, Image.DecompressionBombError):  # it is damaged, or larger than any page needs
         return ""
 
 
 def attention_uri(weights: Any) -> str:
     """Draws weights `(side, side)`, 0 to 1, as a PNG of one colour: a pixel for each weight, which is its opacity."""
-    import tensorflow as tf
-
     alpha = np.round(np.clip(weights, 0, 1) * 255).astype("uint8")[..., None]
     pixels = np.concatenate([np.broadcast_to(np.array(ATTENTION_COLOUR, "uint8"), (*alpha.shape[:2], 3)), alpha], axis=-1)
-    return _uri("png", tf.io.encode_png(pixels).numpy())
+    drawn = BytesIO()
+    Image.fromarray(pixels).save(drawn, "PNG")
+    return _uri("png", drawn.getvalue())
 
 
-def _scaled_down(data: bytes, encoding: str, side: int) -> bytes:
-    import tensorflow as tf
-
-    if encoding == "png":
-        pixels = tf.cast(tf.io.decode_png(data, channels=4), tf.float32)
-        alpha = pixels[..., 3:] / 255
-        pixels = pixels[..., :3] * alpha + 255 * (1 - alpha)
-    else:
-        pixels = tf.cast(tf.io.decode_image(data, channels=3, expand_animations=False), tf.float32)
-    if max(pixels.shape[:2]) > side:
-        pixels = tf.image.resize(pixels, (side, side), preserve_aspect_ratio=True, antialias=True)
-    pixels = tf.cast(tf.round(tf.clip_by_value(pixels, 0, 255)), tf.uint8)
-    return bytes(tf.io.encode_jpeg(pixels, quality=85).numpy())
+def _scaled_down(data: bytes, side: int) -> bytes:
+    """Scales a picture down, as a JPEG without metadata; so it is turned upright as its EXIF orientation says."""
+    with Image.open(BytesIO(data)) as opened:
+        opened.draft("RGB", (side, side))  # a JPEG is decoded at a reduced size
+        upright = ImageOps.exif_transpose(opened).convert("RGBA")
+    upright.thumbnail((side, side))
+    white = Image.new("RGBA", upright.size, "white")
+    small = BytesIO()
+    Image.alpha_composite(white, upright).convert("RGB").save(small, "JPEG", quality=85)
+    return small.getvalue()
 
 
 def _uri(encoding: str, data: bytes) -> str:

@@ -1,10 +1,12 @@
 """Images are embedded whole and small; attention is drawn as opacity."""
 
 from base64 import b64decode
+from io import BytesIO
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from mmzoo.reporting.pictures import ATTENTION_COLOUR, MAX_BYTES, MAX_SIDE, attention_uri, data_uri, image_format
 
@@ -56,3 +58,14 @@ def test_a_large_damaged_picture_is_left_out():
 @pytest.mark.parametrize("value", [b"", b"PNG", b"<svg/>", "\x89PNG", 3, None])
 def test_what_is_no_picture(value):
     assert image_format(value) == ""
+
+
+def test_a_large_photograph_is_turned_upright():
+    upright = np.zeros((300, 400, 3), "uint8")
+    upright[:150] = 255  # white above
+    exif = Image.Exif()
+    exif[0x0112] = 3  # it lies on its head in the file
+    data = BytesIO()
+    Image.fromarray(upright[::-1, ::-1] // 2 + noise(300, 400) // 2).save(data, "JPEG", exif=exif)
+    pixels = decoded(data_uri(data.getvalue()), "jpeg")
+    assert pixels[:90].mean() > pixels[102:].mean() + 80
