@@ -20,9 +20,11 @@ def preset_json(preset: str, name: str) -> dict[str, Any]:
     """
     path = Path(preset) / name
     if preset.startswith(HUGGING_FACE):
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import RemoteEntryNotFoundError
-
+        try:
+            from huggingface_hub import hf_hub_download
+            from huggingface_hub.errors import RemoteEntryNotFoundError
+        except ImportError as error:
+            raise OSError(f"{preset} needs a package: pip install 'mmzoo[huggingface]'") from error
         try:
             path = Path(hf_hub_download(preset.removeprefix(HUGGING_FACE), name))
         except RemoteEntryNotFoundError:
