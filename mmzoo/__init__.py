@@ -54,7 +54,7 @@ if TYPE_CHECKING:
         same_dim,
         unit,
     )
-    from mmzoo.contracts.words import ALONE, CHARACTER, CUTS, SPACING, TIGHT, split_words
+    from mmzoo.contracts.words import GRAPHEME, UNSPACED, UNSPACED_LETTERS, WORD_CUTS, WORD_SPACING, split_words
 
 __version__ = "0.1.0"
 
@@ -82,24 +82,24 @@ _LAZY = {
         "same_dim",
         "unit",
     ),
-    "words": ("ALONE", "CHARACTER", "SPACING", "TIGHT", "CUTS", "split_words"),
+    "words": ("UNSPACED_LETTERS", "GRAPHEME", "WORD_SPACING", "UNSPACED", "WORD_CUTS", "split_words"),
 }
 """Module of `mmzoo.contracts` that imports Keras, TensorFlow, NumPy or regex -> its public names, imported at first use."""
 
 __all__ = [
-    "ALONE",
-    "CHARACTER",
-    "CUTS",
     "END",
     "FAULT",
+    "GRAPHEME",
     "MASKED_LOGIT",
     "PAD",
     "ROW",
-    "SPACING",
     "SPLITS",
     "START",
-    "TIGHT",
     "UNKNOWN",
+    "UNSPACED",
+    "UNSPACED_LETTERS",
+    "WORD_CUTS",
+    "WORD_SPACING",
     "Card",
     "DataError",
     "Dataset",

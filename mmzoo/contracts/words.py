@@ -8,7 +8,7 @@ import unicodedata
 
 import regex
 
-ALONE = (
+UNSPACED_LETTERS = (
     "\\p{Han}\\p{Hiragana}\\p{Katakana}ー"
     "\u0e01-\u0e30\u0e32\u0e33\u0e40-\u0e46\u0e81-\u0eb0\u0eb2\u0eb3\u0ebd-\u0ec6\u0edc-\u0edf\u1780-\u17b3\u17d7\u17dc"
     "\u1000-\u102a\u103f\u1050-\u1055\u105a-\u105d\u1061\u1065\u1066\u106e-\u1070\u1075-\u1081\u108e"
@@ -27,7 +27,7 @@ _INNER = "\\-‐‑'’/_&@.,:٫٬#?!*+"  # marks that may be inside a word, or 
 _LETTERS = f"[^ {_INNER}]+"  # and digits
 _PART = rf"(?:\p{{Nd}}+(?:[.,:٫٬]\p{{Nd}}+)+(?:{_LETTERS})?|{_LETTERS}(?:\.{_LETTERS})*)"
 
-SPACING = (
+WORD_SPACING = (
     ("[\u00ad\u061c\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069]+", ""),  # soft hyphens, marks of direction
     ("[\\pZ\\p{Cc}\u200b\ufeff]+", " "),
     (f" ([{_MARKS}])", r"\1"),  # a mark belongs to a character
@@ -37,16 +37,16 @@ _NUMBER = rf"(?:[-+]\.?|\.)\p{{Nd}}+(?:[.,:٫٬]\p{{Nd}}+)*(?:{_LETTERS})?"
 _TAG = rf"[#@][^ {_INNER}\pM\pN](?:[^ {_INNER}]|_)*"
 _JOINED = rf"{_PART}(?:[-‐‑'’/_&@]{_PART})*"
 _RUN = rf"(?:-{{2,}}|\.{{2,}}|[?!]{{2,}}|\*+|_+)[{_MARKS}]*"
-CUTS = (
-    (rf"({_URL}|{_EMOJI}|[{ALONE}][{_MARKS}]*|[^\PP{_INNER}][{_MARKS}]*)", r" \1 "),
+WORD_CUTS = (
+    (rf"({_URL}|{_EMOJI}|[{UNSPACED_LETTERS}][{_MARKS}]*|[^\PP{_INNER}][{_MARKS}]*)", r" \1 "),
     (rf"({_URL}|{_NUMBER}|{_TAG}|{_JOINED}|{_RUN}|[^ ][{_MARKS}]*)", r" \1 "),
 )
-"""What is replaced, and by what, to put spaces between words: first around emoji, characters of `ALONE` and marks that are
-never inside a word. In two steps, because RE2 has too little memory for one."""
-CHARACTER = f"{_EMOJI}|.[{_MARKS}]*"
+"""What is replaced, and by what, to put spaces between words: first around emoji, `UNSPACED_LETTERS` and marks that are never
+inside a word. In two steps, because RE2 has too little memory for one."""
+GRAPHEME = f"{_EMOJI}|.[{_MARKS}]*"
 """What a reader sees as one character, or a space."""
-TIGHT = f"[{ALONE}、。〃〈-】〔-〟！＂％-＊，．／：；？＠［-］｛｝-･][{_MARKS}]*"
-"""What is followed by no space where words are joined: a character of `ALONE`, or Chinese and Japanese punctuation."""
+UNSPACED = f"[{UNSPACED_LETTERS}、。〃〈-】〔-〟！＂％-＊，．／：；？＠［-］｛｝-･][{_MARKS}]*"
+"""What is followed by no space where words are joined: one of `UNSPACED_LETTERS`, or Chinese and Japanese punctuation."""
 
 
 def split_words(text: str) -> list[str]:
@@ -63,9 +63,9 @@ def split_words(text: str) -> list[str]:
         text: Any text. Spaces, line ends and control characters separate words; soft hyphens and marks of direction are left
             out.
     """
-    for pattern, replacement in SPACING:
+    for pattern, replacement in WORD_SPACING:
         text = regex.sub(pattern, replacement, text)
     text = unicodedata.normalize("NFC", text.lower())
-    for pattern, replacement in CUTS:
+    for pattern, replacement in WORD_CUTS:
         text = regex.sub(pattern, replacement, text)
     return text.split()

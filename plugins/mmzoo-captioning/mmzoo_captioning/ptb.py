@@ -24,7 +24,7 @@ CoreNLP's lexer. They are rare in captions.
 
 import regex
 
-from mmzoo import ALONE, split_words
+from mmzoo import UNSPACED_LETTERS, split_words
 
 _ABBREVIATIONS = r"""jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thurs fri ala ariz calif colo conn ct
 dak fla ga ind kans? ky md mich minn mo mont neb nev okla penn tenn va vt wisc? wyo inc cos? corp ltd plc rt bancorp dept bhd
@@ -39,12 +39,12 @@ def _any(choices: str) -> str:
     return f"(?:{'|'.join(choices.split())})"
 
 
-_L = rf"[[\p{{L}}\p{{M}}]--[{ALONE}]]"
+_L = rf"[[\p{{L}}\p{{M}}]--[{UNSPACED_LETTERS}]]"
 """A letter or a combining mark."""
-_W = rf"[[\p{{L}}\p{{M}}\p{{Nd}}]--[{ALONE}]]"
+_W = rf"[[\p{{L}}\p{{M}}\p{{Nd}}]--[{UNSPACED_LETTERS}]]"
 """A letter, a combining mark or a digit."""
 _PATTERNS = (
-    rf"[{ALONE}][\p{{M}}\u0e33\u0eb3]*",
+    rf"[{UNSPACED_LETTERS}][\p{{M}}\u0e33\u0eb3]*",
     r"https?://[^\s<>\"()]*[^\s<>\"().,;:!?']",
     rf"\w[\w.]*@{_W}+(?:\.{_W}+)*",
     # A full stop is part of an abbreviation; elsewhere it is punctuation.

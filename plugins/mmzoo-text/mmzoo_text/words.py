@@ -8,14 +8,14 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from mmzoo import (
-    CHARACTER,
-    CUTS,
     END,
+    GRAPHEME,
     PAD,
-    SPACING,
     START,
-    TIGHT,
     UNKNOWN,
+    UNSPACED,
+    WORD_CUTS,
+    WORD_SPACING,
     DataError,
     FeatureSpec,
     PositiveInt,
@@ -99,7 +99,7 @@ class Words(Processor):
             return tf.strings.strip(tf.strings.reduce_join(self.tokens(values), axis=1))
         text = tf.strings.reduce_join(self.tokens(values), axis=1, separator=" ")
         text = tf.strings.regex_replace(tf.strings.strip(text), " +", " ")
-        return tf.strings.regex_replace(text, f"({TIGHT}) ", r"\1")
+        return tf.strings.regex_replace(text, f"({UNSPACED}) ", r"\1")
 
     def tokens(self, ids: tf.Tensor) -> tf.Tensor:
         ended = tf.cumsum(tf.cast(ids == END, tf.int32), axis=1) > 0
@@ -121,12 +121,12 @@ class Words(Processor):
 
     def _split(self, raw: tf.Tensor) -> tf.RaggedTensor:
         text = tf.where(is_text(raw), raw, "")
-        for pattern, replacement in SPACING:
+        for pattern, replacement in WORD_SPACING:
             text = tf.strings.regex_replace(text, pattern, replacement)
         text = tf.strings.strip(nfc(lower(text)))
         if self.unit == "characters":
-            return tf.strings.split(tf.strings.regex_replace(text, f"({CHARACTER})", "\\1\n"), "\n")[:, :-1]
-        for pattern, replacement in CUTS:
+            return tf.strings.split(tf.strings.regex_replace(text, f"({GRAPHEME})", "\\1\n"), "\n")[:, :-1]
+        for pattern, replacement in WORD_CUTS:
             text = tf.strings.regex_replace(text, pattern, replacement)
         return tf.strings.split(text)
 
