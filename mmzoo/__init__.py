@@ -21,6 +21,7 @@ from mmzoo.contracts.option_types import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    Preset,
     ProcessorPart,
     Rate,
 )
@@ -120,6 +121,7 @@ __all__ = [
     "PluginError",
     "PositiveFloat",
     "PositiveInt",
+    "Preset",
     "Processed",
     "Processor",
     "ProcessorPart",

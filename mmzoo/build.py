@@ -119,7 +119,7 @@ def _build(planned: Planned, work: Work, catalog: Catalog, screen: "Screen") -> 
         screen.say(f"run       {run.folder} goes on: " + "; ".join(f"{stage}: {why}" for stage, why in work.due.items()))
     data = None
     if work.trains:
-        set_backend(backend)  # a needed recipe may name another one than the recipe that needs it
+        set_backend(backend)  # a needed recipe may name another one
         data = _train(planned, run, screen, work.resume, catalog)
     else:
         run.begin(planned.plan, fingerprint(planned.stages), True, planned.trained_needs())
@@ -147,7 +147,8 @@ def finish(
     """
     model = load(run, catalog)
     data = data or model.open_data(screen)
-    model = fill_gallery(model, screen, data)
+    if "evaluation" in stages:  # else neither the weights nor the gallery have changed
+        model = fill_gallery(model, screen, data)
     if {"evaluation", "report"} & set(stages):
         evaluate(model, screen, data)
     if "export" in stages:
@@ -279,8 +280,8 @@ def _rehearse(planned: Planned, task: Any, data: "Data") -> None:
 def _finish_under_tensorflow(run: "Run", stages: Iterable[str]) -> None:
     """Evaluates and exports a run that another backend trained, in a process of its own with the TensorFlow backend."""
     code = "import sys; from mmzoo.build import finish_alone; sys.exit(finish_alone(*sys.argv[1:]))"
-    command = [sys.executable, "-c", code, str(run.folder), *stages]
-    done = subprocess.run(command, check=False, env=os.environ | {"KERAS_BACKEND": "tensorflow"})
+    environment = os.environ | {"KERAS_BACKEND": "tensorflow"}
+    done = subprocess.run([sys.executable, "-c", code, str(run.folder), *stages], check=False, env=environment)
     if done.returncode != 0:
         raise RunError(f"{run.folder}: the run is trained, but could not be evaluated and exported; see the error above.")
 

@@ -91,6 +91,9 @@ class Model:
 def load(run: "str | Path | Run", catalog: Catalog | None = None, overrides: Iterable[str] = ()) -> Model:
     """Reopens a trained run: assembles its plan and loads its weights, under the TensorFlow backend.
 
+    It computes in `export.precision`, whatever it was trained with. Its gallery is that of the run, unless an override asks for
+    another one: then it has none, until `fill_gallery`.
+
     The data of the run need not be present; only `Model.open_data` reads it.
 
     Args:
@@ -111,9 +114,12 @@ def load(run: "str | Path | Run", catalog: Catalog | None = None, overrides: Ite
     run = run if isinstance(run, Run) else Run(Path(run))
     saved, catalog = _saved_recipe(run), catalog or discover()
     plan = resolve(override(saved, overrides), catalog, with_data=False)
-    _check_weights_unchanged(resolve(saved, catalog, with_data=False), plan, run)
+    trained = resolve(saved, catalog, with_data=False)
+    _check_weights_unchanged(trained, plan, run)
     task, processors = _reopened(plan, run)
-    return Model(plan, run, task, Served(task, processors, load_entries(run)))
+    embedded = all(trained.plain()[key] == plan.plain()[key] for key in ("head", "data"))
+    same = embedded and trained.export.precision == plan.export.precision
+    return Model(plan, run, task, Served(task, processors, load_entries(run) if same else None))
 
 
 def load_parts(run: "Run", parts: Iterable[str], catalog: Catalog) -> "dict[str, Weights]":
@@ -137,17 +143,29 @@ def load_parts(run: "Run", parts: Iterable[str], catalog: Catalog) -> "dict[str,
 
 
 def _reopened(plan: Plan, run: "Run") -> "tuple[Task, dict[str, Processor]]":
-    """Assembles the task of a run's plan with the run's processors, and loads its weights."""
+    """Assembles the task of a run's plan in the precision of the export, with the run's processors, and loads its weights."""
     from mmzoo.data.open import make_processors
     from mmzoo.modeling.assemble import assemble
     from mmzoo.training.checkpoint import load_weights
     from mmzoo.training.train import prepare
 
-    prepare(plan.train)
+    prepare(replace(plan.train, precision=plan.export.precision))
     processors = run.load_processors(make_processors(plan))
-    task, _ = assemble(plan, {name: processor.features for name, processor in processors.items()}, run.load_backbone_configs())
+    configs = _in_precision(run.load_backbone_configs(), plan.train.precision, plan.export.precision)
+    task, _ = assemble(plan, {name: processor.features for name, processor in processors.items()}, configs)
     load_weights(task, run)
     return task, processors
+
+
+def _in_precision(config: Any, trained: str, precision: str) -> Any:
+    """Replaces the dtype policy of the training in Keras configs, which name the policy of each layer."""
+    if isinstance(config, list):
+        return [_in_precision(part, trained, precision) for part in config]
+    if not isinstance(config, dict):
+        return config
+    if config.get("class_name") == "DTypePolicy" and config["config"] == {"name": trained}:
+        return config | {"config": {"name": precision}}
+    return {key: _in_precision(part, trained, precision) for key, part in config.items()}
 
 
 def fill_gallery(model: "Model", screen: "Screen", data: "Data") -> "Model":

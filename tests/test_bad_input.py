@@ -130,7 +130,7 @@ KEYS = "name, about, needs, data, inputs, encoders, fusion, head, loss, train, m
             (
                 "r.yaml:4:44  inputs.image.size: expected int > 0, received 'big'.\n"
                 "r.yaml:4:49  inputs.image.sise: there is no such option.\n"
-                "  Nearest: size. Known: size, fit, field, optional.\n"
+                "  Nearest: size. Known: size, fit, shorter_side, interpolation, max_pixels, field, optional.\n"
             ),
         ),
         (
@@ -230,7 +230,7 @@ def test_a_recipe_that_is_not_there():
         ("train.epochz=3", "--set train.epochz: there is no such option.\n  Nearest: epochs.\n"),
         ("name.x=3", "--set name.x: 'name' is 'toy', which has no 'x'.\n"),
         ("train.epochs=[1", "--set train.epochs:1:3  this is not valid YAML: expected ',' or ']', but got '<stream end>'.\n"),
-        ("inputs.image.fit=bend", "--set inputs.image.fit: expected 'pad', 'crop' or 'stretch', received 'bend'.\n"),
+        ("inputs.image.fit=bend", "--set inputs.image.fit: expected 'pad', 'crop', 'stretch' or 'resize_crop', received 'bend'.\n"),
     ],
 )
 def test_a_wrong_set(given, message):

@@ -100,6 +100,16 @@ def test_pictures_and_texts_share_a_space(run_of, held_out, backend):
     assert own.mean() > (image @ text.T).mean()
 
 
+def test_a_new_version_of_an_export_embeds_no_gallery_again(run_of, monkeypatch):
+    run = run_of("tensorflow", "matching")
+    monkeypatch.setattr("mmzoo.serving.gallery.collect", None)
+    assert mmzoo.load(run, overrides=["export.version=2"]).served.index is not None
+    for other in ("head.pictures=train", "export.precision=mixed_bfloat16", "data.examples=23"):
+        assert mmzoo.load(run, overrides=[other]).served.index is None
+    mmzoo.build(TOYS / "matching.yaml", out=run.folder, overrides=["export.version=2"], screen=Screen(quiet=True))
+    assert (run.export / "2").exists()
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_clip_and_a_question_are_answered(run_of, held_out, backend):
     given = served(run_of(backend, "answering"), "answer", clip=held_out["frames"], question=held_out["question"])

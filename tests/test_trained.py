@@ -34,7 +34,7 @@ encoders:
   again: {type: bert, weights: bert}
 head: {type: classify, target: answer}
 loss: {type: cross_entropy}
-train: {epochs: 1, batch_size: 4}
+train: {epochs: 1, batch_size: 4, precision: mixed_bfloat16}
 metrics: [accuracy]
 export: {examples: 2}
 """
@@ -70,12 +70,16 @@ def test_a_run_is_evaluated_and_exported_and_resumed_without_its_presets(tmp_pat
         for skipped in ("_rehearse", "export"):  # which take long; it is exported at the end
             patch.setattr(import_module("mmzoo.build"), skipped, lambda *_: None)
         run = mmzoo.build("r.yaml", out="run", screen=Screen(quiet=True))
+    card = run.card.read_text("utf-8")
+    for place, preset in (("inputs.text", "xlm_roberta"), ("encoders.text", "xlm_roberta"), ("encoders.again", "bert")):
+        assert f"`{place}` started from the preset `{preset}`" in card
     scores, asked = run.load_json(run.scores), ["red square !", "! blue"]
     before = mmzoo.load(run).predict(text=asked, again=asked)
     assert list(run.load_json(run.backbone_configs)) == ["text", "again"]
     shutil.rmtree("xlm_roberta")
     shutil.rmtree("bert")
     again = mmzoo.load(run)
+    assert {layer.compute_dtype for layer in again.task._flatten_layers()} == {"float32"}  # whatever it was trained in
     for name, value in again.predict(text=asked, again=asked).items():
         np.testing.assert_array_equal(value, before[name])
     evaluate(again, Screen(quiet=True))

@@ -172,13 +172,11 @@ def export(run: Path, overrides: tuple[str, ...]) -> None:
     from mmzoo.contracts.progress import Screen
     from mmzoo.run.folder import Run
     from mmzoo.run.owner import claimed
-    from mmzoo.trained import fill_gallery, load
+    from mmzoo.trained import load
 
     screen = Screen()
     with claimed(Run(run), screen.say, make=False):
-        model = load(run, overrides=overrides)
-        data = model.open_data(screen)
-        click.echo(write(fill_gallery(model, screen, data) if overrides else model, screen, data))
+        click.echo(write(load(run, overrides=overrides), screen))
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

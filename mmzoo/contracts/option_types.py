@@ -43,6 +43,9 @@ the name, and `model(signature, **raw)` answers a batch of raw values as `mmzoo.
 FilePath = Annotated[str, Reference("file")]
 """A file or folder. A recipe names it from the folder where mmzoo is started; the component receives it as an absolute path. A
 run that is opened again finds it wherever mmzoo is started then. `~` is the home folder."""
+Preset = Annotated[str, Reference("preset")]
+"""What others have trained, and the component starts from: a preset's name, a handle on a hub, or a folder. The model card
+names it."""
 PositiveInt = Annotated[int, Gt(0)]
 """An integer >= 1."""
 NonNegativeInt = Annotated[int, Ge(0)]

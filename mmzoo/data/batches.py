@@ -6,6 +6,7 @@ of the epoch. So a resumed training sees the same batches as an uninterrupted on
 
 from functools import partial
 
+import numpy as np
 import tensorflow as tf
 
 from mmzoo.contracts.dataset import FAULT, ROW
@@ -60,12 +61,13 @@ def ordered_batches(data: Data, split: str, batch: int, limit: int = -1) -> tf.d
     return _still_readable(data, split, examples.batch(batch)).prefetch(2)
 
 
-def examples_of(data: Data, split: str) -> tf.data.Dataset:
+def examples_of(data: Data, split: str, every: int = 1) -> tf.data.Dataset:
     """Returns the readable processed examples of a scanned split, unbatched and in order.
 
+    Of every so many, only the first one is returned; the others are not decoded, unless the split is kept in memory anyway.
     Reading them ends with an error, which `late_faults` puts in words, at an example that cannot be read any more.
     """
-    return _examples(data, split).map(_stop_at_fault)
+    return _examples(data, split, every).map(_stop_at_fault)
 
 
 def _still_readable(data: Data, split: str, batches: tf.data.Dataset) -> tf.data.Dataset:
@@ -107,14 +109,13 @@ def _without_row(example: Batch) -> Batch:
     return {name: value for name, value in example.items() if name not in (ROW, FAULT)}
 
 
-def _examples(data: Data, split: str) -> tf.data.Dataset:
+def _examples(data: Data, split: str, every: int = 1) -> tf.data.Dataset:
     """Returns the examples that the scan could read, with their `ROW` and with the `FAULT` that they may have now."""
-    examples = data.processed(split)
-    if data.faults[split]:
-        flags = tf.data.Dataset.from_tensor_slices(data.readable[split])
-        examples = tf.data.Dataset.zip(examples, flags).filter(lambda _, flag: flag).map(lambda example, _: example)
+    wanted = np.array(data.readable[split])
+    wanted[np.flatnonzero(wanted)] = np.arange(data.sizes[split]) % every == 0
+    examples = data.processed(split) if np.all(wanted) else data.processed(split, wanted)
     # With a known cardinality Keras does not read past the end to find it, which would count one batch too many in its means.
-    counted = examples.apply(tf.data.experimental.assert_cardinality(data.sizes[split]))
+    counted = examples.apply(tf.data.experimental.assert_cardinality(np.count_nonzero(wanted)))
     names = [*data.processors, *map(mask_of, data.plan.encoders), ROW, FAULT]
     return counted.map(lambda example: {name: example[name] for name in names})
 

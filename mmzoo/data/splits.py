@@ -81,15 +81,30 @@ class Data:
         for batch in self.raw[split].map(lambda example: example[name]).ragged_batch(CHUNK):
             yield from plain_rows(batch)
 
-    def processed(self, split: str) -> tf.data.Dataset:
-        """Returns the processed examples, unbatched and in order, cached if they fit; `FAULT` is empty for readable ones."""
+    def processed(self, split: str, wanted: np.ndarray | None = None) -> tf.data.Dataset:
+        """Returns the processed examples, unbatched and in order, cached if they fit; `FAULT` is empty for readable ones.
+
+        Args:
+            split: Which one.
+            wanted: Whether each example is, `(examples,)`; all if not given. No others are processed, unless cached.
+        """
+        if wanted is not None:
+            cached = self._is_cached(split)
+            flagged = tf.data.Dataset.zip(
+                self.processed(split) if cached else self.raw[split], tf.data.Dataset.from_tensor_slices(wanted)
+            )
+            chosen = flagged.filter(lambda _, flag: flag).map(lambda example, _: example)
+            return chosen if cached else self._process_all(chosen)
         if split not in self._processed:
-            chunks = self.raw_batches(split, self._chunk_size())
-            examples = chunks.map(self._graph, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
+            examples = self._process_all(self.raw[split])
             self._processed[split] = examples
             if self._is_cached(split):
                 self._processed[split] = examples.cache()
         return self._processed[split]
+
+    def _process_all(self, raw: tf.data.Dataset) -> tf.data.Dataset:
+        chunks = raw.ragged_batch(self._chunk_size())
+        return chunks.map(self._graph, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
 
     def bytes_each(self, split: str) -> int:
         """Returns the bytes in memory of a processed example of a split, with as many values as the first example has."""

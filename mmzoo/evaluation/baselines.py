@@ -5,13 +5,12 @@ Each baseline is a function that returns its name, a sentence for people, and it
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from mmzoo.contracts.processor import inputs_of
 from mmzoo.contracts.progress import Screen
@@ -36,12 +35,12 @@ class Baseline:
     Args:
         name: As in `scores.json`.
         about: How it answers, for people who read the report: a noun phrase.
-        answers: For each readable example of the split, in order: output -> value.
+        answers: For each readable example of the split, in order: output -> value. They are made as they are read, once.
     """
 
     name: str
     about: str
-    answers: Sequence[Mapping[str, Any]]
+    answers: Iterable[Mapping[str, Any]]
 
 
 # Models that predict an input
@@ -214,18 +213,16 @@ def nearest_words(wanted: Embedding) -> Baseline:
         f"bags of words: each {text} is embedded as its words, and each {dense} as the words of the {text} "
         f"of the training example with the nearest {dense}, by {_distance(wanted.data, dense)}"
     )
-    step = stride(wanted.data, dense)
-    train = [
-        words if words.ndim == 1 else words.sum(0)
-        for words in _bags_of_words(examples_of(wanted.data, "train").shard(step, 0), text)
-    ]
-    bags = _bags_of_words(examples_of(wanted.data, wanted.split), text)
-    indices = nearest_examples(wanted.data, dense, wanted.split, wanted.screen, [all_features])
-    answers = [
-        {output: _unit(train[index // step] if name == dense else words) for output, name in wanted.reads.items()}
-        for words, (index,) in zip(bags, indices, strict=True)
-    ]
-    return Baseline("nearest", about, answers)
+    return Baseline("nearest", about, _bags(wanted))
+
+
+def _bags(wanted: Embedding) -> Iterator[dict[str, np.ndarray]]:
+    step = stride(wanted.data, wanted.dense)
+    train = list(_ids(wanted, "train", step))  # not as bags, which take a hundred times the memory
+    indices = nearest_examples(wanted.data, wanted.dense, wanted.split, wanted.screen, [all_features])
+    for ids, (index,) in zip(_ids(wanted, wanted.split), indices, strict=True):
+        nearest = np.ravel(train[index // step])
+        yield {output: _unit(bag_of_words(nearest if name == wanted.dense else ids)) for output, name in wanted.reads.items()}
 
 
 EMBEDDING = (nearest_words,)
@@ -254,13 +251,17 @@ def embedding(served: Served, data: Data, split: str, signatures: Mapping[str, s
     return [make(wanted) for make in EMBEDDING]
 
 
-def _bags_of_words(examples: tf.data.Dataset, name: str) -> Iterator[np.ndarray]:
-    """Counts the words of each text: `(WORDS,)`, or `(texts, WORDS)` for an example with several texts."""
-    for ids in examples.map(lambda example: example[name]).as_numpy_iterator():
-        counts = np.zeros((*ids.shape[:-1], WORDS), "float32")
-        for place, word in np.ndenumerate(ids):
-            counts[(*place[:-1], word % WORDS)] += word != PAD
-        yield counts
+def _ids(wanted: Embedding, split: str, every: int = 1) -> Iterator[np.ndarray]:
+    """Reads the ids of each text: `(length,)`, or `(texts, length)` for an example with several texts."""
+    yield from examples_of(wanted.data, split, every).map(lambda example: example[wanted.text]).as_numpy_iterator()
+
+
+def bag_of_words(ids: np.ndarray) -> np.ndarray:
+    """Counts the words of texts `(..., length)`: `(..., WORDS)`."""
+    counts = np.zeros((*ids.shape[:-1], WORDS), "float32")
+    for place, word in np.ndenumerate(ids):
+        counts[(*place[:-1], word % WORDS)] += word != PAD
+    return counts
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -72,7 +72,7 @@ def nearest_examples(
     train_groups = np.zeros(-(-data.sizes["train"] // step), int) if groups is None else groups.train[::step]
     split_groups = np.zeros(data.sizes[split], int) if groups is None else groups.split
     order = np.argsort(train_groups, kind="stable")
-    tables = _gather(_compared(examples_of(data, "train").shard(step, 0), name, parts), np.argsort(order))
+    tables = _gather(_compared(examples_of(data, "train", step), name, parts), np.argsort(order))
     squares, start = [np.einsum("nd,nd->n", table, table) for table in tables], 0
     for queries in _compared(examples_of(data, split), name, parts):
         query_groups = split_groups[start : start + len(queries[0])]

@@ -36,6 +36,12 @@ class BoundComponent:
         need, _, part = self.start.partition("/")
         return need, part
 
+    @property
+    def preset(self) -> str:
+        """What others have trained and it starts from; empty for nothing."""
+        kinds = {option.name: option.refers_to for option in options_of(self.component.load())} if self.options else {}
+        return next((value for name, value in self.options.items() if kinds[name] == "preset" and value is not None), "")
+
     def make(self, **supplied: Any) -> Any:
         """Makes the object. Of `supplied`, the parameters that the core fills in, it receives those that it takes.
 
@@ -187,6 +193,16 @@ class Plan:
         layers = self.layers()
         inside = {f"{place}.{name}": part for place, bound in layers.items() for name, part in bound.options.items()}
         return {place: bound for place, bound in (layers | inside).items() if isinstance(bound, BoundComponent) and bound.start}
+
+    def presets(self) -> dict[str, str]:
+        """Returns what others have trained and the model starts from, by its place in the recipe, as `starts` names it."""
+        places, found = {f"inputs.{name}": one.processor for name, one in self.inputs.items()} | self.layers(), {}
+        while places:
+            place, bound = places.popitem()
+            places |= {f"{place}.{name}": one for name, one in bound.options.items() if isinstance(one, BoundComponent)}
+            if given := bound.preset:
+                found[place] = given
+        return dict(sorted(found.items()))
 
     def plain(self) -> dict[str, Any]:
         """Returns the plan as a recipe with every default written out. Resolving that recipe returns the same plan."""

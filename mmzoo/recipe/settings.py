@@ -7,6 +7,8 @@ from annotated_types import Lt
 
 from mmzoo.contracts.option_types import NonNegativeInt, PositiveFloat, PositiveInt, Rate
 
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
@@ -32,7 +34,7 @@ class Train:
             learns to answer when an input is missing. Needs at least two inputs with an encoder.
         ema_momentum: As in Keras with `use_ema`: momentum of the moving average of the weights. Unlike in Keras it applies per
             update if `gradient_accumulation_steps` is set. The average is validated, evaluated and exported. None for none.
-        precision: Keras dtype policy of the layers.
+        precision: Keras dtype policy of the layers in training. `export.precision` is that of the trained model.
         jit_compile: As in Keras: whether XLA compiles the training step. `auto` is Keras' choice: with TensorFlow, only
             on a single GPU.
         devices: GPUs to train on by data parallelism; `auto` takes all, or the CPU if there is none. Losses, clipping and
@@ -58,7 +60,7 @@ class Train:
     grad_cache_chunks: PositiveInt = 1
     modality_dropout: Rate = 0.0
     ema_momentum: Rate | None = None
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    precision: Precision = "float32"
     jit_compile: bool | Literal["auto"] = "auto"
     devices: PositiveInt | Literal["auto"] = "auto"
     backend: Literal["auto", "tensorflow", "jax"] = "auto"
@@ -81,7 +83,9 @@ class Export:
         version: Number of the version folder, `export/<version>`. A server that watches `export` serves the highest number. It
             does not reload a number that it has loaded, so a new export needs a new number.
         examples: Held-out examples that the exported model must answer as the trained task does; otherwise the export fails.
+        precision: Keras dtype policy of the layers when the model is evaluated and served, whatever it was trained with.
     """
 
     version: PositiveInt = 1
     examples: PositiveInt = 16
+    precision: Precision = "float32"

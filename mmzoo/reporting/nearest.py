@@ -31,7 +31,7 @@ def nearest_pictures(data: Data, name: str, pictures: Sequence[bytes]) -> list[t
     queries = np.asarray(processor(tf.constant(pictures)).features)
     flat = _flat(queries)
     best, found = np.full(len(flat), np.inf), queries.copy()
-    examples = examples_of(data, "train").shard(stride(data, name), 0).map(lambda example: example[name])
+    examples = examples_of(data, "train", stride(data, name)).map(lambda example: example[name])
     if data.has_several(name, examples.element_spec):
         return []
     for batch in examples.batch(BATCH).as_numpy_iterator():

@@ -109,6 +109,7 @@ def _facts(plan: Plan, run: Run, served: Served, data: Data, scores: Scores) -> 
         "has_intervals": bool(intervals),
         "beaten": [metric for metric, cells in rows.items() if any(cell.best for cell in cells) and not cells[0].best],
         "components": list(_components(plan)),
+        "presets": plan.presets(),
         "starts": {place: bound.start for place, bound in plan.starts().items()},
         "notes": {name: processor.note for name, processor in data.processors.items() if processor.note},
         "vocabularies": {name: processor.features["vocabulary"] for name, processor in data.processors.items()},

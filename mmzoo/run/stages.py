@@ -44,7 +44,8 @@ def dependencies(plan: Plan, needs: Mapping[str, str]) -> Dependencies:
         "training": {key: plain[key] for key in ("encoders", "fusion", "loss")}
         | {"train": {key: value for key, value in plain["train"].items() if key not in SAFEKEEPING}}
         | {"head": head, "needs": learned, "plugins": versions_of([*plan.layers().values(), *losses])},
-        "evaluation": {"metrics": plain["metrics"], "head": gallery, "needs": judges, "plugins": versions_of(metrics)},
+        "evaluation": {"metrics": plain["metrics"], "head": gallery, "needs": judges, "plugins": versions_of(metrics)}
+        | {"precision": plan.export.precision},
         "report": {"name": plan.name, "about": plan.about},
         "export": {"export": plain["export"], "head": gallery},
     }

@@ -18,9 +18,9 @@ from mmzoo.serving.entries import Entries
 class Served(tf.Module):
     """A task with its processors, as TF Serving will run it. It needs the TensorFlow backend.
 
-    The first axis of every output is the batch. Beside the head's answers, each signature returns `ok`, `(batch,)` bool, and
-    `reason`, `(batch,)` strings: why the input of a row cannot be read, empty for a good row. The answer of a row that is not
-    `ok` means nothing; it does not change the answers of other rows.
+    The first axis of every output is the batch, which may have no rows. Beside the head's answers, each signature returns
+    `ok`, `(batch,)` bool, and `reason`, `(batch,)` strings: why the input of a row cannot be read, empty for a good row. The
+    answer of a row that is not `ok` means nothing; it does not change the answers of other rows.
 
     Args:
         task: The built task.
@@ -75,14 +75,16 @@ class Served(tf.Module):
             return index.look_up(answers.pop(signature.gallery)) | answers
 
         def answer(*raw: tf.Tensor) -> dict[str, tf.Tensor]:
-            values = dict(zip(signature.inputs, raw, strict=True))
+            added = tf.cast(tf.shape(raw[0])[0] == 0, tf.int32)
+            values = {name: _with_blank(value, added) for name, value in zip(signature.inputs, raw, strict=True)}
             seed = {"seed": values.pop(signature.seed)} if signature.seed else {}
             features, reason = _process(processors, signature, values)
             with tf.name_scope("task"):
                 answers = outputs(task.streams(features, apart=signature.reads.values()), **seed)
             answers = _own_tokens(signature, processors, features) | answers
             with tf.name_scope("answer"):
-                return _decode(answers, signature, processors) | {"ok": reason == "", "reason": reason}
+                answers = _decode(answers, signature, processors) | {"ok": reason == "", "reason": reason}
+                return {name: _without_last(value, added) for name, value in answers.items()}
 
         return tf.function(answer, input_signature=_input_specs(self, signature), autograph=False)
 
@@ -111,6 +113,24 @@ def _input_specs(served: Served, signature: Signature) -> list[tf.TensorSpec]:
 def _list_spec(spec: tf.TensorSpec, name: str) -> tf.TensorSpec:
     """Adds an axis after the batch, for several values per example."""
     return tf.TensorSpec((None, None, *spec.shape[1:]), spec.dtype, name=name)
+
+
+def _with_blank(values: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Adds a blank row, of one blank value if it is a list without values, where `rows` is 1; nothing where it is 0.
+
+    A batch without rows gets one: convolutions fail on no rows, or return another shape than they should.
+    """
+    further = [tf.maximum(rows - size, 0) for size in tf.unstack(tf.shape(values)[1:], num=len(values.shape) - 1)]
+    blank = "" if values.dtype == tf.string else tf.zeros((), values.dtype)
+    return tf.ensure_shape(tf.pad(values, [[0, size] for size in (rows, *further)], constant_values=blank), values.shape)
+
+
+def _without_last(output: Any, rows: tf.Tensor) -> Any:
+    """Removes the last rows. An output whose first axis is not the batch stays as it is; the export refuses it."""
+    is_batch = (
+        isinstance(output, tf.Tensor) and output.shape.rank != 0 and (output.shape.rank is None or output.shape[0] is None)
+    )
+    return output[: tf.shape(output)[0] - rows] if is_batch else output
 
 
 def _process(

@@ -384,6 +384,15 @@ def test_the_number_of_examples_is_known_before_they_are_read():
     assert ordered_batches(data, "train", 2).cardinality() == 2
 
 
+@pytest.mark.parametrize(("cache", "processed"), [(False, 3), (True, 0)])
+def test_those_of_every_few_examples_are_read_alone_unless_all_are_kept(cache, processed):
+    data = opened(Table(train=list("12x45678")), on_error="skip", cache=cache)
+    before = int(data.processors["number"].read.numpy())
+    assert [int(one["number"]) for one in examples_of(data, "train", 3)] == [1, 5, 8]
+    assert examples_of(data, "train", 3).cardinality() == 3
+    assert int(data.processors["number"].read.numpy()) - before == processed
+
+
 # What else is asked of the data
 
 

@@ -3,12 +3,13 @@
 import json
 import re
 from base64 import b64decode, b64encode
+from dataclasses import replace
 
 import pytest
 import tensorflow as tf
-from hand_made_run import EVIL, WEIGHTS, Text, World, make_plan, png
+from hand_made_run import EVIL, WEIGHTS, Text, World, bound, make_plan, png
 
-from mmzoo import Signature
+from mmzoo import EncoderPart, Preset, Signature
 from mmzoo.evaluation.scores import Scores
 from mmzoo.recipe.settings import Train
 from mmzoo.reporting.report import number, score_rows
@@ -37,7 +38,30 @@ def test_the_facts_of_the_training(world):
         assert "jax" in said
         assert "CC0" in said
     assert "seed 41" in card
+    assert ALONE in card
     assert "Of all 2 answers, 1 are correct (50 %)." in page.text
+
+
+class Tuned:
+    """An encoder that starts from a preset, or from an encoder inside it."""
+
+    def __init__(self, *, weights: Preset | None = None, inner: EncoderPart | None = None):
+        self.weights, self.inner = weights, inner
+
+
+ALONE = "- All weights began as random numbers, and learned from the data above alone"
+
+
+def test_the_card_says_where_the_weights_came_from(world):
+    head, tuned = world.plan.head, bound("encoder", "tuned", f"{__name__}:Tuned")
+    inner = replace(tuned, options={"weights": "vit_b_16", "inner": None})
+    outer = replace(tuned, options={"weights": None, "inner": inner})
+    world.plan = replace(world.plan, encoders={"image": outer}, head=replace(head, start="early/head"))
+    page, card = world.write()
+    assert "`encoders.image.inner` started from the preset `vit_b_16`, which others have trained on other data." in card
+    assert "`head` started from `early/head`, a part of another run, whose card says where its weights came from" in card
+    assert ALONE not in card
+    assert "encoders.image.inner from the preset vit_b_16" in page.text
 
 
 def test_nothing_is_loaded_from_elsewhere(world):

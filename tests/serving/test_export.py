@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from base64 import b64decode, b64encode
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +21,7 @@ from mmzoo.recipe.settings import Export
 from mmzoo.run.folder import Run
 from mmzoo.serving.audit import audit, text_libraries
 from mmzoo.serving.export import export
-from mmzoo.serving.verify_export import by_saved_model
+from mmzoo.serving.verify_export import by_saved_model, decoded, encoded
 
 pytestmark = pytest.mark.slow
 
@@ -132,51 +133,71 @@ def test_a_second_export_replaces_the_version_and_leaves_others(tmp_path, asked)
     write(tmp_path, greeting("goodbye "), version=2)
     assert sorted(path.name for path in (tmp_path / "export").iterdir()) == ["1", "2"]
     assert not (other / "old").exists()
-    answers = [by_saved_model(str(tmp_path / "export" / name), asked[0]["inputs"])["say"]["text"] for name in "12"]
-    assert [b64decode(answer["b64"][0]) for answer in answers] == [b"hello a", b"goodbye a"]
+    answers = [by_saved_model(str(tmp_path / "export" / name), asked[0]["inputs"])["say"][1]["text"] for name in "12"]
+    assert [decoded(answer).tolist() for answer in answers] == [[b"hello a"], [b"goodbye a"]]
 
 
-def test_the_model_is_asked_about_examples_and_a_blank_one(tmp_path, asked):
+def test_the_model_is_asked_no_rows_one_blank_ones_and_many(tmp_path, asked):
     write(tmp_path, greeting("hello "))
     (request,) = asked
-    given = request["inputs"]["say"]["given"]
-    assert ([b64decode(one) for one in given["b64"]], given["shape"]) == ([b"a", b"b c", b""], [3])
+    given = [decoded(batch["given"]).tolist() for batch in request["inputs"]["say"]]
+    assert given == [[], [b"a"], [b"", b""], [b"a", b"b c", b""] * 11]
     assert request["libraries"] == []
+
+
+OTHER = "and the task give different answers: output '{}' of say, loaded by the loader."
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"size": [1.0, 3.001, 0.0]}, "and the task give different answers: output 'size' of say, loaded by the loader."),
-        ({"size": [1.0, 3.0]}, "and the task give different answers: output 'size' of say, loaded by the loader."),
-        (
-            {"size": [1.0, float("nan"), 0.0]},
-            "and the task give different answers: output 'size' of say, loaded by the loader.",
-        ),
-        (
-            {"text": {"b64": ["", "", ""], "shape": [3]}},
-            "and the task give different answers: output 'text' of say, loaded by the loader.",
-        ),
-        (
-            {"more": []},
-            "has other outputs in say, loaded by the loader: ['more', 'size', 'text'], expected ['size', 'text'].",
-        ),
+        ({"size": [1.0, 3.001, 0.0]}, OTHER.format("size")),
+        ({"size": [1.0, 3.0]}, OTHER.format("size")),
+        ({"size": [1.0, float("nan"), 0.0]}, OTHER.format("size")),
+        ({"text": [b"", b"", b""]}, OTHER.format("text")),
+        ({"text": [b"hello a", b"", b"hello "], "size": [1.0, 3.001, 0.0]}, OTHER.format("text")),
+        ({"more": []}, "has other outputs in say, loaded by the loader: ['more', 'size', 'text'], expected ['size', 'text']."),
     ],
 )
 def test_another_answer_fails_the_export_and_leaves_the_earlier_one(tmp_path, asked, monkeypatch, change, message):
     served = greeting("hello ")
     before = contents(write(tmp_path, served))
-
-    def otherwise(request):
-        answers = by_saved_model(request["folder"], request["inputs"])
-        return {"the loader": {"say": answers["say"] | change}}
-
-    monkeypatch.setattr("mmzoo.serving.export._ask_fresh_process", otherwise)
+    answer_otherwise(monkeypatch, change)
     with pytest.raises(ExportError) as raised:
         write(tmp_path, served)
     assert str(raised.value) == f"the exported model {message}"
     assert [path.name for path in (tmp_path / "export").iterdir()] == ["1"]
     assert contents(tmp_path / "export" / "1") == before
+
+
+def answer_otherwise(monkeypatch, change: dict[str, list[Any]]) -> None:
+    """Lets the exported model answer "a", "b c" and "" otherwise in the largest batch, where they are repeated."""
+
+    def otherwise(request):
+        answers = by_saved_model(request["folder"], request["inputs"])
+        for name, values in change.items():
+            repeated = np.array((values * 17)[:33], object if name == "text" else "float32")
+            answers["say"][3][name] = encoded(repeated if len(values) != 2 else repeated[:32])
+        return {"the loader": answers}
+
+    monkeypatch.setattr("mmzoo.serving.export._ask_fresh_process", otherwise)
+
+
+def test_a_row_whose_answers_tie_may_give_the_other_one(tmp_path, monkeypatch, capsys):
+    answer_otherwise(monkeypatch, {"text": [b"hello a", b"hi b c", b"hello "]})
+    served = greeting("hello ")
+    plan: Any = SimpleNamespace(export=Export(examples=2))
+    export(plan, Run(tmp_path), served, stand_data(["a", "b c"]), Screen())
+    assert "export    11 rows have other answers of the same score in say, loaded by the loader" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("precision", "close"), [("float32", 1e-5), ("mixed_float16", 1e-3), ("mixed_bfloat16", 1e-2)])
+def test_how_close_an_answer_must_be_depends_on_the_precision(tmp_path, monkeypatch, precision, close):
+    plan: Any = SimpleNamespace(export=Export(examples=2, precision=precision))
+    for difference, is_close in ((close, True), (100 * close, False)):
+        answer_otherwise(monkeypatch, {"size": [1.0, 3.0 * (1 + difference), 0.0]})
+        with nullcontext() if is_close else pytest.raises(ExportError, match="different answers"):
+            export(plan, Run(tmp_path), greeting("hello "), stand_data(["a", "b c"]), QUIET)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -187,20 +208,48 @@ def test_a_number_that_is_none_may_be_answered_if_the_task_does(tmp_path, asked)
     write(tmp_path, Stand(lambda given: {"out": tf.cast(tf.strings.length(given), tf.float32) * float("nan")}))
 
 
-def test_a_fresh_process_that_fails_says_why(tmp_path, monkeypatch):
-    failed = subprocess.CompletedProcess([], 1, "", "Traceback:\n  ...\nValueError: no kernel.\n")
-    monkeypatch.setattr(subprocess, "run", lambda *command, **options: failed)
+@pytest.mark.parametrize(
+    ("code", "out", "reason"),
+    [
+        (
+            0,
+            json.dumps({"reason": "ValueError, the loader: no kernel.\nUse\nanother."}),
+            "ValueError, the loader: no kernel.\nUse\nanother.",
+        ),
+        (-9, "", "SIGKILL ended it.\none line\nanother"),
+        (1, "half of", "exit code 1.\none line\nanother"),
+    ],
+)
+def test_a_fresh_process_that_fails_says_why(tmp_path, monkeypatch, code, out, reason):
+    asked = {}
+
+    def failed(command, **options):
+        asked.update(options)
+        return subprocess.CompletedProcess(command, code, out, "one line\nanother\n")
+
+    monkeypatch.setattr(subprocess, "run", failed)
     with pytest.raises(ExportError) as raised:
         write(tmp_path, greeting("hello "))
-    assert str(raised.value) == "the exported model does not load or answer in a fresh process: ValueError: no kernel."
+    assert str(raised.value) == f"the exported model does not load or answer in a fresh process: {reason}"
+    assert asked["env"]["CUDA_VISIBLE_DEVICES"] == ""
     assert list((tmp_path / "export").iterdir()) == []
     assert Run(tmp_path).contents() == []
+
+
+def test_a_fresh_process_that_hangs_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr("mmzoo.serving.export.SECONDS", 0.06)
+    with pytest.raises(ExportError) as raised:
+        write(tmp_path, greeting("hello "))
+    what = "the exported model does not load or answer in a fresh process"
+    assert str(raised.value) == f"{what}: it has not answered within 0 minutes."
 
 
 def test_numbers_are_asked_in_their_own_type(tmp_path, asked):
     served = Stand(lambda given: {"sum": tf.reduce_sum(given, axis=1)}, tf.TensorSpec((2,), tf.float32))
     write(tmp_path, served, np.array([[1.5, 2], [3, 4]], "float32"))
-    assert asked[0]["inputs"]["say"]["given"] == [[1.5, 2.0], [3.0, 4.0], [0.0, 0.0]]
+    many = decoded(asked[0]["inputs"]["say"][3]["given"])
+    assert many.dtype == "float32"
+    assert many[:3].tolist() == [[1.5, 2.0], [3.0, 4.0], [0.0, 0.0]]
 
 
 # What a stock server cannot run or say
@@ -287,7 +336,7 @@ def test_an_output_whose_rows_are_others_than_the_batch_is_named(tmp_path):
     with pytest.raises(ExportError) as raised:
         write(tmp_path, Stand(lambda given: {"words": tf.strings.split(given).flat_values}), ["a b", "c d"])
     assert str(raised.value) == (
-        "the output 'words' of the signature 'say' has 4 rows for a batch of 3; "
+        "the output 'words' of the signature 'say' has 2 rows for a batch of 1; "
         "the first axis of every output must be the batch."
     )
 

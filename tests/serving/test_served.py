@@ -121,6 +121,19 @@ def test_an_answer_does_not_depend_on_the_batch_and_there_may_be_none(served_toy
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("values", [0, 2])
+def test_a_signature_that_cannot_take_no_rows_answers_them_with_none(values):
+    def answer(streams):
+        pictures = ops.reshape(ops.cast(streams["first"], "float32"), (-1, 1, 1, 1)) + np.ones((1, 32, 32, 3), "float32")
+        return {"own": ops.conv(pictures, np.ones((8, 8, 3, 4), "float32"), 8, "valid") * np.ones(4, "float32")}
+
+    reads = {"others": "second"}
+    say = Signature(lambda streams, seed: answer(streams), inputs=("first", "others", "seed"), seed="seed", reads=reads)
+    served = served_by(say=say)
+    found = numpy(served.functions["say"](tf.zeros([0], tf.string), tf.zeros([0, values], tf.string), tf.zeros([0], tf.int64)))
+    assert {name: values.shape for name, values in found.items()} == {"own": (0, 4, 4, 4), "ok": (0,), "reason": (0,)}
+
+
 # What a signature may ask for
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import keras_hub
 
-from mmzoo import FeatureSpec, PositiveFloat, PositiveInt, Rate, StreamError
+from mmzoo import FeatureSpec, PositiveFloat, PositiveInt, Preset, Rate, StreamError
 from mmzoo_image.augment import Augmentations
 from mmzoo_image.backbone import SIGNED, BackboneConfig, ImageEncoder, load_backbone
 
@@ -64,7 +64,7 @@ class EfficientNet(ImageEncoder):
         expansions: list[PositiveInt] | None = None,
         stem: PositiveInt = 32,
         drop_path: Rate = 0.2,
-        weights: str | None = None,
+        weights: Preset | None = None,
         dropout: Rate = 0.0,
         augment: Augmentations = [],  # noqa: B006
         backbone_config: BackboneConfig | None = None,

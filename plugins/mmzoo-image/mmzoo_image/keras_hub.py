@@ -7,7 +7,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from mmzoo import FeatureSpec, Rate, Stream, StreamError, given_ids, make_stream
+from mmzoo import FeatureSpec, Preset, Rate, Stream, StreamError, given_ids, make_stream
 from mmzoo_image.augment import Augmentations
 from mmzoo_image.backbone import SIGNED, BackboneConfig, ImageEncoder, load_backbone
 
@@ -41,7 +41,7 @@ class KerasHub(ImageEncoder):
         self,
         *,
         features: FeatureSpec,
-        preset: str,
+        preset: Preset,
         tokens: Literal["all", "first", "last", "pooled"] = "all",
         dropout: Rate = 0.0,
         augment: Augmentations = [],  # noqa: B006  # never mutated; the help shows an option's default

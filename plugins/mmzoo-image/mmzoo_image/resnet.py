@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import keras_hub
 
-from mmzoo import FeatureSpec, PositiveInt, Rate
+from mmzoo import FeatureSpec, PositiveInt, Preset, Rate
 from mmzoo_image.augment import Augmentations
 from mmzoo_image.backbone import IMAGENET, BackboneConfig, ImageEncoder, load_backbone
 
@@ -45,7 +45,7 @@ class ResNet(ImageEncoder):
         strides: list[PositiveInt] | None = None,
         stem: PositiveInt = 7,
         block: Literal["basic", "bottleneck"] = "basic",
-        weights: str | None = None,
+        weights: Preset | None = None,
         dropout: Rate = 0.0,
         augment: Augmentations = [],  # noqa: B006
         backbone_config: BackboneConfig | None = None,

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from mmzoo import FeatureSpec, Rate, StreamError, suggest
+from mmzoo import FeatureSpec, Preset, Rate, StreamError, suggest
 from mmzoo_image.augment import Augmentations
 from mmzoo_image.backbone import SIGNED, ImageEncoder, Scale
 
@@ -45,7 +45,7 @@ class TFHub(ImageEncoder):
         self,
         *,
         features: FeatureSpec,
-        module: str,
+        module: Preset,
         endpoint: str | None = None,
         output: str | None = None,
         scale: Literal["unit", "signed", "bytes"] = "unit",

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import keras_hub
 from keras import ops
 
-from mmzoo import FeatureSpec, PositiveInt, Rate, StreamError, plain_products
+from mmzoo import FeatureSpec, PositiveInt, Preset, Rate, StreamError, plain_products
 from mmzoo_image.augment import Augmentations
 from mmzoo_image.backbone import SIGNED, BackboneConfig, ImageEncoder, check_divides, load_backbone, standard_scale
 
@@ -54,7 +54,7 @@ class ViT(ImageEncoder):
         mlp: PositiveInt | None = None,
         flavour: Literal["vit", "clip"] = "vit",
         tokens: Literal["class", "patches", "all"] = "class",
-        weights: str | None = None,
+        weights: Preset | None = None,
         dropout: Rate = 0.0,
         augment: Augmentations = [],  # noqa: B006  # never mutated; the help shows an option's default
         backbone_config: BackboneConfig | None = None,

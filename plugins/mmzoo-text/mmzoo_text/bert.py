@@ -6,7 +6,7 @@ import keras
 import keras_hub
 from keras import ops
 
-from mmzoo import FeatureSpec, PositiveInt, Rate, Stream, StreamError, given_ids, make_stream, preset_json
+from mmzoo import FeatureSpec, PositiveInt, Preset, Rate, Stream, StreamError, given_ids, make_stream, preset_json
 from mmzoo import pool as mean
 from mmzoo_text.presets import load_preset
 
@@ -51,7 +51,7 @@ class Bert(keras.layers.Layer):
         depth: PositiveInt = 12,
         heads: PositiveInt = 12,
         mlp: PositiveInt | None = None,
-        weights: str | None = None,
+        weights: Preset | None = None,
         gelu: Literal["exact", "tanh"] | None = None,
         pool: Literal["class", "mean", "none"] = "class",
         dropout: Rate = 0.1,

@@ -11,7 +11,7 @@ import keras_hub
 import tensorflow as tf
 from annotated_types import Ge
 
-from mmzoo import PAD, DataError, FeatureSpec, Processed, Processor, StreamError, reason_of
+from mmzoo import PAD, DataError, FeatureSpec, Preset, Processed, Processor, StreamError, reason_of
 from mmzoo_text.clip_tokens import clip_ids
 from mmzoo_text.presets import load_preset
 from mmzoo_text.sentence_piece import SentencePieceModel
@@ -44,7 +44,7 @@ class PresetTokens(Processor):
 
     modality = "text"
 
-    def __init__(self, *, preset: str, sequence_length: Annotated[int, Ge(3)] = 32):
+    def __init__(self, *, preset: Preset, sequence_length: Annotated[int, Ge(3)] = 32):
         super().__init__(name="preset_tokens")
         self.preset, self.sequence_length = preset, sequence_length
         self.vocabulary_size, self.pad = 0, 0

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from mmzoo import FeatureSpec, PositiveInt, Rate, Stream, StreamError, is_clip, make_stream
+from mmzoo import FeatureSpec, PositiveInt, Preset, Rate, Stream, StreamError, is_clip, make_stream
 from mmzoo_video.image_vit import SHAPE, copy_weights, load_scale, load_vit
 from mmzoo_video.space_time import ClipTokens, Divided, Factorised, Joint
 
@@ -70,7 +70,7 @@ class VideoTransformer(keras.layers.Layer):
         attention: Literal["joint", "divided", "factorised"] = "divided",
         temporal_depth: PositiveInt | None = None,
         tokens: Literal["class", "frames", "all"] = "class",
-        weights: str | None = None,
+        weights: Preset | None = None,
         dropout: Rate = 0.0,
         depth_drop: Rate = 0.0,
         backbone_config: Mapping[str, Any] | None = None,
