@@ -69,7 +69,8 @@ def ask_here():
 
     def ask(request: dict[str, Any]) -> dict[str, Any]:
         asked = json.loads(json.dumps(request))
-        return {load.__name__: load(asked["folder"], asked["inputs"]) for load in (by_saved_model, by_session)}
+        folder, inputs = asked["folder"], asked["inputs"]
+        return {"2": by_saved_model(folder, inputs, asked["arguments"]), "1": by_session(folder, inputs)}
 
     return ask
 

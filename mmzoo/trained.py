@@ -62,9 +62,8 @@ class Model:
         if name not in signatures:
             raise MmzooError(f"the model has no signature '{name}'. {suggest(name, signatures)}")
         chosen = signatures[name]
-        specs = dict(zip(chosen.inputs, self.served.specs(name), strict=True))
         optional = self.plan.encoders.keys() - {*chosen.needs, *chosen.reads}
-        inputs = SignatureInputs(f"the signature '{name}'", specs, optional)
+        inputs = SignatureInputs(f"the signature '{name}'", self.served.specs(name), optional)
         return self.served.predict(name, *inputs.complete(raw).values())
 
     def open_data(self, screen: "Screen") -> "Data":

@@ -171,7 +171,7 @@ class World:
             task_variables=[tf.Variable(tf.zeros([30, 40])), tf.Variable(tf.zeros([4])), tf.Variable([1, 2])],
             spec=lambda name: tf.TensorSpec([None], tf.string, name=name),
         )
-        served.specs = lambda name: [served.spec(one) for one in served.answers[name].inputs]
+        served.specs = lambda name: {one: served.spec(one) for one in served.answers[name].inputs}
         served.outputs = lambda name: served.functions[name].get_concrete_function().structured_outputs
         columns = {name: [row[name] for row in self.raw] for name in self.raw[0]} if self.raw else {}
         raw = {self.scores.split: tf.data.Dataset.from_tensor_slices(columns)} if columns else {}

@@ -230,7 +230,20 @@ def test_a_recipe_that_is_not_there():
         ("train.epochz=3", "--set train.epochz: there is no such option.\n  Nearest: epochs.\n"),
         ("name.x=3", "--set name.x: 'name' is 'toy', which has no 'x'.\n"),
         ("train.epochs=[1", "--set train.epochs:1:3  this is not valid YAML: expected ',' or ']', but got '<stream end>'.\n"),
-        ("inputs.image.fit=bend", "--set inputs.image.fit: expected 'pad', 'crop', 'stretch' or 'resize_crop', received 'bend'.\n"),
+        (
+            "train.global_clipnorm=.inf",
+            "--set train.global_clipnorm:1:1  expected a finite number, received .inf.\n",
+        ),
+        ("loss.weight=1e400", "--set loss.weight:1:1  expected a finite number, received 1e400.\n"),
+        (
+            "about=a #1 toy",
+            "--set about: a `#` after a space begins a comment in YAML, and the rest of the value would be lost.\n"
+            "  Quote the value: --set 'about=\"...\"'.\n",
+        ),
+        (
+            "inputs.image.fit=bend",
+            "--set inputs.image.fit: expected 'pad', 'crop', 'stretch' or 'resize_crop', received 'bend'.\n",
+        ),
     ],
 )
 def test_a_wrong_set(given, message):

@@ -4,6 +4,7 @@ import inspect
 import json
 from base64 import b64decode
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -194,12 +195,13 @@ def _without_pictures(columns: dict[str, list[str]]) -> dict[str, list[str]]:
     return {name: cells for name, cells in columns.items() if set(cells) != {PICTURE}}
 
 
-def answered(answers: "list[Answer]") -> RenderableType:
+def answered(answers: "Iterable[Answer]") -> RenderableType:
     """Shows the answers of an exported model, a row for each example; for an unreadable one, the reason."""
-    first = answers[0]
+    rest = iter(answers)
+    first = next(rest)
     outputs = [name for name in first.outputs if name not in ("ok", "reason")]
     table = _table(*first.inputs, *outputs)
-    for answer in answers:
+    for answer in chain([first], rest):
         inputs = [" ".join(value) if isinstance(value, list) else value for value in answer.inputs.values()]
         if answer.outputs["ok"]:
             table.add_row(*inputs, *_cells([answer.outputs[name] for name in outputs]))

@@ -1,7 +1,8 @@
 """Arguments of `mmzoo predict` -> raw values of a batch: reads files, lists folders, parses texts and numbers."""
 
+import math
 from base64 import b64encode
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -11,10 +12,14 @@ import numpy as np
 import tensorflow as tf
 
 from mmzoo.contracts.dataset import natural_key
+from mmzoo.contracts.progress import Screen
 from mmzoo.contracts.raw import as_text
 from mmzoo.errors import MmzooError
 from mmzoo.serving.predict import Exported
+from mmzoo.serving.raw_values import SignatureInputs, common_length
 
+BATCH = 32
+"""Examples that are read and answered at a time."""
 Values = dict[str, list[list[str]]]
 """Input -> the values after each of its `--input`, one list for each time that it is given."""
 
@@ -33,12 +38,12 @@ class Answer:
     outputs: dict[str, Any]
 
     def plain(self) -> dict[str, Any]:
-        """Returns it as JSON data; bytes that are not UTF-8 text as `{"b64": ...}`, like TF Serving."""
+        """Returns it as JSON data: bytes that are not UTF-8 text as `{"b64": ...}`, like TF Serving; NaN and infinity null."""
         return {"inputs": self.inputs, "outputs": {name: _json(value) for name, value in self.outputs.items()}}
 
 
-def ask(exported: Exported, values: Values, signature: str | None = None) -> list[Answer]:
-    """Answers a batch with an exported model.
+def ask(exported: Exported, values: Values, signature: str | None = None, screen: Screen | None = None) -> Iterator[Answer]:
+    """Answers with an exported model, batch by batch. All files are looked at before the first answer.
 
     Args:
         exported: The model.
@@ -46,6 +51,7 @@ def ask(exported: Exported, values: Values, signature: str | None = None) -> lis
             a list, such as the frames of a clip, each group of values is one example; a folder means its files in natural
             order (`frame2` before `frame10`). An encoded input may be left out if another one is given.
         signature: Which one; the default one if not given.
+        screen: Shows the progress; nothing is shown by default.
 
     Raises:
         MmzooError: The signature or an input does not exist; a file cannot be read; the inputs differ in their number.
@@ -55,17 +61,26 @@ def ask(exported: Exported, values: Values, signature: str | None = None) -> lis
     for name, groups in values.items():
         if not all(groups):
             raise MmzooError(f"--{name}: expected one or more values after it.")
-    examples = {name: _examples(exported, name, spec, values[name]) for name, spec in inputs.specs.items() if name in values}
-    raw = inputs.complete({name: read for name, (_, read) in examples.items()}, _flag)
-    outputs = exported.predict(raw, signature)
-    count = len(next(iter(raw.values())))
-    return [
-        Answer(
-            {name: typed[row] for name, (typed, _) in examples.items()},
-            {name: _value(output[row]) for name, output in outputs.items()},
-        )
-        for row in range(count)
-    ]
+    typed = {name: _examples(exported, name, spec, values[name]) for name, spec in inputs.specs.items() if name in values}
+    for name, examples in typed.items():
+        for example in examples:
+            _read(exported, name, example, inputs.specs[name].dtype)  # what is wrong with any of them is said first
+    count = common_length({_flag(name): examples for name, examples in typed.items()})
+    starts = (screen or Screen(quiet=True)).track(range(0, count, BATCH), "predict", -(-count // BATCH))
+    batches = ({name: examples[start : start + BATCH] for name, examples in typed.items()} for start in starts)
+    return chain.from_iterable(_answer(exported, inputs, signature, batch) for batch in batches)
+
+
+def _answer(
+    exported: Exported, inputs: SignatureInputs, signature: str | None, typed: Mapping[str, list[Any]]
+) -> Iterator[Answer]:
+    """Answers a batch of examples as they were typed."""
+    dtypes = {name: spec.dtype for name, spec in inputs.specs.items()}
+    read = {name: [_read(exported, name, one, dtypes[name]) for one in examples] for name, examples in typed.items()}
+    outputs = exported.predict(inputs.complete(read, _flag), signature)
+    for row in range(len(next(iter(typed.values())))):
+        own = {name: examples[row] for name, examples in typed.items()}
+        yield Answer(own, {name: _value(output[row]) for name, output in outputs.items()})
 
 
 def _flag(name: str) -> str:
@@ -90,15 +105,11 @@ def parse(words: Iterable[str]) -> Values:
     return values
 
 
-def _examples(exported: Exported, name: str, spec: tf.TensorSpec, groups: list[list[str]]) -> tuple[list[Any], list[Any]]:
-    """Returns for each example what was typed and its raw value."""
+def _examples(exported: Exported, name: str, spec: tf.TensorSpec, groups: list[list[str]]) -> list[Any]:
+    """Returns what was typed for each example: a value, or a list of values with each folder replaced by its files."""
     if name in exported.files and spec.shape.rank == 2:
         groups = [_files_of(exported, name, group) for group in groups]
-    typed: list[Any] = groups
-    read: list[Any] = [[_read(exported, name, value, spec.dtype) for value in group] for group in groups]
-    if spec.shape.rank == 1:
-        typed, read = list(chain(*typed)), list(chain(*read))
-    return typed, read
+    return list(chain(*groups)) if spec.shape.rank == 1 else groups
 
 
 def _files_of(exported: Exported, name: str, group: list[str]) -> list[str]:
@@ -142,7 +153,10 @@ def _check_given(exported: Exported, name: str, value: str, fault: str, content:
         raise MmzooError(f"--{name} {value}: {fault}.{advice}")
 
 
-def _read(exported: Exported, name: str, value: str, dtype: tf.DType) -> Any:
+def _read(exported: Exported, name: str, value: str | list[str], dtype: tf.DType) -> Any:
+    """Returns the raw value of what was typed."""
+    if isinstance(value, list):
+        return [_read(exported, name, one, dtype) for one in value]
     try:
         if name in exported.files:
             content = Path(value).read_bytes()
@@ -167,4 +181,6 @@ def _value(value: Any) -> Any:
 def _json(value: Any) -> Any:
     if isinstance(value, list):
         return [_json(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON knows neither NaN nor infinity
     return {"b64": b64encode(value).decode()} if isinstance(value, bytes) else value

@@ -1,9 +1,13 @@
 """The commands: they call the library and print; no logic. Light: a command imports Keras only if it needs it."""
 
+import io
+import json
 import math
 import shlex
+import sys
 from contextlib import suppress
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import click
@@ -19,6 +23,7 @@ class _Verbs(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
+            _settle()
             with on_termination(terminate):
                 return super().invoke(ctx)
         except MmzooError as error:
@@ -30,6 +35,17 @@ class _Verbs(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)  # in the order of the work, not of the alphabet
+
+
+def _settle() -> None:
+    """Escapes what the terminal's encoding lacks, and checks that the working folder exists."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise MmzooError("the working folder does not exist any more. Change to another one.") from error
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -179,7 +195,7 @@ def export(run: Path, overrides: tuple[str, ...]) -> None:
         click.echo(write(load(run, overrides=overrides), screen))
 
 
-@main.command(context_settings={"ignore_unknown_options": True})
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})  # `-hat` may be a value
 @RUN
 @click.option("--signature", metavar="NAME", help="Signature of the model that answers; the first one by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON with all outputs in full.")
@@ -187,21 +203,23 @@ def export(run: Path, overrides: tuple[str, ...]) -> None:
 def predict(run: Path, signature: str | None, as_json: bool, values: tuple[str, ...]) -> None:
     """Answer with the exported model of RUN.
 
-    Give one or more values for each input, files or texts: `mmzoo predict runs/captioner --image a.png b.png`.
+    Give one or more values for each input, files or texts: `mmzoo predict runs/captioner --image a.png b.png`. A text
+    that begins with two dashes needs an equals sign: `--question=--why`.
     """
-    import json
-
     from mmzoo.training.backend import hushed
 
     with hushed():
         from mmzoo.cli.typed import ask, parse
         from mmzoo.serving.predict import open_export
     from mmzoo.cli.tables import answered
+    from mmzoo.contracts.progress import Screen
     from mmzoo.run.folder import Run
 
-    answers = ask(open_export(Run(run)), parse(values), signature)
+    answers = ask(open_export(Run(run)), parse(values), signature, Screen(stderr=True))
     if as_json:
-        click.echo(json.dumps([answer.plain() for answer in answers], indent=2, ensure_ascii=False))
+        for number, answer in enumerate(answers):
+            click.echo((",\n" if number else "[\n") + indent(_json(answer.plain()), "  "), nl=False)
+        click.echo("\n]")
     else:
         _show(answered(answers))
 
@@ -209,15 +227,18 @@ def predict(run: Path, signature: str | None, as_json: bool, values: tuple[str, 
 @main.command()
 def schema() -> None:
     """Print the JSON schema of recipes for editors, with the components of all installed plugins."""
-    import json
-
     from mmzoo.recipe.schema import recipe_schema
     from mmzoo.registry.discovery import discover
     from mmzoo.training.backend import hushed
 
     with hushed():
         made = recipe_schema(discover())
-    click.echo(json.dumps(made, indent=2, ensure_ascii=False))
+    click.echo(_json(made))
+
+
+def _json(value: Any) -> str:
+    """Formats JSON data; in ASCII where the standard output takes no more."""
+    return json.dumps(value, indent=2, ensure_ascii=sys.stdout.encoding.lower() not in ("utf-8", "utf8"), allow_nan=False)
 
 
 def _show(renderable: Any) -> None:

@@ -17,11 +17,14 @@ class Screen:
 
     Args:
         quiet: Print nothing.
+        stderr: Print to the standard error, beside an answer on the standard output.
     """
 
-    def __init__(self, quiet: bool = False):
-        width = None if sys.stdout.isatty() else WIDTH
-        self.console = Console(quiet=quiet, highlight=False, markup=False, emoji=False, soft_wrap=True, width=width)
+    def __init__(self, quiet: bool = False, stderr: bool = False):
+        width = None if (sys.stderr if stderr else sys.stdout).isatty() else WIDTH
+        self.console = Console(
+            stderr=stderr, quiet=quiet, highlight=False, markup=False, emoji=False, soft_wrap=True, width=width
+        )
 
     def say(self, text: str) -> None:
         """Prints a line of text unchanged."""

@@ -66,7 +66,7 @@ def assemble(
         fusion, streams = _fusion(plan.fusion, streams, layers)
     head, outputs = _head(plan, features, symbols, streams, layers)
     _check_inputs(plan, head)
-    _check_seeds(plan, head)
+    _check_names(plan, head, outputs)
     _check_optimizers(plan, head)
     step = keras.KerasTensor((), dtype="int32", name="step")
     losses = [_loss(loss, {"step": step, **symbols, **with_aliases(outputs, head.aliases)}) for loss in plan.losses]
@@ -147,12 +147,19 @@ def _check_inputs(plan: Plan, head: Head) -> None:
         raise RecipeError([column.node.key_fault("nothing uses this input.", advice) for column in unused])
 
 
-def _check_seeds(plan: Plan, head: Head) -> None:
-    """Checks that no input of the recipe has the name of a signature's seed."""
+def _check_names(plan: Plan, head: Head, outputs: Mapping[str, Any]) -> None:
+    """Checks that no input of the recipe has a name under which losses find something of the head, or a signature takes it."""
+    taken = dict.fromkeys([*outputs, *head.aliases], "gives an output")
     for signature in head.signatures().values():
-        if signature.seed in plan.inputs:
-            what = f"the head '{plan.head.component.name}' takes its seed under this name. Give the input another name."
-            raise RecipeError([plan.inputs[signature.seed].node.key_fault(what)])
+        taken |= dict.fromkeys(signature.reads, "takes several values") | {signature.seed: "takes its seed"}
+    what = "the head '{}' {} under this name. Give the input another name."
+    faults = [
+        plan.inputs[name].node.key_fault(what.format(plan.head.component.name, does))
+        for name, does in taken.items()
+        if name in plan.inputs
+    ]
+    if faults:
+        raise RecipeError(faults)
 
 
 def _check_optimizers(plan: Plan, head: Head) -> None:

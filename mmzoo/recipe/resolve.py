@@ -9,6 +9,7 @@ from mmzoo.contracts.dataset import SPLITS
 from mmzoo.contracts.option_types import PARTS
 from mmzoo.errors import Fault, MmzooError, PluginError, RecipeError, suggest
 from mmzoo.recipe.component_keys import ON_ERROR, called_function, component_keys, settings_of
+from mmzoo.recipe.names import fault_of_input_name, fault_of_name
 from mmzoo.recipe.options import Option, bind, options_of, tensors_of
 from mmzoo.recipe.plan import BoundComponent, BoundLoss, BoundMetric, Input, Plan
 from mmzoo.recipe.settings import Export, Train
@@ -22,8 +23,6 @@ REQUIRED = ("name", "data", "inputs", "encoders", "head", "loss")
 
 PART = {"encoder": r"encoders\.[^/]+", "fusion": "fusion", "head": r"head(\.\w+)?"}
 """Kind -> pattern of the parts of a run that a component of this kind can start from."""
-NAME = r"[A-Za-z0-9][\w.-]*"
-"""Pattern of a recipe's name, which becomes the name of the run's folder."""
 
 T = TypeVar("T")
 
@@ -110,15 +109,10 @@ class _Resolver:
                 self.faults.append(node.fault("it is empty; expected at least one."))
 
     def _name(self) -> str:
-        name = self._get("name").value
-        if name is not None and not (isinstance(name, str) and re.fullmatch(NAME, name)):
-            self.faults.append(
-                self._get("name").fault(
-                    f"expected a name of letters, digits, '.', '_' and '-', received {name!r}.",
-                    "It becomes the name of the run's folder.",
-                )
-            )
-        return str(name)
+        node = self._get("name")
+        if node.value is not None and (fault := fault_of_name(node.plain())):
+            self.faults.append(node.fault(*fault))
+        return str(node.value)
 
     def _about(self) -> str:
         about = self._get("about", "")
@@ -131,8 +125,8 @@ class _Resolver:
         if not isinstance(node.value, dict):
             self.faults.append(node.fault(f"expected a mapping of names to recipes, received {node.plain()!r}."))
         for name, child in node.items():
-            if not re.fullmatch(NAME, name):
-                self.faults.append(child.key_fault(f"expected a name of letters, digits, '.', '_' and '-', received {name!r}."))
+            if fault := fault_of_name(name):
+                self.faults.append(child.key_fault(*fault))
             if not isinstance(child.value, str) or not child.value:
                 self.faults.append(child.fault(f"expected the path of a recipe, received {child.plain()!r}."))
         return {name: str(child.value) for name, child in node.items()}
@@ -244,6 +238,8 @@ class _Resolver:
             return bound, None
 
     def _input(self, name: str, node: Node, dataset: Any) -> Input | None:
+        if fault := fault_of_input_name(name):
+            self.faults.append(node.key_fault(*fault))
         bound = self._component("processor", node)
         column = dict(node.items()).get("field")
         if bound is None or column is None:

@@ -6,8 +6,9 @@ from typing import Any
 
 from mmzoo.errors import PluginError
 from mmzoo.recipe.component_keys import component_keys, settings_of
+from mmzoo.recipe.names import NAME
 from mmzoo.recipe.options import Option, options_of
-from mmzoo.recipe.resolve import KEYS, NAME, REQUIRED
+from mmzoo.recipe.resolve import KEYS, REQUIRED
 from mmzoo.recipe.settings import Export, Train
 from mmzoo.registry.catalog import Catalog, Component
 from mmzoo.registry.hookspecs import KINDS

@@ -4,7 +4,9 @@ A recipe is plain YAML 1.2 data: mappings, lists, strings, numbers, booleans, nu
 so a recipe can neither run code nor expand to a huge value.
 """
 
+import math
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
@@ -191,7 +193,13 @@ class _Reader:
         if kind in ("str", "timestamp"):
             return composed.value
         try:
-            return self._construct(composed)
+            value = self._construct(composed)
+            if not isinstance(value, float) or math.isfinite(value):
+                return value
+            self.faults.append(
+                Fault(self._at(composed.start_mark), key, f"expected a finite number, received {composed.value}.")
+            )
+            return None
         except (ValueError, KeyError):  # `!!int x`, or more digits than Python converts
             text = composed.value if len(composed.value) <= 20 else f"{composed.value[:20]}..."
             what = f"'{text}' is not a valid value of the YAML tag '!!{kind}'."
@@ -205,7 +213,17 @@ def _override(root: Node, override: str) -> Node:
     if not equals or not key:
         raise MmzooError(f"--set {override}: expected KEY=VALUE, for example --set train.epochs=1.")
     value = _Reader(where).read(text).plain()
+    if " #" in f" {text}" and _ends_in_a_comment(text, value):
+        what = "a `#` after a space begins a comment in YAML, and the rest of the value would be lost."
+        raise RecipeError([Fault(where, key, what, f"Quote the value: --set '{key}=\"...\"'.")])
     return _replace(root, key.split("."), key, where, value)
+
+
+def _ends_in_a_comment(text: str, value: Any) -> bool:
+    """Returns whether a longer text has the same value."""
+    with suppress(RecipeError):
+        return bool(_Reader("").read(f"{text}x").plain() == value)
+    return False
 
 
 def _replace(node: Node, path: list[str], key: str, where: str, value: Any) -> Node:

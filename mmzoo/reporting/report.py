@@ -180,7 +180,7 @@ def _components(plan: Plan) -> Iterator[tuple[str, Any]]:
 def _signature(served: Served, name: str) -> dict[str, list[tuple[str, str, str, str]]]:
     """Returns name, modality, dtype and shape of each input and output."""
     return {
-        "input": [_tensor(spec.name, spec, _modality(served, name, spec.name)) for spec in served.specs(name)],
+        "input": [_tensor(one, spec, _modality(served, name, one)) for one, spec in served.specs(name).items()],
         "output": [_tensor(output, spec) for output, spec in served.outputs(name).items()],
     }
 
@@ -201,7 +201,7 @@ def _tensor(name: str, spec: Any, modality: str = "") -> tuple[str, str, str, st
 
 def _predict(run: Run, served: Served) -> str:
     files = [name for name, processor in served.processors.items() if processor.from_file]
-    return predict_command(run, {spec.name: spec for spec in served.specs(served.default)}, files)
+    return predict_command(run, served.specs(served.default), files)
 
 
 def _request(served: Served) -> str:

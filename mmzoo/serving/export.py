@@ -20,6 +20,7 @@ from mmzoo.errors import ExportError
 from mmzoo.recipe.plan import Plan
 from mmzoo.run.atomic import replacing
 from mmzoo.run.folder import Run
+from mmzoo.serving.argument_names import argument_name, name_inputs
 from mmzoo.serving.audit import audit, libraries_of
 from mmzoo.serving.served import Served
 from mmzoo.serving.verify_export import decoded, encoded
@@ -55,6 +56,8 @@ def export(plan: Plan, run: Run, served: Served, data: Data, screen: Screen) -> 
     with replacing(version) as temporary:
         signatures = {"serving_default": served.functions[served.default], **served.functions}
         tf.saved_model.save(served, str(temporary), signatures=signatures)
+        inputs = {name: signature.inputs for name, signature in served.answers.items()}
+        name_inputs(temporary, {"serving_default": inputs[served.default], **inputs})
         _verify(plan, served, data, temporary, screen)
     return version
 
@@ -66,6 +69,7 @@ def _verify(plan: Plan, served: Served, data: Data, folder: Path, screen: Screen
     request = {
         "folder": str(folder),
         "libraries": libraries_of(served),
+        "arguments": {one: argument_name(one) for signature in served.answers.values() for one in signature.inputs},
         "inputs": {
             name: [{one: encoded(value.numpy()) for one, value in raw.items()} for raw in asked]
             for name, asked in batches.items()

@@ -3,7 +3,9 @@
 import shlex
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +15,7 @@ from mmzoo.errors import MmzooError, RunError, suggest
 from mmzoo.registry.catalog import Catalog
 from mmzoo.registry.discovery import discover
 from mmzoo.run.folder import Run
+from mmzoo.serving.argument_names import argument_name
 from mmzoo.serving.raw_values import SignatureInputs
 
 DEFAULT = "serving_default"
@@ -60,8 +63,12 @@ class Exported:
         Returns:
             Output name -> array whose first axis is the batch.
         """
-        outputs = tf.saved_model.load(str(self.folder)).signatures[signature or DEFAULT](**raw)
+        outputs = self._model.signatures[signature or DEFAULT](**{argument_name(name): value for name, value in raw.items()})
         return {name: value.numpy() for name, value in sorted(outputs.items())}
+
+    @cached_property
+    def _model(self) -> Any:
+        return tf.saved_model.load(str(self.folder))
 
 
 def open_export(run: Run, catalog: Catalog | None = None) -> Exported:

@@ -54,7 +54,7 @@ class SignatureInputs:
         """
         self.check_names(raw, display)
         given = {name: _padded(display(name), raw[name], spec) for name, spec in self.specs.items() if name in raw}
-        count = _common_length({display(name): values for name, values in given.items()})
+        count = common_length({display(name): values for name, values in given.items()})
         return {name: given[name] if name in given else _empty(count, spec) for name, spec in self.specs.items()}
 
 
@@ -86,7 +86,7 @@ def _nested_type(values: Any) -> str:
     return type(values).__name__ + of
 
 
-def _common_length(values: Mapping[str, Sized]) -> int:
+def common_length(values: Mapping[str, Sized]) -> int:
     """Returns the number of values that all inputs have; raises if they differ."""
     counts = {name: len(column) for name, column in values.items()}
     if len(set(counts.values())) != 1:

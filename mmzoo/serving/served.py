@@ -12,6 +12,7 @@ from mmzoo.contracts.processor import Processed, Processor
 from mmzoo.contracts.raw import join_inputs, process
 from mmzoo.contracts.streams import mask_of
 from mmzoo.modeling.task import Task
+from mmzoo.serving.argument_names import argument_name
 from mmzoo.serving.entries import Entries
 
 
@@ -49,11 +50,12 @@ class Served(tf.Module):
     def spec(self, name: str) -> tf.TensorSpec:
         """Returns the batched spec of an input's raw values."""
         raw = self.processors[name].raw
-        return tf.TensorSpec((None, *raw.shape), raw.dtype, name=name)
+        return tf.TensorSpec((None, *raw.shape), raw.dtype, name=argument_name(name))
 
-    def specs(self, signature: str) -> list[tf.TensorSpec]:
-        """Returns the batched specs of a signature's inputs, in order."""
-        return _input_specs(self, self.answers[signature])
+    def specs(self, signature: str) -> dict[str, tf.TensorSpec]:
+        """Returns the batched specs of a signature's inputs, in order, by their names in the recipe."""
+        chosen = self.answers[signature]
+        return dict(zip(chosen.inputs, _input_specs(self, chosen), strict=True))
 
     def outputs(self, signature: str) -> dict[str, tf.TensorSpec]:
         """Returns the batched specs of a signature's outputs."""
@@ -107,12 +109,12 @@ def _input_specs(served: Served, signature: Signature) -> list[tf.TensorSpec]:
         _list_spec(served.spec(signature.reads[name]), name) if name in signature.reads else served.spec(name)
         for name in signature.read
     ]
-    return read + ([tf.TensorSpec((None,), tf.int64, name=signature.seed)] if signature.seed else [])
+    return read + ([tf.TensorSpec((None,), tf.int64, name=argument_name(signature.seed))] if signature.seed else [])
 
 
 def _list_spec(spec: tf.TensorSpec, name: str) -> tf.TensorSpec:
     """Adds an axis after the batch, for several values per example."""
-    return tf.TensorSpec((None, None, *spec.shape[1:]), spec.dtype, name=name)
+    return tf.TensorSpec((None, None, *spec.shape[1:]), spec.dtype, name=argument_name(name))
 
 
 def _with_blank(values: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
@@ -139,7 +141,7 @@ def _process(
     """Processes the raw values of a batch; returns features and masks for the task, and why each row cannot be read."""
     processed: dict[str, Processed] = {}
     for name, values in raw.items():
-        with tf.name_scope(f"input_{name}"):
+        with tf.name_scope(f"input_{argument_name(name)}"):
             processor = processors[signature.reads.get(name, name)]
             processed[name] = _process_lists(processor, values) if name in signature.reads else process(processor, values)
     masks, fault = join_inputs(processed, processed.keys() - {*signature.reads, *signature.needs})

@@ -1,14 +1,16 @@
 """Loads a SavedModel as a server would, and answers requests; a script that `export` runs without mmzoo and Keras.
 
-Reads `{"folder": ..., "libraries": [...], "inputs": {signature: [{input: values}, ...]}}` from standard input, with the batches
-of each signature, and loads the libraries of ops. Prints `{"answers": {loader: {signature: [{output: values}, ...]}}}` for each
-of TensorFlow's two loaders, or `{"reason": ...}`. Arrays are base64 with their dtype and shape.
+Reads `{"folder": ..., "libraries": [...], "arguments": {input: ASCII name}, "inputs": {signature: [{input: values}, ...]}}` from
+standard input, with the batches of each signature, and loads the libraries of ops. Prints `{"answers": {loader: {signature:
+[{output: values}, ...]}}}` for each of TensorFlow's two loaders, or `{"reason": ...}`. Arrays are base64 with their dtype and
+shape.
 """
 
 import json
 import sys
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,13 +39,13 @@ def encoded(values: Any) -> dict[str, Any]:
 Batches = dict[str, list[dict[str, Any]]]
 
 
-def by_saved_model(folder: str, inputs: Batches) -> Batches:
+def by_saved_model(folder: str, inputs: Batches, arguments: dict[str, str]) -> Batches:
     """Loads with `tf.saved_model.load`; returns the outputs of each signature for each batch."""
     model = tf.saved_model.load(folder)
 
     def ask(name: str, raw: dict[str, np.ndarray]) -> dict[str, Any]:
-        specs = model.signatures[name].structured_input_signature[1]
-        return dict(model.signatures[name](**{key: tf.constant(value, specs[key].dtype) for key, value in raw.items()}))
+        specs, named = model.signatures[name].structured_input_signature[1], {arguments[key]: one for key, one in raw.items()}
+        return dict(model.signatures[name](**{key: tf.constant(value, specs[key].dtype) for key, value in named.items()}))
 
     return _asked(inputs, ask)
 
@@ -72,7 +74,10 @@ def _asked(inputs: Batches, ask: Callable[[str, dict[str, np.ndarray]], dict[str
 
 if __name__ == "__main__":
     request = json.load(sys.stdin)
-    loaders = {"tf.saved_model.load": by_saved_model, "the v1 Session loader": by_session}
+    loaders = {
+        "tf.saved_model.load": partial(by_saved_model, arguments=request["arguments"]),
+        "the v1 Session loader": by_session,
+    }
     loader = "the libraries of ops"
     answers = {}
     try:

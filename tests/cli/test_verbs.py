@@ -305,8 +305,54 @@ def measure(tmp_path_factory):
     return Exported(found.folder, found.signatures, frozenset(["clip"]))
 
 
+def test_many_examples_are_answered_in_batches(measure, monkeypatch):
+    asked = []
+    predict = Exported.predict
+    monkeypatch.setattr(
+        Exported, "predict", lambda self, raw, *given: asked.append(len(raw["text"])) or predict(self, raw, *given)
+    )
+    words = [str(number) for number in range(1, 71)]
+    answers = ask(measure, parse(["--text", *words, "--factor", *words]))
+    assert asked == []
+    assert [answer.outputs["length"] for answer in answers] == [len(word) * float(word) for word in words]
+    assert asked == [32, 32, 6]
+
+
+def test_what_is_wrong_with_a_late_example_is_said_before_the_first_answer(measure, tmp_path):
+    (tmp_path / "a").write_text("a", "utf-8")
+    with pytest.raises(MmzooError, match="the file cannot be read"):
+        ask(measure, parse(["--clip", *[str(tmp_path / "a")] * 40, "--clip", str(tmp_path / "gone")]), "clip")
+
+
+def test_json_has_null_for_what_is_no_number():
+    outputs = {"score": float("nan"), "scores": [float("-inf"), 1.0]}
+    assert Answer({}, outputs).plain()["outputs"] == {"score": None, "scores": [None, 1.0]}
+
+
+def test_a_value_may_begin_with_a_dash(tmp_path):
+    result = CliRunner().invoke(main, ["predict", str(tmp_path), "--caption", "-hat", "--caption=--json"])
+    assert (result.exit_code, result.output) == (2, f"{tmp_path}: there is no run. `mmzoo build RECIPE` makes one.\n")
+    assert parse(["--caption", "-hat", "--caption=--json"]) == {"caption": [["-hat"], ["--json"]]}
+
+
+def test_a_terminal_without_unicode_gets_escapes(install_plugin, tmp_path):
+    text = "from mmzoo import hookimpl\n@hookimpl\ndef mmzoo_losses(): return {'图': 'yy_none:gap'}"
+    install_plugin("mmzoo-yy", text)
+    result = CliRunner(charset="ascii").invoke(main, ["plugins"], catch_exceptions=False)
+    assert "no module for the loss '\\u56fe'" in result.stdout
+
+
+def test_a_working_folder_that_is_gone_is_said(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    result = CliRunner().invoke(main, ["check", "r.yaml"])
+    assert (result.exit_code, result.output) == (2, "the working folder does not exist any more. Change to another one.\n")
+
+
 def test_texts_and_numbers_are_asked_about(measure):
-    answers = ask(measure, parse(["--text", "four", "seven!!", "--factor", "2", "-1.5"]))
+    answers = list(ask(measure, parse(["--text", "four", "seven!!", "--factor", "2", "-1.5"])))
     assert [answer.inputs for answer in answers] == [{"factor": "2", "text": "four"}, {"factor": "-1.5", "text": "seven!!"}]
     assert [answer.outputs["length"] for answer in answers] == [8.0, -10.5]
     assert [answer.outputs["ok"] for answer in answers] == [True, False]
@@ -316,7 +362,7 @@ def test_a_list_of_files_is_one_example_each_time_it_stands(measure, tmp_path, m
     monkeypatch.chdir(tmp_path)
     for name in ("a", "bb", "ccc"):
         Path(name).write_text(name, "utf-8")
-    answers = ask(measure, parse(["--clip", "a", "bb", "--clip", "ccc"]), "clip")
+    answers = list(ask(measure, parse(["--clip", "a", "bb", "--clip", "ccc"]), "clip"))
     assert [answer.inputs["clip"] for answer in answers] == [["a", "bb"], ["ccc"]]
     assert [answer.outputs["lengths"] for answer in answers] == [[1, 2], [3, 0]]
     assert answers[0].outputs["png"] == b"\x89PNGa"
@@ -347,7 +393,7 @@ def test_an_input_that_is_encoded_may_be_left_out_but_not_empty(tmp_path):
     module = Both()
     tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": module.say})
     exported = Exported(tmp_path, _signatures(tmp_path), frozenset(["clip"]), frozenset(["clip", "vector"]), {"clip": "video"})
-    answers = ask(exported, parse(["--text", "a", "b", "--vector", "0", "--vector", "1"]))
+    answers = list(ask(exported, parse(["--text", "a", "b", "--vector", "0", "--vector", "1"])))
     assert [(one.inputs, one.outputs["there"], one.outputs["text"]) for one in answers] == [
         ({"text": "a", "vector": ["0"]}, False, "a"),
         ({"text": "b", "vector": ["1"]}, True, "b"),

@@ -114,14 +114,16 @@ class Guess(Head):
     def call(self, streams, targets=None, training=False):
         stream = only_stream(streams, "the head 'guess'")
         logits = self.dense(stream["tokens"][:, 0])
-        return logits if self.give == "alone" else {"logits": logits, "tokens": stream["tokens"]}
+        shadow = {"label": logits} if self.give == "shadow" else {}
+        return logits if self.give == "alone" else {"logits": logits, "tokens": stream["tokens"]} | shadow
 
     @property
     def players(self):
         return {"first": [self.dense], "second": []} if self.give == "players" else {}
 
     def signatures(self):
-        return {"guess": Signature(dict, seed="label" if self.give == "seed" else "")}
+        reads = {"label": "image"} if self.give == "list" else {}
+        return {"guess": Signature(dict, seed="label" if self.give == "seed" else "", reads=reads)}
 
 
 class Judge:
@@ -345,10 +347,12 @@ def test_what_a_component_warns_of_is_heard():
         assembled("loss={type: mutter, left: logits, right: label}")
 
 
-def test_an_input_with_the_name_of_a_seed_is_a_fault():
-    assert said("head.give=seed") == (
-        "r.yaml:5:3  inputs.label: the head 'guess' takes its seed under this name. Give the input another name."
-    )
+@pytest.mark.parametrize(
+    ("give", "does"), [("seed", "takes its seed"), ("list", "takes several values"), ("shadow", "gives an output")]
+)
+def test_an_input_with_a_name_that_the_head_uses_is_a_fault(give, does):
+    expected = f"r.yaml:5:3  inputs.label: the head 'guess' {does} under this name. Give the input another name."
+    assert said(f"head.give={give}") == expected
 
 
 @pytest.mark.parametrize(

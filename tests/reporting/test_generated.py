@@ -78,8 +78,8 @@ class Painter:
         return self.asked[number_of(uri)]
 
     def specs(self, name):
-        text = tf.TensorSpec((None,), tf.string, name="caption")
-        return [text] if name == "plain" else [text, tf.TensorSpec((None,), tf.int64, name="seed")]
+        text = {"caption": tf.TensorSpec((None,), tf.string)}
+        return text if name == "plain" else text | {"seed": tf.TensorSpec((None,), tf.int64)}
 
     def outputs(self, name):
         return {"image_bytes": tf.TensorSpec((None,), tf.string)}

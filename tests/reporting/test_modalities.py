@@ -101,7 +101,7 @@ def make_served(data: Data, functions, **signatures: Signature):
         functions=compiled,
         task_variables=[],
         spec=specs.get,
-        specs=lambda name: [specs[one] for one in signatures[name].inputs],
+        specs=lambda name: {one: specs[one] for one in signatures[name].inputs},
         outputs=lambda name: compiled[name].get_concrete_function().structured_outputs,
         predict=lambda name, *raw: {key: value.numpy() for key, value in compiled[name](*map(tf.constant, raw)).items()},
     )

@@ -19,8 +19,10 @@ from mmzoo.contracts.progress import Screen
 from mmzoo.errors import ExportError
 from mmzoo.recipe.settings import Export
 from mmzoo.run.folder import Run
+from mmzoo.serving.argument_names import argument_name
 from mmzoo.serving.audit import audit, text_libraries
 from mmzoo.serving.export import export
+from mmzoo.serving.predict import Exported, _signatures
 from mmzoo.serving.verify_export import by_saved_model, decoded, encoded
 
 pytestmark = pytest.mark.slow
@@ -71,7 +73,14 @@ def asked(monkeypatch, ask_here) -> list[dict]:
     return requests
 
 
-# A whole task, through the fresh process
+# A whole task with an input whose name TensorFlow does not take, through the fresh process
+
+
+@pytest.fixture(scope="module")
+def toy_world(toy_world):
+    recipe = toy_world / "r.yaml"
+    recipe.write_text(recipe.read_text("utf-8").replace("image:", "图片:"), "utf-8")
+    return toy_world
 
 
 @pytest.fixture(scope="module")
@@ -109,13 +118,17 @@ def test_the_fresh_process_imports_neither_mmzoo_nor_keras(exported):
 def test_the_exported_model_answers_as_the_task(served_toy, exported):
     signatures = tf.saved_model.load(exported.folder).signatures
     assert set(signatures) == {"serving_default", "answer"}
-    raw = next(iter(served_toy.data.raw_batches("test", 4)))["image"]
+    raw = next(iter(served_toy.data.raw_batches("test", 4)))["图片"]
     expected = served_toy.served.functions["answer"](raw)
     for signature in signatures.values():
-        found = signature(image=raw)
+        found = signature(**{argument_name("图片"): raw})
         assert {name: value.dtype for name, value in found.items()} == {name: v.dtype for name, v in expected.items()}
         for name, value in expected.items():
             assert_close(found[name].numpy(), value.numpy())
+    own = Exported(exported.folder, _signatures(exported.folder), frozenset())
+    assert [list(inputs) for inputs in own.signatures.values()] == [["图片"], ["图片"]]
+    for name, value in own.predict({"图片": raw}).items():
+        assert_close(value, expected[name].numpy())
 
 
 def assert_close(found: np.ndarray, expected: np.ndarray) -> None:
@@ -133,7 +146,11 @@ def test_a_second_export_replaces_the_version_and_leaves_others(tmp_path, asked)
     write(tmp_path, greeting("goodbye "), version=2)
     assert sorted(path.name for path in (tmp_path / "export").iterdir()) == ["1", "2"]
     assert not (other / "old").exists()
-    answers = [by_saved_model(str(tmp_path / "export" / name), asked[0]["inputs"])["say"][1]["text"] for name in "12"]
+    request = asked[0]
+    answers = [
+        by_saved_model(str(tmp_path / "export" / name), request["inputs"], request["arguments"])["say"][1]["text"]
+        for name in "12"
+    ]
     assert [decoded(answer).tolist() for answer in answers] == [[b"hello a"], [b"goodbye a"]]
 
 
@@ -174,7 +191,7 @@ def answer_otherwise(monkeypatch, change: dict[str, list[Any]]) -> None:
     """Lets the exported model answer "a", "b c" and "" otherwise in the largest batch, where they are repeated."""
 
     def otherwise(request):
-        answers = by_saved_model(request["folder"], request["inputs"])
+        answers = by_saved_model(request["folder"], request["inputs"], request["arguments"])
         for name, values in change.items():
             repeated = np.array((values * 17)[:33], object if name == "text" else "float32")
             answers["say"][3][name] = encoded(repeated if len(values) != 2 else repeated[:32])
@@ -498,7 +515,7 @@ def test_the_library_of_a_server_answers_as_the_task(served_toy, exported, folde
     library = Path(spec.submodule_search_locations[0]) / "libtensorflow_cc.so.2"
     if not library.exists():
         pytest.skip("this TensorFlow comes without its C++ library")
-    raw = next(iter(served_toy.data.raw_batches("test", 1)))["image"]
+    raw = next(iter(served_toy.data.raw_batches("test", 1)))["图片"]
     request = {"library": str(library), "libraries": text_libraries()}
     request["toy"] = model_request(exported.folder, [*raw.numpy(), b"no picture"])
     request["text"] = model_request(folded_export, ["Groß".encode(), b"B c"])
