@@ -202,9 +202,8 @@ def export(model: Model, screen: "Screen", data: "Data | None" = None) -> Path:
 
 def _finish_stages(model: Model, data: "Data", *stages: str) -> None:
     """Records that stages of a trained run are done, unless other data than its own were read."""
-    found = dependencies(model.plan, model.run.load_needs())
     for stage in () if model.data_changes(data) else stages:
-        model.run.finish_stage(stage, found[stage])
+        model.run.finish_stage(stage, dependencies(model.plan, model.run.load_needs())[stage])
 
 
 def _train(planned: Planned, run: "Run", screen: "Screen", resume: bool, catalog: Catalog) -> "Data":

@@ -221,7 +221,7 @@ def _override(root: Node, override: str) -> Node:
 
 def _ends_in_a_comment(text: str, value: Any) -> bool:
     """Returns whether a longer text has the same value."""
-    with suppress(RecipeError):
+    with suppress(RecipeError):  # with the letter it is no YAML: it belongs to the value
         return bool(_Reader("").read(f"{text}x").plain() == value)
     return False
 

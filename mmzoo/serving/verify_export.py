@@ -1,9 +1,9 @@
 """Loads a SavedModel as a server would, and answers requests; a script that `export` runs without mmzoo and Keras.
 
-Reads `{"folder": ..., "libraries": [...], "arguments": {input: ASCII name}, "inputs": {signature: [{input: values}, ...]}}` from
-standard input, with the batches of each signature, and loads the libraries of ops. Prints `{"answers": {loader: {signature:
-[{output: values}, ...]}}}` for each of TensorFlow's two loaders, or `{"reason": ...}`. Arrays are base64 with their dtype and
-shape.
+Reads `{"folder": ..., "libraries": [...], "arguments": {input: ASCII name}, "inputs": {signature: [{input: values}, ...]}}`
+from standard input, with the batches of each signature, and loads the libraries of ops. Prints `{"answers": {loader:
+{signature: [{output: values}, ...]}}}` for each of TensorFlow's two loaders, or `{"reason": ...}`. Arrays are base64 with their
+dtype and shape.
 """
 
 import json
@@ -74,7 +74,7 @@ def _asked(inputs: Batches, ask: Callable[[str, dict[str, np.ndarray]], dict[str
 
 if __name__ == "__main__":
     request = json.load(sys.stdin)
-    loaders = {
+    loaders: dict[str, Callable[[str, Batches], Batches]] = {
         "tf.saved_model.load": partial(by_saved_model, arguments=request["arguments"]),
         "the v1 Session loader": by_session,
     }

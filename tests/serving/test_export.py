@@ -146,11 +146,8 @@ def test_a_second_export_replaces_the_version_and_leaves_others(tmp_path, asked)
     write(tmp_path, greeting("goodbye "), version=2)
     assert sorted(path.name for path in (tmp_path / "export").iterdir()) == ["1", "2"]
     assert not (other / "old").exists()
-    request = asked[0]
-    answers = [
-        by_saved_model(str(tmp_path / "export" / name), request["inputs"], request["arguments"])["say"][1]["text"]
-        for name in "12"
-    ]
+    inputs, arguments = asked[0]["inputs"], asked[0]["arguments"]
+    answers = [by_saved_model(str(tmp_path / "export" / name), inputs, arguments)["say"][1]["text"] for name in "12"]
     assert [decoded(answer).tolist() for answer in answers] == [[b"hello a"], [b"goodbye a"]]
 
 
