@@ -217,7 +217,7 @@ def test_the_report_says_what_the_model_started_from(tmp_path, data):
     page, card = write(tmp_path / "run", data, Painter(data, generate=GENERATE), plan)
     assert "encoders.caption from damsm/encoders.caption" in " ".join(page.text.split())
     assert "It needs the runs of these recipes: damsm.yaml, called damsm." in " ".join(page.text.split())
-    assert "- `encoders.caption` started from `damsm/encoders.caption`\n" in card
+    assert "- `encoders.caption` started from `damsm/encoders.caption`, a part of another run" in card
     assert "- Needs the runs of: `damsm.yaml` (damsm)\n" in card
 
 
