@@ -157,6 +157,15 @@ def test_half_precision_trains(tmp_path):
     assert losses[1] < losses[0]
 
 
+def test_the_settings_of_a_user_do_not_change_a_recipe():
+    settings = {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 1e-3}
+    for name, value in settings.items():
+        getattr(keras.config, f"set_{name}")(value)
+    prepare(Train())
+    assert [getattr(keras.config, name)() for name in settings] == ["channels_last", "float32", 1e-7]
+    assert keras.config.dtype_policy().name == "float32"
+
+
 def test_more_devices_than_there_are():
     with pytest.raises(TrainingError) as raised, on_devices(Train(devices=3)):
         pass
