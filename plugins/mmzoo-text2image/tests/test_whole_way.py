@@ -36,7 +36,7 @@ SMALLER = {
 }
 """What is replaced in the recipes, so that they build in seconds."""
 READER = ", weights: reader/encoders.caption, trainable: false"
-READ = (("shapes-stackgan-stage1", "caption"), ("shapes-stackgan", "caption"), ("shapes-stackgan", "mismatched"))
+READ = (("shapes-stackgan-stage1", "caption"), ("shapes-stackgan", "caption"), ("shapes-stackgan", "mismatched_caption"))
 TEXTS = {"plain": "a red circle", "same": "a red circle", "empty": "", "unknown": "qwertz uiop", "long": "red " * 60}
 
 
