@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from mmzoo.errors import MmzooError
-from mmzoo.run.termination import Terminated, on_termination, terminate
+from mmzoo.run.termination import Terminated, terminating
 
 USER_FAULT, INTERRUPTED, TERMINATED = 2, 130, 143
 
@@ -24,7 +24,7 @@ class _Verbs(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             _settle()
-            with on_termination(terminate):
+            with terminating():
                 return super().invoke(ctx)
         except MmzooError as error:
             click.echo("\n".join([str(error), *getattr(error, "__notes__", ())]), err=True)
