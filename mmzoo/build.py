@@ -15,7 +15,7 @@ from mmzoo.recipe.plan import Plan
 from mmzoo.recipe.source import read_recipe
 from mmzoo.registry.catalog import Catalog
 from mmzoo.registry.discovery import discover
-from mmzoo.run.stages import dependencies, fingerprint
+from mmzoo.run.stages import fingerprint
 from mmzoo.trained import Model, fill_gallery, load
 from mmzoo.training.backend import choose_backend, set_backend
 
@@ -183,7 +183,7 @@ def evaluate(model: Model, screen: "Screen", data: "Data | None" = None, missing
         write_json(model.run.missing, {"split": data.held_out(), "share": missing, "scores": numbers})
     scores = score(model.plan, model.served, data, screen, needed)
     report(model.plan, model.run, model.served, data, scores)
-    _finish_stages(model, data, "evaluation", "report")
+    model.finish_stages(data, "evaluation", "report")
     return scores.flat()
 
 
@@ -196,19 +196,13 @@ def export(model: Model, screen: "Screen", data: "Data | None" = None) -> Path:
     if model.served.index is None:
         model = fill_gallery(model, screen, data)
     version = write(model.plan, model.run, model.served, data, screen)
-    _finish_stages(model, data, "export")
+    model.finish_stages(data, "export")
     return version
-
-
-def _finish_stages(model: Model, data: "Data", *stages: str) -> None:
-    """Records that stages of a trained run are done, unless other data than its own were read."""
-    for stage in () if model.data_changes(data) else stages:
-        model.run.finish_stage(stage, dependencies(model.plan, model.run.load_needs())[stage])
 
 
 def _train(planned: Planned, run: "Run", screen: "Screen", resume: bool, catalog: Catalog) -> "Data":
     """Reads the data, assembles the task and trains it; returns the data for the evaluation."""
-    from mmzoo.data.open import make_processors, open_data
+    from mmzoo.data.open import features_of, make_processors, open_data
     from mmzoo.modeling.assemble import assemble
     from mmzoo.modeling.devices import on_devices
     from mmzoo.modeling.parts import start_part
@@ -226,7 +220,7 @@ def _train(planned: Planned, run: "Run", screen: "Screen", resume: bool, catalog
     learned = run.load_processors(make_processors(plan)) if has_checkpoint else needed_processors(planned, screen)
     data = open_data(plan, screen, learned)
     with on_devices(plan.train):
-        task, layers = assemble(plan, {name: one.features for name, one in data.processors.items()}, backbone_configs)
+        task, layers = assemble(plan, features_of(data.processors), backbone_configs)
         for place, weights in parts.items():
             start_part(task, place, plan.starts()[place], weights)
             screen.say(f"start     {place} from {plan.starts()[place].start}")
@@ -244,12 +238,12 @@ def _train(planned: Planned, run: "Run", screen: "Screen", resume: bool, catalog
 
 def _assemble_before_data(plan: Plan, backbone_configs: Mapping[str, Any] | None = None) -> "tuple[Task, list[LayerSummary]]":
     """Assembles a plan on what is known of its data so far; prepares no data."""
-    from mmzoo.data.open import learned_processors
+    from mmzoo.data.open import features_of, learned_processors
     from mmzoo.modeling.assemble import assemble
     from mmzoo.training.train import prepare
 
     prepare(plan.train)
-    return assemble(plan, {name: one.features for name, one in learned_processors(plan).items()}, backbone_configs)
+    return assemble(plan, features_of(learned_processors(plan)), backbone_configs)
 
 
 def _rehearse(planned: Planned, task: Any, data: "Data") -> None:

@@ -12,7 +12,7 @@ from mmzoo.recipe.resolve import resolve
 from mmzoo.recipe.source import Recipe, override, to_node
 from mmzoo.registry.catalog import Catalog
 from mmzoo.registry.discovery import discover
-from mmzoo.run.stages import data_changes
+from mmzoo.run.stages import data_changes, dependencies
 from mmzoo.training.backend import set_backend
 
 if TYPE_CHECKING:
@@ -86,6 +86,13 @@ class Model:
         """Returns what is other in data than in those that the run was trained on."""
         return data_changes(data.plan, self.run.load_stages())
 
+    def finish_stages(self, data: "Data", *stages: str) -> None:
+        """Records that stages of the run are done, unless other data than its own were read."""
+        if not self.data_changes(data):
+            found = dependencies(self.plan, self.run.load_needs())
+            for stage in stages:
+                self.run.finish_stage(stage, found[stage])
+
 
 def load(run: "str | Path | Run", catalog: Catalog | None = None, overrides: Iterable[str] = ()) -> Model:
     """Reopens a trained run: assembles its plan and loads its weights, under the TensorFlow backend.
@@ -143,7 +150,7 @@ def load_parts(run: "Run", parts: Iterable[str], catalog: Catalog) -> "dict[str,
 
 def _reopened(plan: Plan, run: "Run") -> "tuple[Task, dict[str, Processor]]":
     """Assembles the task of a run's plan in the precision of the export, with the run's processors, and loads its weights."""
-    from mmzoo.data.open import make_processors
+    from mmzoo.data.open import features_of, make_processors
     from mmzoo.modeling.assemble import assemble
     from mmzoo.training.checkpoint import load_weights
     from mmzoo.training.train import prepare
@@ -151,7 +158,7 @@ def _reopened(plan: Plan, run: "Run") -> "tuple[Task, dict[str, Processor]]":
     prepare(replace(plan.train, precision=plan.export.precision))
     processors = run.load_processors(make_processors(plan))
     configs = _in_precision(run.load_backbone_configs(), plan.train.precision, plan.export.precision)
-    task, _ = assemble(plan, {name: processor.features for name, processor in processors.items()}, configs)
+    task, _ = assemble(plan, features_of(processors), configs)
     load_weights(task, run)
     return task, processors
 

@@ -69,7 +69,7 @@ def toy_world(tmp_path_factory):
 def served_toy(toy_world):
     """Opens the data of a toy and makes its served answer, as a build does: plan, data, task, served."""
     from mmzoo.contracts.progress import Screen
-    from mmzoo.data.open import open_data
+    from mmzoo.data.open import features_of, open_data
     from mmzoo.modeling.assemble import assemble
     from mmzoo.recipe.resolve import resolve
     from mmzoo.recipe.source import read_recipe
@@ -78,5 +78,5 @@ def served_toy(toy_world):
 
     plan = resolve(read_recipe("r.yaml"), discover())
     data = open_data(plan, Screen(quiet=True))
-    task, _ = assemble(plan, {name: processor.features for name, processor in data.processors.items()})
+    task, _ = assemble(plan, features_of(data.processors))
     return SimpleNamespace(plan=plan, data=data, task=task, served=Served(task, data.processors))

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from mmzoo.contracts.progress import Screen
 from mmzoo.data.batches import examples_of
-from mmzoo.data.open import open_data
+from mmzoo.data.open import features_of, open_data
 from mmzoo.evaluation.evaluate import evaluate
 from mmzoo.modeling.assemble import assemble
 from mmzoo.recipe.resolve import resolve
@@ -25,7 +25,7 @@ def served_toy(toy_world):
     """Opens the data of a toy and makes its served answer, as a build does."""
     plan, screen = resolve(read_recipe("r.yaml"), discover()), Screen(quiet=True)
     data = open_data(plan, screen)
-    task, _ = assemble(plan, {name: processor.features for name, processor in data.processors.items()})
+    task, _ = assemble(plan, features_of(data.processors))
     return plan, data, Served(task, data.processors), screen
 
 

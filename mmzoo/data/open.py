@@ -8,6 +8,7 @@ from mmzoo.contracts.dataset import FAULT, ROW, SPLITS
 from mmzoo.contracts.processor import Processor
 from mmzoo.contracts.progress import Screen
 from mmzoo.contracts.raw import fault_in
+from mmzoo.contracts.streams import FeatureSpec
 from mmzoo.data.scan import scan
 from mmzoo.data.splits import NO_AUTOTUNE, Batch, Data
 from mmzoo.errors import DataError, RecipeError
@@ -17,6 +18,11 @@ from mmzoo.recipe.plan import Input, Plan
 def make_processors(plan: Plan) -> dict[str, Processor]:
     """Makes the processor of each input, not yet adapted."""
     return {name: column.processor.make() for name, column in plan.inputs.items()}
+
+
+def features_of(processors: Mapping[str, Processor]) -> dict[str, FeatureSpec]:
+    """Returns what each processor makes of its input, as far as it has learned it."""
+    return {name: processor.features for name, processor in processors.items()}
 
 
 def learned_processors(plan: Plan) -> dict[str, Processor]:

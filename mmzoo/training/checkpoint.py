@@ -141,14 +141,13 @@ class Checkpoints(keras.callbacks.Callback):
         run: Run,
         state: TrainingState,
         steps: int,
-        minutes: float | None = None,
-        patience: int | None = None,
-        ending: threading.Event | None = None,
+        minutes: float | None,
+        patience: int | None,
+        ending: threading.Event,
     ):
         super().__init__()
-        self.run, self.state, self.steps, self.patience = run, state, steps, patience
+        self.run, self.state, self.steps, self.patience, self.ending = run, state, steps, patience, ending
         self.seconds = math.inf if minutes is None else 60 * minutes
-        self.ending = ending or threading.Event()
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.saved = time.monotonic()

@@ -10,6 +10,7 @@ import keras
 from mmzoo.contracts.head import Head
 from mmzoo.contracts.progress import Screen
 from mmzoo.data.batches import ordered_batches, training_batches
+from mmzoo.data.open import features_of
 from mmzoo.data.scan import first_faults
 from mmzoo.data.splits import Data
 from mmzoo.errors import TrainingError
@@ -71,8 +72,7 @@ def train(task: Task, data: Data, run: Run, screen: Screen, resume: bool = False
     _exclude_from_weight_decay(task)
     task.optimizer.build(task.trainable_variables)
     if chunks > 1:
-        features = {name: processor.features for name, processor in data.processors.items()}
-        task.train_in_chunks(chunks, symbols_of(data.plan, features))
+        task.train_in_chunks(chunks, symbols_of(data.plan, features_of(data.processors)))
     state = restore(task, run) if resume else TrainingState()
     if state.epoch < options.epochs and not state.stopped(options.patience):
         _fit(task, data, run, screen, state, steps)

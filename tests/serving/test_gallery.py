@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from mmzoo.contracts.progress import Screen
-from mmzoo.data.open import open_data
+from mmzoo.data.open import features_of, open_data
 from mmzoo.errors import DataError, RecipeError, RunError
 from mmzoo.modeling.assemble import assemble
 from mmzoo.recipe.resolve import resolve
@@ -38,7 +38,7 @@ loss: toy_info_nce
 def opened(text):
     plan = resolve(parse_recipe(text, "r.yaml"), discover())
     data = open_data(plan, QUIET)
-    task, _ = assemble(plan, {name: processor.features for name, processor in data.processors.items()})
+    task, _ = assemble(plan, features_of(data.processors))
     served = Served(task, data.processors)
 
     def made(**changes):
