@@ -1,6 +1,7 @@
 """Pixels of any size -> a square, in bands, so that no large picture is ever held in floats."""
 
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import tensorflow as tf
 
@@ -12,7 +13,8 @@ KERNELS = {"bilinear": ("triangle", 1), "bicubic": ("keyscubic", 2)}
 """TensorFlow's name of each kernel, and its radius."""
 
 
-class Square(NamedTuple):
+@dataclass(frozen=True)
+class Square:
     """Fits pictures into a square; the fields are the options of the processor `image`."""
 
     size: int
@@ -102,11 +104,14 @@ def _scaled(picture: tf.Tensor, sides: tf.Tensor, scale: tf.Tensor, shift: tf.Te
 
 
 def _rounded(picture: tf.Tensor) -> tf.Tensor:
-    return picture if picture.dtype == tf.uint8 else tf.saturate_cast(tf.round(picture), tf.uint8)
+    return tf.saturate_cast(tf.round(picture), tf.uint8)
 
 
 def _on_white(picture: tf.Tensor) -> tf.Tensor:
-    if picture.shape[-1] == 3:
-        return picture
-    colours, alpha = tf.cast(picture[..., :3], tf.float32), tf.cast(picture[..., 3:], tf.float32) / 255
-    return colours * alpha + 255 * (1 - alpha)
+    """Returns RGB in floats."""
+
+    def blended() -> tf.Tensor:
+        colours, alpha = tf.cast(picture[..., :3], tf.float32), tf.cast(picture[..., 3:], tf.float32) / 255
+        return colours * alpha + 255 * (1 - alpha)
+
+    return tf.cond(tf.shape(picture)[2] == 4, blended, lambda: tf.cast(picture, tf.float32))
