@@ -1,11 +1,12 @@
 """Split -> answers of trivial baselines, scored beside the model.
 
 Each baseline is a function that returns its name, a sentence for people, and its answers. A new one is a new function in
-`PREDICTING`, for models that predict an input, or in `EMBEDDING`, for models that embed their inputs.
+`PREDICTING`, for models that predict an input, or in `EMBEDDING`, for models that embed their inputs; recipes choose from their
+names, `BaselineName`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +19,7 @@ from mmzoo.contracts.streams import PAD
 from mmzoo.data.batches import examples_of
 from mmzoo.data.splits import Data
 from mmzoo.evaluation.neighbours import Groups, all_features, middle_frame, nearest_examples, stride
+from mmzoo.recipe.settings import BaselineName
 from mmzoo.serving.served import Served
 
 DENSE = ("image", "video", "audio", "vector")
@@ -158,18 +160,24 @@ def single_frame(wanted: Prediction) -> Baseline | None:
     return _nearest(wanted, "single_frame", about, "middle frame")
 
 
-PREDICTING = (most_frequent, text_only, nearest, single_frame)
+PREDICTING: Mapping[BaselineName, Callable[[Prediction], Baseline | None]] = {
+    "most_frequent": most_frequent,
+    "text_only": text_only,
+    "nearest": nearest,
+    "single_frame": single_frame,
+}
 """Baselines of models that predict an input, in the order of the report. Each returns None where it does not apply."""
 
 
-def predicting(served: Served, data: Data, split: str, screen: Screen) -> list[Baseline]:
-    """Makes the baselines of a model whose default signature predicts one input; none of any other model."""
+def predicting(served: Served, data: Data, split: str, names: Container[BaselineName], screen: Screen) -> Iterator[Baseline]:
+    """Makes the baselines with these names of a model whose default signature predicts one input; none of any other model."""
     signature = served.answers[served.default]
     if len(signature.answers) != 1:
-        return []
+        return
     ((output, target),) = signature.answers.items()
     wanted = Prediction(data, split, signature.read, output, target, screen)
-    return [made for make in PREDICTING if (made := make(wanted)) is not None]
+    made = (make(wanted) for name, make in PREDICTING.items() if name in names)
+    yield from (baseline for baseline in made if baseline is not None)
 
 
 def _nearest(wanted: Prediction, name: str, about: str, part: str) -> Baseline:
@@ -225,17 +233,20 @@ def _bags(wanted: Embedding) -> Iterator[dict[str, np.ndarray]]:
         yield {output: _unit(bag_of_words(nearest if name == wanted.dense else ids)) for output, name in wanted.reads.items()}
 
 
-EMBEDDING = (nearest_words,)
+EMBEDDING: Mapping[BaselineName, Callable[[Embedding], Baseline]] = {"nearest": nearest_words}
 """Baselines of models that embed a text and one other input."""
 
 
-def embedding(served: Served, data: Data, split: str, signatures: Mapping[str, str], screen: Screen) -> list[Baseline]:
+def embedding(
+    served: Served, data: Data, split: str, names: Container[BaselineName], signatures: Mapping[str, str], screen: Screen
+) -> list[Baseline]:
     """Makes the baselines of a model that embeds its inputs.
 
     Args:
         served: The model.
         data: Scanned.
         split: Whose examples are embedded.
+        names: Which baselines.
         signatures: Output that is an embedding -> the signature that answers it.
         screen: Where progress goes.
 
@@ -248,7 +259,7 @@ def embedding(served: Served, data: Data, split: str, signatures: Mapping[str, s
     if dense is None or text is None or any(len(names) != 1 for names in read.values()):
         return []
     wanted = Embedding(data, split, text, dense, {output: names[0] for output, names in read.items()}, screen)
-    return [make(wanted) for make in EMBEDDING]
+    return [make(wanted) for name, make in EMBEDDING.items() if name in names]
 
 
 def _ids(wanted: Embedding, split: str, every: int = 1) -> Iterator[np.ndarray]:

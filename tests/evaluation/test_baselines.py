@@ -1,7 +1,7 @@
 """What is answered without learning: by the question alone, by one frame, by the nearest clip; against brute force."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +13,7 @@ from mmzoo.contracts.progress import Screen
 from mmzoo.data.scan import scan
 from mmzoo.data.splits import Data
 from mmzoo.evaluation import baselines
+from mmzoo.recipe.settings import BaselineName, Evaluate
 
 QUIET = Screen(quiet=True)
 RNG = np.random.default_rng(0)
@@ -73,13 +74,13 @@ def data() -> Data:
 def answers(data: Data, *inputs: str) -> dict[str, list[str]]:
     signature = Signature(dict, inputs=inputs, answers={"said": "answer"})
     served = SimpleNamespace(answers={"say": signature}, default="say")
-    found = baselines.predicting(served, data, "test", QUIET)
+    found = baselines.predicting(served, data, "test", Evaluate().baselines, QUIET)
     return {baseline.name: [one["said"] for one in baseline.answers] for baseline in found}
 
 
-def words(data: Data, *inputs: str) -> dict[str, str]:
+def words(data: Data, *inputs: str, named: Sequence[BaselineName] = Evaluate().baselines) -> dict[str, str]:
     served = SimpleNamespace(answers={"say": Signature(dict, inputs=inputs, answers={"said": "answer"})}, default="say")
-    return {baseline.name: baseline.about for baseline in baselines.predicting(served, data, "test", QUIET)}
+    return {baseline.name: baseline.about for baseline in baselines.predicting(served, data, "test", named, QUIET)}
 
 
 def frequent(answers: list[str]) -> str:
@@ -131,6 +132,12 @@ def test_among_fewer_neighbours_the_same_question_still_counts(data, monkeypatch
     few = TRAIN[::2]
     want = [nearest(clip, [known for known in few if known[1] == question] or few) for clip, question, _ in TEST]
     assert answers(data, "clip", "question")["nearest"] == want
+
+
+def test_a_recipe_chooses_baselines(data):
+    assert {*baselines.PREDICTING, *baselines.EMBEDDING} == {*Evaluate().baselines}
+    assert list(words(data, "clip", "question", named=["single_frame", "text_only"])) == ["question_only", "single_frame"]
+    assert words(data, "clip", "question", named=[]) == {}
 
 
 # What people read of them
