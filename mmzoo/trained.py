@@ -70,15 +70,21 @@ class Model:
         inputs = SignatureInputs(f"the signature '{name}'", self.served.specs(name), optional)
         return self.served.predict(name, *inputs.complete(raw).values())
 
-    def open_data(self, screen: "Screen") -> "Data":
+    def open_data(self, screen: "Screen", most: int | None = None) -> "Data":
         """Reads the data of the run again, from the same source, with the run's own processors. Says if they have changed.
+
+        Whether they have is told from the options, the versions of plugins and `Card.fingerprint`, not from examples.
+
+        Args:
+            screen: Shows the progress.
+            most: Read only the first so many examples of the held-out split.
 
         Raises:
             DataError: The data is missing or cannot be read.
         """
         from mmzoo.data.open import open_data
 
-        data = open_data(replace(self.plan, dataset=self.plan.data.make()), screen, self.served.processors)
+        data = open_data(replace(self.plan, dataset=self.plan.data.make()), screen, self.served.processors, most)
         if changes := self.data_changes(data):
             screen.say(
                 f"warning   the run was trained on other data (changed: {', '.join(changes)}). The splits may hold other "

@@ -279,7 +279,17 @@ def test_a_split_without_a_readable_example_is_an_error(split):
     table = Table(**{"train": ["1"], "test": ["2"]} | {split: ["x", "y"]})
     with pytest.raises(DataError) as caught:
         opened(table, on_error="skip")
-    assert str(caught.value) == f"the split '{split}' has no example that can be read (2 in all)."
+    assert str(caught.value) == f"none of the 2 examples of '{split}' can be read."
+
+
+def test_of_the_first_held_out_examples_no_others_are_read():
+    plan = make_plan(Table(train=["x", "y"], test=["1", "x", "3", "y"]), on_error="skip")
+    data = open_data(plan, Screen(quiet=True), {"number": Number()}, most=3)
+    assert (data.sizes, data.readable) == ({"test": 2}, {"test": [True, False, True]})
+    assert [example["number"].numpy() for example in data.raw["test"]] == [b"1", b"x", b"3"]
+    plan.on_error = "stop"
+    with pytest.raises(DataError, match=r"^1 of the first 2 examples of 'test' cannot be read\.\n  example 1: number: this is"):
+        open_data(plan, Screen(quiet=True), {"number": Number()}, most=2)
 
 
 def test_there_must_be_a_split_to_train_on():
