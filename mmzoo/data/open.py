@@ -34,9 +34,7 @@ def learned_processors(plan: Plan) -> dict[str, Processor]:
     return data.processors
 
 
-def open_data(
-    plan: Plan, screen: Screen, learned: dict[str, Processor] | None = None, most: int | None = None
-) -> Data:
+def open_data(plan: Plan, screen: Screen, learned: dict[str, Processor] | None = None, most: int | None = None) -> Data:
     """Prepares the data set, adapts the processors on the training split, and reads every example once.
 
     Args:

@@ -15,10 +15,10 @@ import numpy as np
 
 from mmzoo.contracts.processor import inputs_of
 from mmzoo.contracts.progress import Screen
-from mmzoo.contracts.streams import PAD
-from mmzoo.data.batches import examples_of
+from mmzoo.data.batches import examples_at, examples_of
 from mmzoo.data.splits import Data
-from mmzoo.evaluation.neighbours import Groups, all_features, middle_frame, nearest_examples, stride
+from mmzoo.evaluation.bags import WORDS, bag_length, bag_of_words, unit
+from mmzoo.evaluation.neighbours import Groups, all_features, middle_frame, nearest_examples, searched
 from mmzoo.recipe.settings import BaselineName
 from mmzoo.serving.served import Served
 
@@ -26,8 +26,6 @@ DENSE = ("image", "video", "audio", "vector")
 """Modalities whose features have a distance, so that a nearest example exists."""
 PIXELS = ("image", "video")
 """Modalities whose features are pixels."""
-WORDS = 4096
-"""Length of a bag of words; ids that differ by a multiple of it share an entry."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +68,9 @@ class Prediction:
 
     @cached_property
     def train_answers(self) -> list[list[Any]]:
-        """The right answers of each readable training example."""
+        """The right answers of each training example; none of an unreadable one."""
         answers = zip(self.data.references("train", self.target), self.data.readable["train"], strict=True)
-        return [references for references, readable in answers if readable]
+        return [references if readable else [] for references, readable in answers]
 
     @cached_property
     def most_frequent(self) -> Any:
@@ -90,8 +88,9 @@ class Prediction:
         if not self.texts:
             return None
         numbers: dict[Any, int] = {}
-        train = [numbers.setdefault(texts, len(numbers)) for texts in self._texts_of("train")]
-        return Groups(np.array(train), np.array([numbers.get(texts, -1) for texts in self._texts_of(self.split)]))
+        train = [numbers.setdefault(texts, len(numbers)) if texts is not None else -1 for texts in self._texts_of("train")]
+        split = [numbers.get(texts, -1) for texts in self._texts_of(self.split) if texts is not None]
+        return Groups(np.array(train), np.array(split))
 
     @cached_property
     def dense(self) -> str | None:
@@ -116,12 +115,11 @@ class Prediction:
         """Makes a baseline from its answers, one for each example."""
         return Baseline(name, about, [{self.output: answer} for answer in answers])
 
-    def _texts_of(self, split: str) -> Iterator[tuple[Any, ...]]:
-        """Reads the first value of each text input of the readable examples."""
+    def _texts_of(self, split: str) -> Iterator[tuple[Any, ...] | None]:
+        """Reads the first value of each text input of each example; None for an unreadable one."""
         columns = zip(*(self.data.references(split, name) for name in self.texts), strict=True)
         for values, readable in zip(columns, self.data.readable[split], strict=True):
-            if readable:
-                yield tuple(value[0] if value else "" for value in values)
+            yield tuple(value[0] if value else "" for value in values) if readable else None
 
 
 def most_frequent(wanted: Prediction) -> Baseline:
@@ -155,8 +153,8 @@ def single_frame(wanted: Prediction) -> Baseline | None:
     """Answers with the answer of the training clip whose middle frame is nearest."""
     if wanted.dense is None or not wanted.has_frames:
         return None
-    distance = _distance(wanted.data, wanted.dense)
-    about = f"the answer of the training example whose {wanted.dense} has the nearest middle frame, by {distance}"
+    about = f"the answer of the training example whose {wanted.dense} has the nearest middle frame, by "
+    about += _distance(wanted.data, wanted.dense)
     return _nearest(wanted, "single_frame", about, "middle frame")
 
 
@@ -216,21 +214,24 @@ class Embedding:
 
 def nearest_words(wanted: Embedding) -> Baseline:
     """Embeds as bags of words of length 1: a text as its words, the other input as the words of the nearest one's text."""
-    text, dense = wanted.text, wanted.dense
+    data, text, dense = wanted.data, wanted.text, wanted.dense
+    numbered = examples_at(data, "train", searched(data, dense)).map(lambda number, example: (number, example[text]))
+    train = {int(number): ids for number, ids in numbered.as_numpy_iterator()}  # bags would take a hundred times the memory
+    length = bag_length(data.sizes[wanted.split], list(train.values()))
     about = (
-        f"bags of words: each {text} is embedded as its words, and each {dense} as the words of the {text} "
-        f"of the training example with the nearest {dense}, by {_distance(wanted.data, dense)}"
+        f"bags of words{f' of {length:,} entries' if length < WORDS else ''}: each {text} is embedded as its words, and each "
+        f"{dense} as the words of the {text} of the training example with the nearest {dense}, by {_distance(data, dense)}"
     )
-    return Baseline("nearest", about, _bags(wanted))
+    return Baseline("nearest", about, _bags(wanted, train, length))
 
 
-def _bags(wanted: Embedding) -> Iterator[dict[str, np.ndarray]]:
-    step = stride(wanted.data, wanted.dense)
-    train = list(_ids(wanted, "train", step))  # not as bags, which take a hundred times the memory
-    indices = nearest_examples(wanted.data, wanted.dense, wanted.split, wanted.screen, [all_features])
-    for ids, (index,) in zip(_ids(wanted, wanted.split), indices, strict=True):
-        nearest = np.ravel(train[index // step])
-        yield {output: _unit(bag_of_words(nearest if name == wanted.dense else ids)) for output, name in wanted.reads.items()}
+def _bags(wanted: Embedding, train: Mapping[int, np.ndarray], length: int) -> Iterator[dict[str, np.ndarray]]:
+    data, text, dense, among = wanted.data, wanted.text, wanted.dense, np.array([*train], dtype=int)
+    found = nearest_examples(data, dense, wanted.split, wanted.screen, [all_features], among=among)
+    split = examples_of(data, wanted.split).map(lambda example: example[text]).as_numpy_iterator()
+    for ids, (number,) in zip(split, found, strict=True):
+        words = {text: ids, dense: np.ravel(train[number])}
+        yield {output: unit(bag_of_words(words[name], length)) for output, name in wanted.reads.items()}
 
 
 EMBEDDING: Mapping[BaselineName, Callable[[Embedding], Baseline]] = {"nearest": nearest_words}
@@ -262,23 +263,6 @@ def embedding(
     return [make(wanted) for name, make in EMBEDDING.items() if name in names]
 
 
-def _ids(wanted: Embedding, split: str, every: int = 1) -> Iterator[np.ndarray]:
-    """Reads the ids of each text: `(length,)`, or `(texts, length)` for an example with several texts."""
-    yield from examples_of(wanted.data, split, every).map(lambda example: example[wanted.text]).as_numpy_iterator()
-
-
-def bag_of_words(ids: np.ndarray) -> np.ndarray:
-    """Counts the words of texts `(..., length)`: `(..., WORDS)`."""
-    counts = np.zeros((*ids.shape[:-1], WORDS), "float32")
-    for place, word in np.ndenumerate(ids):
-        counts[(*place[:-1], word % WORDS)] += word != PAD
-    return counts
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
-
-
 def _only(names: Sequence[str]) -> str | None:
     return names[0] if len(names) == 1 else None
 
@@ -288,5 +272,8 @@ def _joined(names: Sequence[str]) -> str:
 
 
 def _distance(data: Data, name: str) -> str:
+    """Says by what distance the nearest training example is found; and among how many, if not among all."""
     pixels = data.processors[name].modality in PIXELS
-    return f"the distance of the {'pixels' if pixels else 'features'}"
+    among = len(searched(data, name))
+    few = f", among {among:,} of the {data.sizes['train']:,} examples" if among < data.sizes["train"] else ""
+    return f"the distance of the {'pixels' if pixels else 'features'}{few}"

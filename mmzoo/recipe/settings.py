@@ -84,7 +84,8 @@ class Evaluate:
         baselines: The trivial baselines that are scored beside the model, where they apply; `[]` for none. `most_frequent`
             gives the most frequent answer of the training split. `text_only` gives the most frequent one to the same texts;
             the report names it after these inputs, such as `question_only`. `nearest` answers, or embeds, as the training
-            example with the nearest picture, clip or vector, and `single_frame` as the one with the nearest middle frame.
+            example with the nearest picture, clip or vector, and `single_frame` as the one with the nearest middle frame. Of a
+            large split at most 20,000 examples are searched, evenly spaced, and fewer if their features take over 1 GiB.
     """
 
     baselines: list[BaselineName] = field(default_factory=lambda: [*get_args(BaselineName)])
