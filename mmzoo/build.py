@@ -146,10 +146,10 @@ def finish(
         stages: What to do of `evaluation`, `report` (which needs an evaluation) and `export`.
     """
     model = load(run, catalog)
-    data = data or model.open_data(screen)
-    if "evaluation" in stages:  # else neither the weights nor the gallery have changed
-        model = fill_gallery(model, screen, data)
     if {"evaluation", "report"} & set(stages):
+        data = data or model.open_data(screen)
+        if "evaluation" in stages:  # else neither the weights nor the gallery have changed
+            model = fill_gallery(model, screen, data)
         evaluate(model, screen, data)
     if "export" in stages:
         export(model, screen, data)
@@ -189,10 +189,13 @@ def evaluate(model: Model, screen: "Screen", data: "Data | None" = None, missing
 
 @late_faults()
 def export(model: Model, screen: "Screen", data: "Data | None" = None) -> Path:
-    """Exports a trained run as a SavedModel; returns the folder of the version."""
+    """Exports a trained run as a SavedModel; returns the folder of the version.
+
+    Reads only the held-out examples that it asks, and the gallery if it must be embedded.
+    """
     from mmzoo.serving.export import export as write
 
-    data = data or model.open_data(screen)
+    data = data or model.open_data(screen, model.plan.export.examples)
     if model.served.index is None:
         model = fill_gallery(model, screen, data)
     version = write(model.plan, model.run, model.served, data, screen)

@@ -106,13 +106,13 @@ RENAMED = {
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Returns advice for an unknown name: its new name if it was renamed; else the nearest names, and all if at most 12."""
+    """Returns advice for an unknown name: its new name if it was renamed; else the nearest names, and all if at most 13."""
     known = list(known)
     if new := [candidate for candidate in RENAMED.get(name, ()) if candidate in known]:
         return f"It is called {new[0]} now."
     near = nearest(name, known)
     parts = [f"Nearest: {', '.join(near)}."] if near else []
-    if 0 < len(known) <= 12:
+    if 0 < len(known) <= 13:  # as many as a recipe has keys
         parts.append(f"Known: {', '.join(known)}.")
     return " ".join(parts)
 

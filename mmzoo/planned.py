@@ -209,7 +209,7 @@ def _work(planned: Planned, resume: bool, force: bool) -> Work:
 def unfinished_changes(plan: Plan, saved: Mapping[str, Any], resume: bool) -> list[str]:
     """Returns the keys of an unfinished run's plan that have changed; with `resume` the number of epochs may."""
     now = json.loads(json.dumps(plan.plain()))  # JSON turns tuples into lists, as in the saved plan
-    free = ("name", "about", "train", "metrics", "export")
+    free = ("name", "about", "train", "metrics", "evaluate", "export")
     keys = [key for key in now if key not in free and now[key] != saved.get(key)]
     free = (*SAFEKEEPING, *(("epochs",) if resume else ()))
     train = {key: value for key, value in now["train"].items() if key not in free}

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from mmzoo.run.folder import Run
 
 
+FREE = ("data", "evaluate", "export")
+"""Top-level keys of a recipe whose change leaves the weights of a trained run as they are."""
+
+
 @dataclass(frozen=True)
 class Model:
     """A reopened run: its task is assembled from its plan, and its weights are loaded.
@@ -66,15 +70,21 @@ class Model:
         inputs = SignatureInputs(f"the signature '{name}'", self.served.specs(name), optional)
         return self.served.predict(name, *inputs.complete(raw).values())
 
-    def open_data(self, screen: "Screen") -> "Data":
+    def open_data(self, screen: "Screen", most: int | None = None) -> "Data":
         """Reads the data of the run again, from the same source, with the run's own processors. Says if they have changed.
+
+        Whether they have is told from the options, the versions of plugins and `Card.fingerprint`, not from examples.
+
+        Args:
+            screen: Shows the progress.
+            most: Read only the first so many examples of the held-out split.
 
         Raises:
             DataError: The data is missing or cannot be read.
         """
         from mmzoo.data.open import open_data
 
-        data = open_data(replace(self.plan, dataset=self.plan.data.make()), screen, self.served.processors)
+        data = open_data(replace(self.plan, dataset=self.plan.data.make()), screen, self.served.processors, most)
         if changes := self.data_changes(data):
             screen.say(
                 f"warning   the run was trained on other data (changed: {', '.join(changes)}). The splits may hold other "
@@ -106,7 +116,7 @@ def load(run: "str | Path | Run", catalog: Catalog | None = None, overrides: Ite
         run: The run, or its folder.
         catalog: The components; those of the installed plugins by default.
         overrides: `key=value` pairs that replace or add values of the recipe. Only values that do not change the weights are
-            allowed: those under `export` and `data`, the gallery of the head, and the field that names its entries.
+            allowed: those under `data`, `evaluate` and `export`, the gallery of the head, and the field that names its entries.
 
     Raises:
         RunError: The folder holds no trained run, or an override would change the weights.
@@ -211,7 +221,7 @@ def _check_weights_unchanged(trained: Plan, plan: Plan, run: "Run") -> None:
     allowed = {option.name for option in head_options if option.refers_to in ("examples", "field")}
     for recipe in (saved, now):
         recipe["head"] = {name: value for name, value in recipe["head"].items() if name not in allowed}
-    changed = [key for key in now if key not in ("data", "export") and now[key] != saved[key]]
+    changed = [key for key in now if key not in FREE and now[key] != saved[key]]
     if changed:
-        names = ", ".join(["data", "export", *(f"head.{name}" for name in sorted(allowed))])
+        names = ", ".join([*FREE, *(f"head.{name}" for name in sorted(allowed))])
         raise RunError(f"{run.folder}: {', '.join(changed)} cannot be changed after training; expected a key of {names}.")

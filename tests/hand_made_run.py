@@ -11,7 +11,7 @@ from mmzoo.contracts.dataset import FAULT, ROW
 from mmzoo.data.splits import Data
 from mmzoo.evaluation.scores import Scores
 from mmzoo.recipe.plan import BoundComponent, BoundLoss, BoundMetric, Input, Plan
-from mmzoo.recipe.settings import Export, Train
+from mmzoo.recipe.settings import Evaluate, Export, Train
 from mmzoo.recipe.source import parse_recipe
 from mmzoo.registry.catalog import Component, Plugin
 from mmzoo.reporting.report import report
@@ -119,6 +119,7 @@ def make_plan(**changes) -> Plan:
         "losses": (BoundLoss(bound("loss", "blame"), {}),),
         "metrics": (BoundMetric(bound("metric", "distance", f"{__name__}:Distance"), {}),),
         "train": Train(backend="jax", seed=41),
+        "evaluate": Evaluate(),
         "export": Export(),
     }
     return Plan(**parts | changes)

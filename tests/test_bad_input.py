@@ -82,7 +82,7 @@ def changed(old: str = "", new: str = "") -> str:
     return RECIPE.replace(old, new, 1)
 
 
-KEYS = "name, about, needs, data, inputs, encoders, fusion, head, loss, train, metrics, export"
+KEYS = "name, about, needs, data, inputs, encoders, fusion, head, loss, train, metrics, evaluate, export"
 
 
 @pytest.mark.parametrize("verb", ["check", "build"])

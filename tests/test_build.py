@@ -165,6 +165,8 @@ def test_a_run_knows_the_data_that_it_was_trained_on(runs, monkeypatch, tmp_path
     said = "the run was trained on other data (changed: contents). The splits may hold other examples"
     assert said in " ".join(capsys.readouterr().out.split())
     assert run.load_stages() == stages  # so the next build evaluates again
+    assert model.open_data(Screen(), most=1).sizes == {"test": 1}  # as an export does
+    assert said in " ".join(capsys.readouterr().out.split())
     write_json(run.stages, {"data": stages["data"]})  # as if it had been stopped while it trained
     with pytest.raises(
         mmzoo.MmzooError, match=r"there is a run that was trained on other data, with a checkpoint after epoch \d"

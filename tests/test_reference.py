@@ -7,7 +7,7 @@ from mmzoo.recipe.component_keys import component_keys, settings_of
 from mmzoo.recipe.options import Option, options_of
 from mmzoo.recipe.resolve import KEYS, REQUIRED
 from mmzoo.recipe.schema import DESCRIPTIONS
-from mmzoo.recipe.settings import Export, Train
+from mmzoo.recipe.settings import Evaluate, Export, Train
 from mmzoo.registry.catalog import Catalog
 from mmzoo.registry.discovery import discover
 from mmzoo.registry.hookspecs import KINDS
@@ -21,7 +21,7 @@ def reference(catalog: Catalog) -> str:
     """Writes the keys of a recipe and every component's options as Markdown."""
     keys = table(["key", "", "what it says"], [[f"`{k}`", "required" if k in REQUIRED else "", DESCRIPTIONS[k]] for k in KEYS])
     parts = [f"## Keys\n\n{keys}"]
-    for name, settings in (("train", Train), ("export", Export)):
+    for name, settings in (("train", Train), ("evaluate", Evaluate), ("export", Export)):
         parts.append(f"## `{name}`\n\n{options(settings_of(settings))}")
     plugins = {path.name for path in ROOT.glob("plugins/*")}
     for component in (c for kind in KINDS for c in catalog.of(kind) if c.plugin.name in plugins):

@@ -61,13 +61,38 @@ def ordered_batches(data: Data, split: str, batch: int, limit: int = -1) -> tf.d
     return _still_readable(data, split, examples.batch(batch)).prefetch(2)
 
 
-def examples_of(data: Data, split: str, every: int = 1) -> tf.data.Dataset:
+def examples_of(data: Data, split: str) -> tf.data.Dataset:
     """Returns the readable processed examples of a scanned split, unbatched and in order.
 
-    Of every so many, only the first one is returned; the others are not decoded, unless the split is kept in memory anyway.
     Reading them ends with an error, which `late_faults` puts in words, at an example that cannot be read any more.
     """
-    return _examples(data, split, every).map(_stop_at_fault)
+    return _examples(data, split).map(_stop_at_fault)
+
+
+def examples_at(data: Data, split: str, numbers: np.ndarray) -> tf.data.Dataset:
+    """Returns some processed examples of a scanned split, unbatched and in order, each with its number: `(number, example)`.
+
+    One that cannot be read any more ends the reading with an error, which `late_faults` puts in words; with `on_error: skip` it
+    is left out, from now on.
+
+    Args:
+        data: The scanned splits.
+        split: Name of the split.
+        numbers: The numbers of readable examples in the split, ascending. No others are decoded, unless the split is kept in
+            memory anyway.
+    """
+    numbered = tf.data.Dataset.zip(tf.data.Dataset.from_tensor_slices(numbers), _examples(data, split, numbers))
+    if data.plan.on_error == "stop":
+        return numbered.map(lambda number, example: (number, _stop_at_fault(example)))
+
+    def is_kept(number: tf.Tensor, example: Batch) -> tf.Tensor:
+        def leave_out() -> tf.Tensor:
+            what = tf.strings.join([example[ROW], ": ", example[FAULT]])
+            return tf.numpy_function(partial(data.leave_out, split), [number, what], tf.bool)
+
+        return tf.cond(example[FAULT] == "", lambda: tf.constant(True), leave_out)
+
+    return numbered.filter(is_kept).map(lambda number, example: (number, _without_row(example)))
 
 
 def _still_readable(data: Data, split: str, batches: tf.data.Dataset) -> tf.data.Dataset:
@@ -109,10 +134,12 @@ def _without_row(example: Batch) -> Batch:
     return {name: value for name, value in example.items() if name not in (ROW, FAULT)}
 
 
-def _examples(data: Data, split: str, every: int = 1) -> tf.data.Dataset:
-    """Returns the examples that the scan could read, with their `ROW` and with the `FAULT` that they may have now."""
+def _examples(data: Data, split: str, numbers: np.ndarray | None = None) -> tf.data.Dataset:
+    """Returns the examples that the scan could read, or those of some numbers, with `ROW` and the `FAULT` they have now."""
     wanted = np.array(data.readable[split])
-    wanted[np.flatnonzero(wanted)] = np.arange(data.sizes[split]) % every == 0
+    if numbers is not None:
+        wanted[:] = False
+        wanted[numbers] = True
     examples = data.processed(split) if np.all(wanted) else data.processed(split, wanted)
     # With a known cardinality Keras does not read past the end to find it, which would count one batch too many in its means.
     counted = examples.apply(tf.data.experimental.assert_cardinality(np.count_nonzero(wanted)))

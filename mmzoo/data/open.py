@@ -34,13 +34,14 @@ def learned_processors(plan: Plan) -> dict[str, Processor]:
     return data.processors
 
 
-def open_data(plan: Plan, screen: Screen, learned: dict[str, Processor] | None = None) -> Data:
+def open_data(plan: Plan, screen: Screen, learned: dict[str, Processor] | None = None, most: int | None = None) -> Data:
     """Prepares the data set, adapts the processors on the training split, and reads every example once.
 
     Args:
         plan: The plan, whose `dataset` is set.
         screen: Shows the progress.
         learned: Input -> a processor that is adapted already, such as those of a run; it is used as it is.
+        most: Read only the first so many examples of the held-out split; the data have no other splits then.
 
     Raises:
         DataError: The data cannot be read, or a split that training needs is missing; or examples are unreadable and the
@@ -57,8 +58,10 @@ def open_data(plan: Plan, screen: Screen, learned: dict[str, Processor] | None =
     for name, processor in data.processors.items():
         if processor.note:
             screen.say(f"data      {name}: {processor.note}")
+    if most is not None:
+        data.raw = {data.held_out(): data.raw[data.held_out()]}
     for split in data.raw:
-        scan(data, split, screen)
+        scan(data, split, screen, most)
     return data
 
 

@@ -12,28 +12,31 @@ from mmzoo.data.splits import CHUNK, Batch, Data
 from mmzoo.errors import DataError
 
 
-def scan(data: Data, split: str, screen: Screen) -> None:
+def scan(data: Data, split: str, screen: Screen, most: int | None = None) -> None:
     """Reads a split once, counts its examples, and finds those that cannot be read.
 
     Args:
         data: Its `sizes`, `faults` and `readable` are set for the split.
         split: Name of the split.
         screen: Shows the progress, and how many examples are skipped or have a missing input.
+        most: Read only the first so many examples; the split has no others then.
 
     Raises:
         DataError: Some examples cannot be read and the recipe says to stop; or no example can be read.
     """
+    if most is not None:
+        data.raw[split] = data.raw[split].take(most)
     examples = list(screen.track(_scanned(data, split), f"read {split}", data.cardinality(split)))
     total, faults = len(examples), [f"{row}: {reason}" for row, reason, _ in examples if reason]
     data.sizes[split], data.faults[split] = total - len(faults), faults
     data.readable[split] = [not reason for _, reason, _ in examples]
+    all_read = f"{'first ' if most is not None else ''}{total} examples of '{split}'"
     if faults and data.plan.on_error == "stop":
-        advice = "Repair or remove them, or leave them out with `on_error: skip` under `data`."
-        raise DataError(f"{len(faults)} of the {total} examples of '{split}' cannot be read.\n{first_faults(faults)}\n{advice}")
+        raise unreadable(faults, all_read)
     if faults:
-        screen.say(f"data      left out {len(faults)} of the {total} examples of '{split}':\n{first_faults(faults)}")
+        screen.say(f"data      left out {len(faults)} of the {all_read}:\n{first_faults(faults)}")
     if total == len(faults):
-        raise DataError(f"the split '{split}' has no example that can be read ({total} in all).")
+        raise DataError(f"none of the {all_read} can be read.")
     for name, count in Counter(name for _, reason, missing in examples if not reason for name in missing).items():
         screen.say(f"data      {name} is missing in {count} of the {data.sizes[split]} examples of '{split}'")
 
@@ -49,6 +52,17 @@ def _scanned(data: Data, split: str) -> Iterator[tuple[str, str, list[str]]]:
         missing = [[name for name, flag in zip(names, flags, strict=True) if flag] for flags in zip(*absent, strict=True)]
         texts = [map(bytes.decode, column.numpy()) for column in (rows, faults)]
         yield from zip(*texts, missing or [[]] * len(rows), strict=True)
+
+
+def unreadable(faults: list[str], of: str) -> DataError:
+    """Returns the error for examples that cannot be read.
+
+    Args:
+        faults: The row of each, and why.
+        of: What they are among, such as `3 examples of 'train'`.
+    """
+    advice = "Repair or remove them, or leave them out with `on_error: skip` under `data`."
+    return DataError(f"{len(faults)} of the {of} cannot be read.\n{first_faults(faults)}\n{advice}")
 
 
 def first_faults(faults: list[str], limit: int = 10) -> str:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from mmzoo.contracts.dataset import FAULT, ROW, SPLITS, Card
 from mmzoo.contracts.processor import Processor
-from mmzoo.contracts.raw import join_inputs, plain_rows, process_one_or_several
+from mmzoo.contracts.raw import as_text, join_inputs, plain_rows, process_one_or_several
 from mmzoo.contracts.streams import mask_of
 from mmzoo.errors import DataError, late_fault
 from mmzoo.recipe.plan import Plan
@@ -159,9 +159,24 @@ class Data:
                 what = f"{row.decode()}: {fault.decode()}"
                 if self.plan.on_error == "stop":
                     raise late_fault(what)
-                self.readable[split][number] = False
-                self.sizes[split] -= 1
-                self.faults[split].append(what)
+                self.leave_out(split, number, what)
+
+    def leave_out(self, split: str, number: int, what: str | bytes) -> np.bool_:
+        """Leaves out an example that the scan could read and that cannot be read any more, and counts it.
+
+        Args:
+            split: The split.
+            number: Its number in the split.
+            what: Its row and the reason.
+
+        Returns:
+            False: whether it can be used.
+        """
+        if self.readable[split][number]:
+            self.readable[split][number] = False
+            self.sizes[split] -= 1
+            self.faults[split].append(str(as_text(what)))
+        return np.False_
 
     def note_lost(self, split: str, rows: np.ndarray, faults: np.ndarray) -> None:
         """Records examples of a training batch that cannot be read any more: those with a fault."""

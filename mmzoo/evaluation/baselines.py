@@ -1,11 +1,12 @@
 """Split -> answers of trivial baselines, scored beside the model.
 
 Each baseline is a function that returns its name, a sentence for people, and its answers. A new one is a new function in
-`PREDICTING`, for models that predict an input, or in `EMBEDDING`, for models that embed their inputs.
+`PREDICTING`, for models that predict an input, or in `EMBEDDING`, for models that embed their inputs; recipes choose from their
+names, `BaselineName`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,18 +15,17 @@ import numpy as np
 
 from mmzoo.contracts.processor import inputs_of
 from mmzoo.contracts.progress import Screen
-from mmzoo.contracts.streams import PAD
-from mmzoo.data.batches import examples_of
+from mmzoo.data.batches import examples_at, examples_of
 from mmzoo.data.splits import Data
-from mmzoo.evaluation.neighbours import Groups, all_features, middle_frame, nearest_examples, stride
+from mmzoo.evaluation.bags import WORDS, bag_length, bag_of_words, unit
+from mmzoo.evaluation.neighbours import Groups, all_features, middle_frame, nearest_examples, searched
+from mmzoo.recipe.settings import BaselineName
 from mmzoo.serving.served import Served
 
 DENSE = ("image", "video", "audio", "vector")
 """Modalities whose features have a distance, so that a nearest example exists."""
 PIXELS = ("image", "video")
 """Modalities whose features are pixels."""
-WORDS = 4096
-"""Length of a bag of words; ids that differ by a multiple of it share an entry."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class Prediction:
 
     @cached_property
     def train_answers(self) -> list[list[Any]]:
-        """The right answers of each readable training example."""
+        """The right answers of each training example; none of an unreadable one."""
         answers = zip(self.data.references("train", self.target), self.data.readable["train"], strict=True)
-        return [references for references, readable in answers if readable]
+        return [references if readable else [] for references, readable in answers]
 
     @cached_property
     def most_frequent(self) -> Any:
@@ -88,8 +88,9 @@ class Prediction:
         if not self.texts:
             return None
         numbers: dict[Any, int] = {}
-        train = [numbers.setdefault(texts, len(numbers)) for texts in self._texts_of("train")]
-        return Groups(np.array(train), np.array([numbers.get(texts, -1) for texts in self._texts_of(self.split)]))
+        train = [numbers.setdefault(texts, len(numbers)) if texts is not None else -1 for texts in self._texts_of("train")]
+        split = [numbers.get(texts, -1) for texts in self._texts_of(self.split) if texts is not None]
+        return Groups(np.array(train), np.array(split))
 
     @cached_property
     def dense(self) -> str | None:
@@ -114,12 +115,11 @@ class Prediction:
         """Makes a baseline from its answers, one for each example."""
         return Baseline(name, about, [{self.output: answer} for answer in answers])
 
-    def _texts_of(self, split: str) -> Iterator[tuple[Any, ...]]:
-        """Reads the first value of each text input of the readable examples."""
+    def _texts_of(self, split: str) -> Iterator[tuple[Any, ...] | None]:
+        """Reads the first value of each text input of each example; None for an unreadable one."""
         columns = zip(*(self.data.references(split, name) for name in self.texts), strict=True)
         for values, readable in zip(columns, self.data.readable[split], strict=True):
-            if readable:
-                yield tuple(value[0] if value else "" for value in values)
+            yield tuple(value[0] if value else "" for value in values) if readable else None
 
 
 def most_frequent(wanted: Prediction) -> Baseline:
@@ -153,23 +153,29 @@ def single_frame(wanted: Prediction) -> Baseline | None:
     """Answers with the answer of the training clip whose middle frame is nearest."""
     if wanted.dense is None or not wanted.has_frames:
         return None
-    distance = _distance(wanted.data, wanted.dense)
-    about = f"the answer of the training example whose {wanted.dense} has the nearest middle frame, by {distance}"
+    about = f"the answer of the training example whose {wanted.dense} has the nearest middle frame, by "
+    about += _distance(wanted.data, wanted.dense)
     return _nearest(wanted, "single_frame", about, "middle frame")
 
 
-PREDICTING = (most_frequent, text_only, nearest, single_frame)
+PREDICTING: Mapping[BaselineName, Callable[[Prediction], Baseline | None]] = {
+    "most_frequent": most_frequent,
+    "text_only": text_only,
+    "nearest": nearest,
+    "single_frame": single_frame,
+}
 """Baselines of models that predict an input, in the order of the report. Each returns None where it does not apply."""
 
 
-def predicting(served: Served, data: Data, split: str, screen: Screen) -> list[Baseline]:
-    """Makes the baselines of a model whose default signature predicts one input; none of any other model."""
+def predicting(served: Served, data: Data, split: str, names: Container[BaselineName], screen: Screen) -> Iterator[Baseline]:
+    """Makes the baselines with these names of a model whose default signature predicts one input; none of any other model."""
     signature = served.answers[served.default]
     if len(signature.answers) != 1:
-        return []
+        return
     ((output, target),) = signature.answers.items()
     wanted = Prediction(data, split, signature.read, output, target, screen)
-    return [made for make in PREDICTING if (made := make(wanted)) is not None]
+    made = (make(wanted) for name, make in PREDICTING.items() if name in names)
+    yield from (baseline for baseline in made if baseline is not None)
 
 
 def _nearest(wanted: Prediction, name: str, about: str, part: str) -> Baseline:
@@ -208,34 +214,40 @@ class Embedding:
 
 def nearest_words(wanted: Embedding) -> Baseline:
     """Embeds as bags of words of length 1: a text as its words, the other input as the words of the nearest one's text."""
-    text, dense = wanted.text, wanted.dense
+    data, text, dense = wanted.data, wanted.text, wanted.dense
+    numbered = examples_at(data, "train", searched(data, dense)).map(lambda number, example: (number, example[text]))
+    train = {int(number): ids for number, ids in numbered.as_numpy_iterator()}  # bags would take a hundred times the memory
+    length = bag_length(data.sizes[wanted.split], list(train.values()))
     about = (
-        f"bags of words: each {text} is embedded as its words, and each {dense} as the words of the {text} "
-        f"of the training example with the nearest {dense}, by {_distance(wanted.data, dense)}"
+        f"bags of words{f' of {length:,} entries' if length < WORDS else ''}: each {text} is embedded as its words, and each "
+        f"{dense} as the words of the {text} of the training example with the nearest {dense}, by {_distance(data, dense)}"
     )
-    return Baseline("nearest", about, _bags(wanted))
+    return Baseline("nearest", about, _bags(wanted, train, length))
 
 
-def _bags(wanted: Embedding) -> Iterator[dict[str, np.ndarray]]:
-    step = stride(wanted.data, wanted.dense)
-    train = list(_ids(wanted, "train", step))  # not as bags, which take a hundred times the memory
-    indices = nearest_examples(wanted.data, wanted.dense, wanted.split, wanted.screen, [all_features])
-    for ids, (index,) in zip(_ids(wanted, wanted.split), indices, strict=True):
-        nearest = np.ravel(train[index // step])
-        yield {output: _unit(bag_of_words(nearest if name == wanted.dense else ids)) for output, name in wanted.reads.items()}
+def _bags(wanted: Embedding, train: Mapping[int, np.ndarray], length: int) -> Iterator[dict[str, np.ndarray]]:
+    data, text, dense, among = wanted.data, wanted.text, wanted.dense, np.array([*train], dtype=int)
+    found = nearest_examples(data, dense, wanted.split, wanted.screen, [all_features], among=among)
+    split = examples_of(data, wanted.split).map(lambda example: example[text]).as_numpy_iterator()
+    for ids, (number,) in zip(split, found, strict=True):
+        words = {text: ids, dense: np.ravel(train[number])}
+        yield {output: unit(bag_of_words(words[name], length)) for output, name in wanted.reads.items()}
 
 
-EMBEDDING = (nearest_words,)
+EMBEDDING: Mapping[BaselineName, Callable[[Embedding], Baseline]] = {"nearest": nearest_words}
 """Baselines of models that embed a text and one other input."""
 
 
-def embedding(served: Served, data: Data, split: str, signatures: Mapping[str, str], screen: Screen) -> list[Baseline]:
+def embedding(
+    served: Served, data: Data, split: str, names: Container[BaselineName], signatures: Mapping[str, str], screen: Screen
+) -> list[Baseline]:
     """Makes the baselines of a model that embeds its inputs.
 
     Args:
         served: The model.
         data: Scanned.
         split: Whose examples are embedded.
+        names: Which baselines.
         signatures: Output that is an embedding -> the signature that answers it.
         screen: Where progress goes.
 
@@ -248,24 +260,7 @@ def embedding(served: Served, data: Data, split: str, signatures: Mapping[str, s
     if dense is None or text is None or any(len(names) != 1 for names in read.values()):
         return []
     wanted = Embedding(data, split, text, dense, {output: names[0] for output, names in read.items()}, screen)
-    return [make(wanted) for make in EMBEDDING]
-
-
-def _ids(wanted: Embedding, split: str, every: int = 1) -> Iterator[np.ndarray]:
-    """Reads the ids of each text: `(length,)`, or `(texts, length)` for an example with several texts."""
-    yield from examples_of(wanted.data, split, every).map(lambda example: example[wanted.text]).as_numpy_iterator()
-
-
-def bag_of_words(ids: np.ndarray) -> np.ndarray:
-    """Counts the words of texts `(..., length)`: `(..., WORDS)`."""
-    counts = np.zeros((*ids.shape[:-1], WORDS), "float32")
-    for place, word in np.ndenumerate(ids):
-        counts[(*place[:-1], word % WORDS)] += word != PAD
-    return counts
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+    return [make(wanted) for name, make in EMBEDDING.items() if name in names]
 
 
 def _only(names: Sequence[str]) -> str | None:
@@ -277,5 +272,8 @@ def _joined(names: Sequence[str]) -> str:
 
 
 def _distance(data: Data, name: str) -> str:
+    """Says by what distance the nearest training example is found; and among how many, if not among all."""
     pixels = data.processors[name].modality in PIXELS
-    return f"the distance of the {'pixels' if pixels else 'features'}"
+    among = len(searched(data, name))
+    few = f", among {among:,} of the {data.sizes['train']:,} examples" if among < data.sizes["train"] else ""
+    return f"the distance of the {'pixels' if pixels else 'features'}{few}"

@@ -118,8 +118,9 @@ def _score_baselines(
     plan: Plan, predictor: Predictor, scores: Scores, scored: list[bool], screen: Screen, needed: Mapping[str, Needed] | None
 ) -> None:
     """Scores the baselines on the readable examples that the model answered; their answers are kept, but not embeddings."""
+    names = plan.evaluate.baselines
     served, data, predicted = predictor.served, predictor.data, predictor.signature.answers
-    for baseline in baselines.predicting(served, data, scores.split, screen):
+    for baseline in baselines.predicting(served, data, scores.split, names, screen):
         scoring = Scoring(plan, served, data, needed, baseline=True)
         for row, answer in zip(scores.rows, compress(baseline.answers, scored), strict=True):
             row["answers"][baseline.name] = answer
@@ -127,7 +128,7 @@ def _score_baselines(
         scores.add(baseline.name, baseline.about, scoring.result())
     embeddings = predictor.named_outputs()
     if embeddings and not predicted:
-        for baseline in baselines.embedding(served, data, scores.split, embeddings, screen):
+        for baseline in baselines.embedding(served, data, scores.split, names, embeddings, screen):
             scoring = Scoring(plan, served, data, needed, baseline=True)
             for row, outputs in zip(scores.rows, compress(baseline.answers, scored), strict=True):
                 scoring.update(row["references"] | dict(outputs))

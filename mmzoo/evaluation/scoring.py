@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from functools import cache, partial
-from itertools import islice
+from itertools import compress, islice
 from typing import Any
 
+from mmzoo.contracts.dataset import FAULT
 from mmzoo.contracts.head import with_aliases
 from mmzoo.contracts.raw import plain_rows
 from mmzoo.data.splits import Data
@@ -102,11 +103,13 @@ def _training_examples(data: Data, most: int | None) -> Iterator[Row]:
 
 
 def _readable(data: Data, split: str, batch_size: int) -> Iterator[Row]:
-    readable = iter(data.readable[split])
-    for batch in data.raw_batches(split, batch_size):
+    for number, batch in enumerate(data.raw_batches(split, batch_size)):
+        rows = slice(number * batch_size, (number + 1) * batch_size)
+        if any(fault and known for fault, known in zip(batch[FAULT].numpy(), data.readable[split][rows], strict=True)):
+            data.check_again(split, batch, rows.start)
         columns = {name: plain_rows(batch[name]) for name in data.processors}
-        rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
-        yield from (row for row in rows if next(readable))
+        found = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+        yield from compress(found, data.readable[split][rows])
 
 
 def _calls_model(metric: BoundMetric) -> bool:

@@ -14,7 +14,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mmzoo.contracts.option_types import PARTS, Reference
-from mmzoo.errors import Fault, PluginError, suggest
+from mmzoo.errors import Fault, PluginError, nearest, suggest
 from mmzoo.recipe.source import Node
 
 MISSING: Any = inspect.Parameter.empty
@@ -168,12 +168,18 @@ def _check(option: Option, node: Node) -> tuple[Any, list[Fault]]:
         return _adapter(option.annotation).validate_json(json.dumps(value)), []  # from JSON, a list is accepted for a tuple
     except ValidationError as error:
         details = error.errors(include_url=False)
-        if len(details) > 1 or details[0]["type"].endswith("_type"):
+        named = all(detail["type"] == "literal_error" for detail in details)  # each wrong name of a list is a fault
+        if not named and (len(details) > 1 or details[0]["type"].endswith("_type")):
             return value, [node.fault(f"expected {option.expected}, received {value!r}.")]
-        faulty = _descend(node, details[0]["loc"])
-        expected = details[0]["msg"].replace("Input should be", "expected")
-        expected = re.sub("^expected (greater|less)", r"expected a number \1", expected)
-        return value, [faulty.fault(f"{expected}, received {faulty.plain()!r}.")]
+        return value, [_fault(_descend(node, detail["loc"]), detail["msg"]) for detail in details]
+
+
+def _fault(node: Node, message: str) -> Fault:
+    """Returns pydantic's message as a fault; of a name that is none of several, with the nearest of them."""
+    expected = re.sub("^expected (greater|less)", r"expected a number \1", message.replace("Input should be", "expected"))
+    value = node.plain()
+    near = nearest(value, re.findall("'(.*?)'", expected)) if isinstance(value, str) else []
+    return node.fault(f"{expected}, received {value!r}.", f"Nearest: {', '.join(near)}." if near else "")
 
 
 def _descend(node: Node, path: Iterable[int | str]) -> Node:

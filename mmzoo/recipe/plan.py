@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmzoo.recipe.options import core_parameters_of, options_of
-from mmzoo.recipe.settings import Export, Train
+from mmzoo.recipe.settings import Evaluate, Export, Train
 from mmzoo.recipe.source import Node, Recipe
 from mmzoo.registry.catalog import Component
 
@@ -151,6 +151,7 @@ class Plan:
         losses: The losses, summed with their weights.
         metrics: The metrics that score the answers.
         train: Settings of the training.
+        evaluate: Settings of the evaluation.
         export: Settings of the export.
     """
 
@@ -170,6 +171,7 @@ class Plan:
     losses: tuple[BoundLoss, ...]
     metrics: tuple[BoundMetric, ...]
     train: Train
+    evaluate: Evaluate
     export: Export
 
     def components(self) -> list[BoundComponent]:
@@ -215,6 +217,7 @@ class Plan:
         plain["loss"] = [loss.plain() for loss in self.losses]
         plain["train"] = vars(self.train)
         plain["metrics"] = [metric.plain() for metric in self.metrics]
+        plain["evaluate"] = vars(self.evaluate)
         plain["export"] = vars(self.export)
         return plain
 

@@ -12,11 +12,14 @@ from mmzoo.recipe.component_keys import ON_ERROR, called_function, component_key
 from mmzoo.recipe.names import fault_of_input_name, fault_of_name
 from mmzoo.recipe.options import Option, bind, options_of, tensors_of
 from mmzoo.recipe.plan import BoundComponent, BoundLoss, BoundMetric, Input, Plan
-from mmzoo.recipe.settings import Export, Train
+from mmzoo.recipe.settings import Evaluate, Export, Train
 from mmzoo.recipe.source import Node, Recipe
 from mmzoo.registry.catalog import Catalog
 
-KEYS = ("name", "about", "needs", "data", "inputs", "encoders", "fusion", "head", "loss", "train", "metrics", "export")
+KEYS = (
+    *("name", "about", "needs", "data", "inputs", "encoders", "fusion", "head", "loss"),
+    *("train", "metrics", "evaluate", "export"),
+)
 """Top-level keys of a recipe."""
 REQUIRED = ("name", "data", "inputs", "encoders", "head", "loss")
 """Top-level keys that every recipe must have."""
@@ -65,7 +68,7 @@ class _Resolver:
         train = self._settings("train", Train)
         self.faults += check_optimizers(self._get("train", {}), train)
         self._check_absence(inputs, train)
-        export = self._settings("export", Export)
+        evaluate, export = self._settings("evaluate", Evaluate), self._settings("export", Export)
         name, about = self._name(), self._about()
         if self.faults:
             raise RecipeError(sorted(dict.fromkeys(self.faults), key=_order))
@@ -88,6 +91,7 @@ class _Resolver:
             losses=losses,
             metrics=metrics,
             train=train,
+            evaluate=evaluate,
             export=export,
         )
 

@@ -9,7 +9,7 @@ from mmzoo.recipe.component_keys import component_keys, settings_of
 from mmzoo.recipe.names import NAME
 from mmzoo.recipe.options import Option, options_of
 from mmzoo.recipe.resolve import KEYS, REQUIRED
-from mmzoo.recipe.settings import Export, Train
+from mmzoo.recipe.settings import Evaluate, Export, Train
 from mmzoo.registry.catalog import Catalog, Component
 from mmzoo.registry.hookspecs import KINDS
 
@@ -28,6 +28,7 @@ DESCRIPTIONS = {
     "loss": "The loss that training minimises, or a list of losses, which are summed with their weights.",
     "train": "How the task is trained.",
     "metrics": "The metrics that score the answers on the held-out split.",
+    "evaluate": "How the trained model is evaluated.",
     "export": "How the trained model is exported.",
 }
 """Description of each top-level key of a recipe, for editors and docs."""
@@ -69,6 +70,7 @@ def _properties(definitions: Schema) -> Schema:
         "loss": _one_or_more("loss", least=1),
         "train": _object(settings_of(Train), "train", definitions),
         "metrics": _one_or_more("metric"),
+        "evaluate": _object(settings_of(Evaluate), "evaluate", definitions),
         "export": _object(settings_of(Export), "export", definitions),
     }
     return {key: {"description": DESCRIPTIONS[key], **found[key]} for key in KEYS}

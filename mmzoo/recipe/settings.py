@@ -1,13 +1,14 @@
-"""The keys under `train` and `export` of a recipe. A new key is a new field here. Light."""
+"""The keys under `train`, `evaluate` and `export` of a recipe. A new key is a new field here. Light."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from annotated_types import Lt
 
 from mmzoo.contracts.option_types import NonNegativeInt, PositiveFloat, PositiveInt, Rate
 
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+BaselineName = Literal["most_frequent", "text_only", "nearest", "single_frame"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +74,21 @@ class Train:
 
 SAFEKEEPING = ("checkpoint_minutes",)
 """The keys of `train` that change nothing of what is learned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """How the trained model is evaluated.
+
+    Args:
+        baselines: The trivial baselines that are scored beside the model, where they apply; `[]` for none. `most_frequent`
+            gives the most frequent answer of the training split. `text_only` gives the most frequent one to the same texts;
+            the report names it after these inputs, such as `question_only`. `nearest` answers, or embeds, as the training
+            example with the nearest picture, clip or vector, and `single_frame` as the one with the nearest middle frame. Of a
+            large split at most 20,000 examples are searched, evenly spaced, and fewer if their features take over 1 GiB.
+    """
+
+    baselines: list[BaselineName] = field(default_factory=lambda: [*get_args(BaselineName)])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from mmzoo.data.batches import examples_of
+from mmzoo.data.batches import examples_at
 from mmzoo.data.splits import Data
-from mmzoo.evaluation.neighbours import stride
-
-BATCH = 256
-"""Training pictures that are compared at a time."""
+from mmzoo.evaluation.neighbours import batch_size, searched
 
 
 def nearest_pictures(data: Data, name: str, pictures: Sequence[bytes]) -> list[tuple[bytes, float]]:
@@ -31,10 +28,10 @@ def nearest_pictures(data: Data, name: str, pictures: Sequence[bytes]) -> list[t
     queries = np.asarray(processor(tf.constant(pictures)).features)
     flat = _flat(queries)
     best, found = np.full(len(flat), np.inf), queries.copy()
-    examples = examples_of(data, "train", stride(data, name)).map(lambda example: example[name])
+    examples = examples_at(data, "train", searched(data, name)).map(lambda _, example: example[name])
     if data.has_several(name, examples.element_spec):
         return []
-    for batch in examples.batch(BATCH).as_numpy_iterator():
+    for batch in examples.batch(batch_size(data, name)).as_numpy_iterator():
         table = _flat(batch)
         squares = np.sum(table**2, axis=1) - 2 * flat @ table.T  # less a constant for each query
         place = squares.argmin(axis=1)

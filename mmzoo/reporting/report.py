@@ -17,7 +17,7 @@ from mmzoo.evaluation import error_analysis
 from mmzoo.evaluation.scores import CHANCE, Scores, missing_table, score_table
 from mmzoo.recipe.plan import Plan
 from mmzoo.reporting import curves, generated, samples
-from mmzoo.run.atomic import write_json, write_text
+from mmzoo.run.atomic import replacing, write_json, write_text
 from mmzoo.run.folder import Run
 from mmzoo.serving.predict import predict_command
 from mmzoo.serving.served import Served
@@ -26,7 +26,8 @@ from mmzoo.serving.served import Served
 def report(plan: Plan, run: Run, served: Served, data: Data, scores: Scores) -> None:
     """Writes `scores.json`, `answers.jsonl`, `report.html` and the model card of a run."""
     write_json(run.scores, scores.flat())
-    write_text(run.answers, "".join(json.dumps(row, ensure_ascii=False, default=_json) + "\n" for row in scores.rows))
+    with replacing(run.answers) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False, default=_json) + "\n" for row in scores.rows)
     facts = _facts(plan, run, served, data, scores) | _samples(served, data, scores)
     facts |= generated.facts(run, served, data, scores)
     write_text(run.report, render("report.html", facts))

@@ -45,7 +45,7 @@ def dependencies(plan: Plan, needs: Mapping[str, str]) -> Dependencies:
         | {"train": {key: value for key, value in plain["train"].items() if key not in SAFEKEEPING}}
         | {"head": head, "needs": learned, "plugins": versions_of([*plan.layers().values(), *losses])},
         "evaluation": {"metrics": plain["metrics"], "head": gallery, "needs": judges, "plugins": versions_of(metrics)}
-        | {"precision": plan.export.precision},
+        | {"evaluate": plain["evaluate"], "precision": plan.export.precision},
         "report": {"name": plan.name, "about": plan.about},
         "export": {"export": plain["export"], "head": gallery},
     }

@@ -11,8 +11,9 @@ from mmzoo.contracts.dataset import FAULT, ROW, SPLITS
 from mmzoo.contracts.head import Gallery
 from mmzoo.contracts.progress import Screen
 from mmzoo.contracts.raw import as_text, fault_in, first_values
+from mmzoo.data.scan import unreadable
 from mmzoo.data.splits import Batch, Data
-from mmzoo.errors import RecipeError, late_fault, suggest
+from mmzoo.errors import RecipeError, suggest
 from mmzoo.recipe.plan import Plan
 from mmzoo.serving.entries import Entries
 from mmzoo.serving.served import Served
@@ -46,7 +47,7 @@ def collect(plan: Plan, served: Served, gallery: Gallery, data: Data, screen: Sc
         if len(entries) == most:
             break
     if faults and plan.gallery is None and plan.on_error == "stop":
-        raise late_fault(faults[0])  # the scan found none
+        raise unreadable(faults, f"{len(faults) + len(entries)} entries of the gallery")
     if faults:
         screen.say(f"gallery   left out {len(faults)} of {len(faults) + len(entries)} entries that cannot be read")
     if not entries:

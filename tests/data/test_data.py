@@ -15,7 +15,7 @@ from mmzoo import Card, FeatureSpec, Processed, Processor, no_faults
 from mmzoo.contracts.dataset import FAULT, ROW, fault_of
 from mmzoo.contracts.progress import Screen
 from mmzoo.contracts.raw import first_values, plain_values
-from mmzoo.data.batches import examples_of, ordered_batches, training_batches
+from mmzoo.data.batches import examples_at, examples_of, ordered_batches, training_batches
 from mmzoo.data.open import learned_processors, open_data, read_data
 from mmzoo.data.scan import scan
 from mmzoo.data.splits import Data
@@ -279,7 +279,17 @@ def test_a_split_without_a_readable_example_is_an_error(split):
     table = Table(**{"train": ["1"], "test": ["2"]} | {split: ["x", "y"]})
     with pytest.raises(DataError) as caught:
         opened(table, on_error="skip")
-    assert str(caught.value) == f"the split '{split}' has no example that can be read (2 in all)."
+    assert str(caught.value) == f"none of the 2 examples of '{split}' can be read."
+
+
+def test_of_the_first_held_out_examples_no_others_are_read():
+    plan = make_plan(Table(train=["x", "y"], test=["1", "x", "3", "y"]), on_error="skip")
+    data = open_data(plan, Screen(quiet=True), {"number": Number()}, most=3)
+    assert (data.sizes, data.readable) == ({"test": 2}, {"test": [True, False, True]})
+    assert [example["number"].numpy() for example in data.raw["test"]] == [b"1", b"x", b"3"]
+    plan.on_error = "stop"
+    with pytest.raises(DataError, match=r"^1 of the first 2 examples of 'test' cannot be read\.\n  example 1: number: this is"):
+        open_data(plan, Screen(quiet=True), {"number": Number()}, most=2)
 
 
 def test_there_must_be_a_split_to_train_on():
@@ -385,11 +395,11 @@ def test_the_number_of_examples_is_known_before_they_are_read():
 
 
 @pytest.mark.parametrize(("cache", "processed"), [(False, 3), (True, 0)])
-def test_those_of_every_few_examples_are_read_alone_unless_all_are_kept(cache, processed):
+def test_some_examples_are_read_alone_unless_all_are_kept(cache, processed):
     data = opened(Table(train=list("12x45678")), on_error="skip", cache=cache)
     before = int(data.processors["number"].read.numpy())
-    assert [int(one["number"]) for one in examples_of(data, "train", 3)] == [1, 5, 8]
-    assert examples_of(data, "train", 3).cardinality() == 3
+    read = [(int(number), int(one["number"])) for number, one in examples_at(data, "train", np.array([0, 5, 7]))]
+    assert read == [(0, 1), (5, 6), (7, 8)]
     assert int(data.processors["number"].read.numpy()) - before == processed
 
 
@@ -535,6 +545,7 @@ It could be read when the data was opened. Repair it and give the same command a
         lambda data: list(training_batches(data, "train", 4, 0, range(1)).take(2)),
         lambda data: list(ordered_batches(data, "train", 4)),
         lambda data: list(examples_of(data, "train")),
+        lambda data: list(examples_at(data, "train", np.array([1, 2]))),
         lambda data: data.check_again("train", next(iter(data.raw_batches("train", 8))), 0),
     ],
 )
@@ -558,6 +569,14 @@ def test_a_batch_of_which_nothing_can_be_read_any_more_stops_the_reading():
     data.plan.dataset.cells[:] = ["gone"] * 8
     with pytest.raises(DataError, match="example 0: number: this is no number"), late_faults():
         list(ordered_batches(data, "train", 4))
+
+
+def test_with_skip_an_example_among_some_that_cannot_be_read_any_more_is_left_out_and_counted():
+    data = spoiled("skip")
+    for _ in range(2):
+        read = [(int(number), int(one["number"])) for number, one in examples_at(data, "train", np.array([1, 2, 7]))]
+        assert read == [(1, 12), (7, 18)]
+        assert (data.sizes["train"], data.faults["train"]) == (7, ["example 2: number: this is no number"])
 
 
 def test_with_skip_an_example_that_is_asked_and_cannot_be_read_any_more_is_left_out():

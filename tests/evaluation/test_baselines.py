@@ -1,7 +1,8 @@
 """What is answered without learning: by the question alone, by one frame, by the nearest clip; against brute force."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +14,8 @@ from mmzoo.contracts.progress import Screen
 from mmzoo.data.scan import scan
 from mmzoo.data.splits import Data
 from mmzoo.evaluation import baselines
+from mmzoo.evaluation.bags import bag_length
+from mmzoo.recipe.settings import BaselineName, Evaluate
 
 QUIET = Screen(quiet=True)
 RNG = np.random.default_rng(0)
@@ -70,16 +73,16 @@ def data() -> Data:
     return made
 
 
-def answers(data: Data, *inputs: str) -> dict[str, list[str]]:
+def answers(data: Data, *inputs: str, screen: Screen = QUIET) -> dict[str, list[str]]:
     signature = Signature(dict, inputs=inputs, answers={"said": "answer"})
     served = SimpleNamespace(answers={"say": signature}, default="say")
-    found = baselines.predicting(served, data, "test", QUIET)
+    found = baselines.predicting(served, data, "test", Evaluate().baselines, screen)
     return {baseline.name: [one["said"] for one in baseline.answers] for baseline in found}
 
 
-def words(data: Data, *inputs: str) -> dict[str, str]:
+def words(data: Data, *inputs: str, named: Sequence[BaselineName] = Evaluate().baselines) -> dict[str, str]:
     served = SimpleNamespace(answers={"say": Signature(dict, inputs=inputs, answers={"said": "answer"})}, default="say")
-    return {baseline.name: baseline.about for baseline in baselines.predicting(served, data, "test", QUIET)}
+    return {baseline.name: baseline.about for baseline in baselines.predicting(served, data, "test", named, QUIET)}
 
 
 def frequent(answers: list[str]) -> str:
@@ -131,6 +134,29 @@ def test_among_fewer_neighbours_the_same_question_still_counts(data, monkeypatch
     few = TRAIN[::2]
     want = [nearest(clip, [known for known in few if known[1] == question] or few) for clip, question, _ in TEST]
     assert answers(data, "clip", "question")["nearest"] == want
+
+
+def test_a_training_clip_that_cannot_be_read_any_more_is_left_out_and_counted(data, capsys):
+    place = min(range(len(TRAIN)), key=lambda row: np.linalg.norm(whole(TEST[0][0]) - whole(TRAIN[row][0])))
+    gone = data.raw["train"].map(lambda one: one | {"@fault": tf.where(one["@row"] == str(place), "no file", "")})
+    plan = SimpleNamespace(**vars(data.plan) | {"on_error": "skip", "train": SimpleNamespace(cache=False)})
+    kept = {"sizes": {**data.sizes}, "readable": {name: [*one] for name, one in data.readable.items()}}
+    lost = replace(data, plan=plan, raw=data.raw | {"train": gone}, faults={"train": []}, _processed={}, **kept)
+    left = [*TRAIN[:place], *TRAIN[place + 1 :]]
+    assert answers(lost, "clip", screen=Screen())["nearest"] == [nearest(clip, left) for clip, _, _ in TEST]
+    assert (lost.sizes["train"], lost.faults["train"]) == (59, [f"{place}: no file"])
+    assert "evaluate  left out 1 of them that cannot be read any more" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("examples", "texts", "length"), [(5000, 5, 4096), (300_000, 1, 256), (10**9, 1, 1)])
+def test_the_bags_of_a_large_split_are_shorter(examples, texts, length):
+    assert bag_length(examples, [np.zeros((texts, 7), int)] * 3) == length
+
+
+def test_a_recipe_chooses_baselines(data):
+    assert {*baselines.PREDICTING, *baselines.EMBEDDING} == {*Evaluate().baselines}
+    assert list(words(data, "clip", "question", named=["single_frame", "text_only"])) == ["question_only", "single_frame"]
+    assert words(data, "clip", "question", named=[]) == {}
 
 
 # What people read of them

@@ -19,6 +19,7 @@ from mmzoo.evaluation.evaluate import REHEARSED, evaluate, evaluate_missing, reh
 from mmzoo.evaluation.scores import Scores
 from mmzoo.recipe.options import tensors_of
 from mmzoo.recipe.plan import BoundComponent, BoundMetric
+from mmzoo.recipe.settings import Evaluate
 from mmzoo.recipe.source import parse_recipe
 from mmzoo.registry.catalog import Component, Plugin
 
@@ -163,6 +164,7 @@ def make_plan(*metrics: type) -> Any:
             for m in metrics
         ],
         train=SimpleNamespace(cache="auto"),
+        evaluate=Evaluate(),
         inputs={name: SimpleNamespace(optional=False) for name in ("image", "colour")},
         encoders={"image": None},
         on_error="skip",

@@ -120,6 +120,7 @@ def test_what_fits(annotation, yaml, value):
         (Literal["a", "b"], "c", "part.x: expected 'a' or 'b', received 'c'."),
         (dict[str, int], "[1]", "part.x: expected dict[str, int], received [1]."),
         (list[int], "3", "part.x: expected list[int], received 3."),
+        (Literal["near", "far"], "neer", "part.x: expected 'near' or 'far', received 'neer'.\n  Nearest: near."),
         (list[int], "[1, x]", "part.x: expected list[int], received [1, 'x']."),
     ],
 )
@@ -129,6 +130,13 @@ def test_what_does_not_fit(annotation, yaml, said):
 
 def test_a_fault_in_a_list_stands_at_the_element():
     assert bound(list[PositiveInt], "[1, 2, 0]")[1] == "r.yaml:1:18  part.x[2]: expected a number greater than 0, received 0."
+
+
+def test_each_wrong_name_in_a_list_is_a_fault():
+    _, said = bound(list[Literal["a", "b"]], "[c, a, d]")
+    assert said == (
+        "r.yaml:1:12  part.x[0]: expected 'a' or 'b', received 'c'.\nr.yaml:1:18  part.x[2]: expected 'a' or 'b', received 'd'."
+    )
 
 
 def test_a_missing_option_is_said_with_its_type_and_meaning():

@@ -202,10 +202,11 @@ def test_a_component_can_be_named_with_its_plugin():
     ("old", "new", "text"),
     [
         ("about:", "abuot:", "r.yaml:2:1  abuot: a recipe has no such key.\n  Nearest: about. Known: name, about, needs, data, "
-         "inputs, encoders, fusion, head, loss, train, metrics, export."),
+         "inputs, encoders, fusion, head, loss, train, metrics, evaluate, export."),
         ("head:", "haed:", "r.yaml:1:1  head: this key is missing; every recipe needs it.\n"
          "r.yaml:9:1  haed: a recipe has no such key.\n  "
-         "Nearest: head, name. Known: name, about, needs, data, inputs, encoders, fusion, head, loss, train, metrics, export."),
+         "Nearest: head, name. Known: name, about, needs, data, inputs, encoders, fusion, head, loss, train, metrics, "
+         "evaluate, export."),
         ("name: toy", "name: to/y", "r.yaml:1:7  name: expected a name of letters, digits, '.', '_' and '-', received 'to/y'.\n"
          "  It becomes the name of the run's folder."),
         ("name: toy", "name: 3", "r.yaml:1:7  name: expected a name of letters, digits, '.', '_' and '-', received 3.\n"
@@ -238,6 +239,9 @@ def test_a_component_can_be_named_with_its_plugin():
          "  Nearest: labels. Known: margin, scores, labels, weight."),
         ("[hits]", "[hit]", "r.yaml:14:11  metrics[0]: no metric named 'hit'.\n  Nearest: hits (toys 0). "
          "`mmzoo list metrics` shows all."),
+        ("metrics: [hits]", "metrics: [hits]\nevaluate: {baselines: [nearest, singleframe]}",
+         "r.yaml:15:33  evaluate.baselines[1]: expected 'most_frequent', 'text_only', 'nearest' or 'single_frame', received "
+         "'singleframe'.\n  Nearest: single_frame."),
         ("epochs: 2", "epochs: 2.5", "r.yaml:13:17  train.epochs: expected int > 0, received 2.5."),
         ("train: {epochs: 2, optimizer: {type: sgd, learning_rate: 0.1}}", "train: 3",
          "r.yaml:13:8  train: expected a mapping, received 3."),
@@ -263,7 +267,9 @@ def test_a_required_key_that_is_empty(override):
 SHAPES = ["3", "[3]", "text", "true", "[[]]", "{type: 3}", "{type: null}", "{x: {y: []}}", "[null]", "{? [1] : 2}"]
 
 
-@pytest.mark.parametrize("key", ["data", "inputs", "encoders", "fusion", "head", "loss", "train", "metrics", "export"])
+@pytest.mark.parametrize(
+    "key", ["data", "inputs", "encoders", "fusion", "head", "loss", "train", "metrics", "evaluate", "export"]
+)
 @pytest.mark.parametrize("value", SHAPES)
 def test_any_shape_of_a_key_is_a_fault_and_no_crash(key, value):
     assert said(GOOD, f"{key}={value}")

@@ -9,6 +9,7 @@ from hand_made_run import bound, make_plan
 from mmzoo import NeededModel
 from mmzoo.errors import RunError
 from mmzoo.recipe.plan import BoundMetric
+from mmzoo.recipe.settings import Evaluate
 from mmzoo.run.folder import Run
 from mmzoo.run.stages import AFTER, changed, dependencies, due, find_run, fingerprint, needed_run
 
@@ -74,6 +75,15 @@ def test_a_run_is_what_it_learned():
     assert fingerprint(found) != fingerprint(found_of({"base": "abc"}))
     assert fingerprint(found) != fingerprint(found_of(encoders={}))
     assert fingerprint({stage: dict(reversed(part.items())) for stage, part in found.items()}) == fingerprint(found)
+
+
+def test_other_baselines_evaluate_again_and_train_nothing():
+    before, after = found_of(), found_of(evaluate=Evaluate(baselines=["nearest"]))
+    assert due(after, before) == {
+        "evaluation": "changed: evaluate.baselines",
+        "report": "the evaluation runs again",
+    }
+    assert fingerprint(before) == fingerprint(after)
 
 
 class Ask:

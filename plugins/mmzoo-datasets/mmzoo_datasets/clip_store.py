@@ -35,6 +35,13 @@ Clips = dict[tuple[str, ...], Clip]
 """Paths of a clip -> clip."""
 
 
+def default_folder() -> Path:
+    """Returns the folder for frames in the data folder of TFDS."""
+    from tensorflow_datasets.core.constants import DATA_DIR  # slow to import, and only needed for videos
+
+    return Path(DATA_DIR).expanduser() / "mmzoo_clips"
+
+
 class ClipStore:
     """Stores the frames of clips in a folder, one file per clip.
 

@@ -1,17 +1,14 @@
 """Examples -> splits: by a column or by shares, each file and its copies in one split. Imports no TensorFlow."""
 
 import json
-import sys
-from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from hashlib import blake2b, file_digest
-from os import SEEK_END
+from hashlib import blake2b
 from os.path import normpath, sep
-from pathlib import Path
 
 from mmzoo import SPLITS, DataError
-from mmzoo_datasets.clips import ClipError, find_frames
+from mmzoo_datasets.contents import Copies
 from mmzoo_datasets.examples import Example, Layout, nfc
 
 SYNONYMS = {
@@ -25,27 +22,6 @@ SYNONYMS = {
     "testing": "test",
 }
 """Values of a split column, in upper or lower case -> split."""
-TAIL = 4096
-"""Bytes at the end of a file that are compared before the whole file is."""
-
-Copies = Mapping[str, str]
-"""Path of each file or folder whose contents another one also has -> the first of the paths with these contents."""
-
-
-def find_copies(layout: Layout, examples: Iterable[Example]) -> Copies:
-    """Finds files with the same bytes, and folders of frames with the same bytes: copies and links of each other.
-
-    Reads only files of the same size, and whole only those of them that also end alike.
-    """
-    paths = (path for example in examples for field in layout.paths for path in layout.paths_in(example, field))
-    groups = [list(dict.fromkeys(paths))]
-    for look in (_size, _tail, _digest):
-        alike: dict[Hashable, list[str]] = defaultdict(list)
-        for number, group in enumerate(groups):
-            for path in group:
-                alike[number, _look(path, look)].append(path)
-        groups = [group for group in alike.values() if len(group) > 1]
-    return {path: group[0] for group in groups for path in group}
 
 
 def count_shared(layout: Layout, examples: Iterable[Example], copies: Copies) -> int:
@@ -147,27 +123,3 @@ def _keys(layout: Layout, examples: Iterable[Example], copies: Copies) -> list[s
 def _whole(layout: Layout, example: Example) -> str:
     group = example.values.get(layout.group_by or "")
     return json.dumps(nfc(dict(example.values) if group is None else group), sort_keys=True)
-
-
-def _look(path: str, look: Callable[[Path], Hashable]) -> Hashable:
-    """Looks at a file, or at the frames in a folder. What cannot be read, or is empty, is like nothing else."""
-    try:
-        found = tuple(map(look, find_frames([Path(path)], sys.maxsize)))
-    except (ClipError, OSError, ValueError):  # ValueError: a path that no file can have
-        return path
-    return found if any(found) else path
-
-
-def _size(file: Path) -> int:
-    return file.stat().st_size
-
-
-def _tail(file: Path) -> bytes:
-    with file.open("rb") as opened:
-        opened.seek(-min(TAIL, _size(file)), SEEK_END)
-        return opened.read()
-
-
-def _digest(file: Path) -> bytes:
-    with file.open("rb") as opened:
-        return file_digest(opened, blake2b).digest()

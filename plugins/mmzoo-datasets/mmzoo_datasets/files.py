@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from mmzoo import ROW, SPLITS, Card, DataError, FilePath, NonNegativeInt, PositiveInt, Rate, fault_of, suggest
 from mmzoo_datasets.cells import Quoting
-from mmzoo_datasets.clip_store import Clips, ClipStore, read_kept
-from mmzoo_datasets.division import Copies, count_shared, find_copies, split_by_column, split_by_share
+from mmzoo_datasets.clip_store import Clips, ClipStore, default_folder, read_kept
+from mmzoo_datasets.contents import Copies, Sizes, digest_of, find_copies, find_sizes
+from mmzoo_datasets.division import count_shared, split_by_column, split_by_share
 from mmzoo_datasets.examples import Example, Layout, blank, read_examples
 from mmzoo_datasets.table import read_columns
 
@@ -35,6 +36,9 @@ class Files:
     A row is faulty if a cell that the recipe reads is empty or of another type than the first one of its column, or if it names
     a file that is missing, empty or unreadable; the option `on_error` decides what happens then. Columns that the recipe does
     not read may hold anything. A table that is not valid stops the build; the message has the line number.
+
+    A run knows these data again by the bytes of the table and those of its files; if the files are over 64 MiB together, by
+    their sizes, so that a changed file of the same size goes unnoticed. Where the files lie does not matter.
 
     Args:
         table: Path of the table, relative to the current folder.
@@ -93,7 +97,8 @@ class Files:
         fields = _fields(names, columns, lists, split_column)
         files = ([] if videos else ["image"]) if files is None else files
         self.layout = Layout(path, start, fields, files, videos, optional, lists, group_by, split_column, quoting)
-        self.store = ClipStore(_frames_folder(frames_dir) if videos else start, frames, side)
+        kept = start if not videos else default_folder() if frames_dir is None else Path.cwd() / _path("frames_dir", frames_dir)
+        self.store = ClipStore(kept, frames, side)
         self.shares, self.seed = _shares(split_column, validation=validation, test=test), seed
         wanted = {"columns": columns or [], "lists": chain.from_iterable(lists.values())}
         wanted |= {"group_by": filter(None, [group_by]), "split_column": filter(None, [split_column])}
@@ -130,8 +135,12 @@ class Files:
 
     @cached_property
     def _fingerprint(self) -> str:
-        """The digest of the table; the card is asked for often."""
-        return sha256(self.layout.table.read_bytes()).hexdigest()
+        """The digests of the table and of its files; the card is asked for often."""
+        table = sha256(self.layout.table.read_bytes()).hexdigest()
+        try:
+            return f"{table} {digest_of(self._sizes)}"
+        except DataError:  # `prepare` raises it again
+            return table
 
     @cached_property
     def _examples(self) -> Any:
@@ -156,7 +165,11 @@ class Files:
 
     @cached_property
     def _copies(self) -> Copies:
-        return find_copies(self.layout, self._examples.all)
+        return find_copies(self._sizes)
+
+    @cached_property
+    def _sizes(self) -> Sizes:
+        return find_sizes(self.layout, self._examples.all)
 
     @cached_property
     def _note(self) -> str:
@@ -243,14 +256,6 @@ def _path(option: str, given: str) -> Path:
         return Path(given).expanduser()
     except RuntimeError as error:
         raise DataError(f"option {option}: the home folder in {given} is not known. Write the path without ~.") from error
-
-
-def _frames_folder(given: str | None) -> Path:
-    if given is not None:
-        return Path.cwd() / _path("frames_dir", given)
-    from tensorflow_datasets.core.constants import DATA_DIR  # slow to import, and only needed for videos
-
-    return Path(DATA_DIR).expanduser() / "mmzoo_clips"
 
 
 def _shares(split_column: str | None, **shares: float | None) -> dict[str, float]:

@@ -4,6 +4,8 @@ import codecs
 import csv
 import io
 import json
+import shutil
+from hashlib import sha256
 from pathlib import Path
 from unicodedata import normalize
 
@@ -486,6 +488,35 @@ def test_shares_keep_copies_together_and_count_them(tmp_path):
         "12 of the 19 examples name a file that another example names, or a copy of it (8 files are copies); "
         "these examples are in one split"
     )
+
+
+def test_a_changed_file_is_other_data_and_a_moved_folder_is_not(tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    (here / "clip").mkdir(parents=True)
+    pictures(here, "a.png", "b.png", "clip/1.png")
+    table = write(here, "image,video\na.png,clip\nb.png,clip\ngone.png,clip\n")
+
+    def fingerprint(table: str = table) -> str:
+        return Files(table=table, files=["image"], videos=["video"], frames_dir=str(tmp_path)).card.fingerprint
+
+    first = fingerprint()
+    there = shutil.copytree(here, tmp_path / "there")
+    assert fingerprint(str(there / "pairs.csv")) == fingerprint() == first
+    for changed in ("b.png", "clip/1.png", "gone.png"):
+        (there / changed).write_bytes(png(99))
+        assert fingerprint(str(there / "pairs.csv")) != first
+        shutil.copytree(here, there, dirs_exist_ok=True)
+    monkeypatch.setattr("mmzoo_datasets.contents.SMALL", 0)  # too large to read: sizes alone count
+    large = fingerprint()
+    (here / "a.png").write_bytes(bytes(len(png())))
+    assert fingerprint() == large
+    (here / "a.png").write_bytes(b"")
+    assert fingerprint() != large
+
+
+def test_the_fingerprint_of_a_table_that_cannot_be_read_is_that_of_its_bytes(tmp_path):
+    table = write(tmp_path, "image,caption\na.png\n")
+    assert Files(table=table).card.fingerprint == sha256(Path(table).read_bytes()).hexdigest()
 
 
 def test_shares_follow_from_the_seed_alone(tmp_path):
