@@ -25,7 +25,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Takes the imported libraries out of what is looked through for garbage."""
+    """Turns off TensorFlow's optimization of graphs, and takes the imported libraries out of what is looked through for garbage.
+
+    An export is checked in a process that optimizes graphs, as a server does.
+    """
+    if "tensorflow" in sys.modules:
+        sys.modules["tensorflow"].config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     gc.collect()
     gc.freeze()
 
