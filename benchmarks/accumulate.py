@@ -59,7 +59,7 @@ def measure(batch: int, parts: int, overrides: list[str]) -> dict[str, object]:
     from mmzoo.recipe.source import parse_recipe
     from mmzoo.registry.discovery import discover
     from mmzoo.training.optimizer import make_optimizer
-    from mmzoo.training.train import prepare
+    from mmzoo.training.process import prepare
 
     plan = resolve(parse_recipe(RECIPE, "clip", tuple(overrides)), discover(), with_data=False)
     features: dict[str, Any] = {"image": {"shape": (64, 64, 3), "dtype": "uint8", "vocabulary": None}}

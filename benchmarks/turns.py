@@ -78,7 +78,7 @@ def task_of(plan: Any) -> tuple[Any, Any, Loop]:
     from mmzoo.data.open import open_data
     from mmzoo.modeling.assemble import assemble
     from mmzoo.training.optimizer import make_optimizer
-    from mmzoo.training.train import prepare
+    from mmzoo.training.process import prepare
 
     data, options = open_data(plan, Screen(quiet=True)), plan.train
     prepare(options)

@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmzoo.errors import MmzooError, RunError, late_faults
-from mmzoo.planned import Planned, Work, claimed_work, needed_processors, needed_weights, plan_build, plan_works
+from mmzoo.planned import Planned, Work, check_devices, claimed_work, needed_processors, needed_weights, plan_build, plan_works
 from mmzoo.recipe.plan import Plan
 from mmzoo.recipe.source import read_recipe
 from mmzoo.registry.catalog import Catalog
 from mmzoo.registry.discovery import discover
+from mmzoo.run.folder import Run
+from mmzoo.run.log import RunLog, logged
 from mmzoo.run.stages import fingerprint
 from mmzoo.trained import Model, fill_gallery, load
-from mmzoo.training.backend import choose_backend, set_backend
+from mmzoo.training.backend import backend_of, set_backend
+from mmzoo.training.process import borrowed, prepare
 
 if TYPE_CHECKING:
     from mmzoo.contracts.head import Signature
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
     from mmzoo.data.splits import Data
     from mmzoo.modeling.assemble import LayerSummary
     from mmzoo.modeling.task import Task
-    from mmzoo.run.folder import Run
 
 
 @late_faults()
@@ -38,7 +40,7 @@ def build(
     force: bool = False,
     catalog: Catalog | None = None,
     screen: "Screen | None" = None,
-) -> "Run":
+) -> Run:
     """Builds a recipe: trains, evaluates, exports and reports. Builds the recipes that it needs first.
 
     Only stages are run whose recipe, data or plugins have changed since they were done. An unfinished build goes on from its
@@ -63,14 +65,15 @@ def build(
     from mmzoo.contracts.progress import Screen
 
     source, catalog, screen = read_recipe(recipe, tuple(overrides)), catalog or discover(), screen or Screen()
-    choose_backend(source)
-    planned = plan_build(source, catalog, Path(out) if out is not None else None)
-    *needs, _ = plan_works(planned, resume, force)  # refuses what cannot be built before anything is
-    with claimed_work(planned, screen, resume, force) as work:
-        for need, _ in needs:
-            with claimed_work(need, screen) as its_work:
-                _build(need, its_work, catalog, screen)
-        _build(planned, work, catalog, screen)
+    with borrowed(backend_of(source)):
+        planned = plan_build(source, catalog, Path(out) if out is not None else None)
+        *needs, _ = works = plan_works(planned, resume, force)  # refuses what cannot be built before anything is
+        check_devices(works)
+        with claimed_work(planned, screen, resume, force) as work:
+            for need, _ in needs:
+                with claimed_work(need, screen) as its_work:
+                    _build(need, its_work, catalog, screen)
+            _build(planned, work, catalog, screen)
     return planned.run
 
 
@@ -103,10 +106,10 @@ def check(recipe: str | Path, *, overrides: Iterable[str] = (), catalog: Catalog
         RecipeError: The recipe is wrong; the message lists all of its faults.
     """
     source = read_recipe(recipe, tuple(overrides))
-    choose_backend(source)
-    plan = plan_build(source, catalog or discover()).plan
-    task, layers = _assemble_before_data(plan)
-    return Checked(plan, layers, task.signatures())
+    with borrowed(backend_of(source)):
+        plan = plan_build(source, catalog or discover()).plan
+        task, layers = _assemble_before_data(plan)
+        return Checked(plan, layers, task.signatures())
 
 
 def _build(planned: Planned, work: Work, catalog: Catalog, screen: "Screen") -> None:
@@ -118,19 +121,20 @@ def _build(planned: Planned, work: Work, catalog: Catalog, screen: "Screen") -> 
     if work.resume:
         screen.say(f"run       {run.folder} goes on: " + "; ".join(f"{stage}: {why}" for stage, why in work.due.items()))
     data = None
-    if work.trains:
-        set_backend(backend)  # a needed recipe may name another one
-        data = _train(planned, run, screen, work.resume, catalog)
-    else:
-        run.begin(planned.plan, fingerprint(planned.stages), True, planned.trained_needs())
-    if backend == "tensorflow":
-        finish(run, screen, catalog, data, work.due)
-    else:
-        _finish_under_tensorflow(run, work.due)
+    with logged(run.log, begun=not work.trains) as log:
+        if work.trains:
+            set_backend(backend)  # a needed recipe may name another one
+            data = _train(planned, run, screen, work.resume, catalog, log)
+        else:
+            run.begin(planned.plan, fingerprint(planned.stages), True, planned.trained_needs())
+        if backend == "tensorflow":
+            finish(run, screen, catalog, data, work.due)
+        else:
+            _finish_under_tensorflow(run, work.due)
 
 
 def finish(
-    run: "Run",
+    run: Run,
     screen: "Screen",
     catalog: Catalog | None = None,
     data: "Data | None" = None,
@@ -145,14 +149,15 @@ def finish(
         data: The run's data, if it is already open.
         stages: What to do of `evaluation`, `report` (which needs an evaluation) and `export`.
     """
-    model = load(run, catalog)
-    if {"evaluation", "report"} & set(stages):
-        data = data or model.open_data(screen)
-        if "evaluation" in stages:  # else neither the weights nor the gallery have changed
-            model = fill_gallery(model, screen, data)
-        evaluate(model, screen, data)
-    if "export" in stages:
-        export(model, screen, data)
+    with logged(run.log):
+        model = load(run, catalog)
+        if {"evaluation", "report"} & set(stages):
+            data = data or model.open_data(screen)
+            if "evaluation" in stages:  # else neither the weights nor the gallery have changed
+                model = fill_gallery(model, screen, data)
+            evaluate(model, screen, data)
+        if "export" in stages:
+            export(model, screen, data)
 
 
 @late_faults()
@@ -174,16 +179,17 @@ def evaluate(model: Model, screen: "Screen", data: "Data | None" = None, missing
     from mmzoo.reporting.report import report
     from mmzoo.run.atomic import write_json
 
-    data = data or model.open_data(screen)
-    if model.served.index is None:
-        model = fill_gallery(model, screen, data)
-    needed = needed_by(model.run, model.plan.needs)
-    if missing is not None:
-        numbers = evaluate_missing(model.plan, model.served, data, screen, missing, needed)
-        write_json(model.run.missing, {"split": data.held_out(), "share": missing, "scores": numbers})
-    scores = score(model.plan, model.served, data, screen, needed)
-    report(model.plan, model.run, model.served, data, scores)
-    model.finish_stages(data, "evaluation", "report")
+    with logged(model.run.log), model.computing():
+        data = data or model.open_data(screen)
+        if model.served.index is None:
+            model = fill_gallery(model, screen, data)
+        needed = needed_by(model.run, model.plan.needs)
+        if missing is not None:
+            numbers = evaluate_missing(model.plan, model.served, data, screen, missing, needed)
+            write_json(model.run.missing, {"split": data.held_out(), "share": missing, "scores": numbers})
+        scores = score(model.plan, model.served, data, screen, needed)
+        report(model.plan, model.run, model.served, data, scores)
+        model.finish_stages(data, "evaluation", "report")
     return scores.flat()
 
 
@@ -195,22 +201,24 @@ def export(model: Model, screen: "Screen", data: "Data | None" = None) -> Path:
     """
     from mmzoo.serving.export import export as write
 
-    data = data or model.open_data(screen, model.plan.export.examples)
-    if model.served.index is None:
-        model = fill_gallery(model, screen, data)
-    version = write(model.plan, model.run, model.served, data, screen)
-    model.finish_stages(data, "export")
+    with logged(model.run.log), model.computing():
+        data = data or model.open_data(screen, model.plan.export.examples)
+        if model.served.index is None:
+            model = fill_gallery(model, screen, data)
+        version = write(model.plan, model.run, model.served, data, screen)
+        model.finish_stages(data, "export")
     return version
 
 
-def _train(planned: Planned, run: "Run", screen: "Screen", resume: bool, catalog: Catalog) -> "Data":
+def _train(planned: Planned, run: Run, screen: "Screen", resume: bool, catalog: Catalog, log: RunLog) -> "Data":
     """Reads the data, assembles the task and trains it; returns the data for the evaluation."""
     from mmzoo.data.open import features_of, make_processors, open_data
     from mmzoo.modeling.assemble import assemble
-    from mmzoo.modeling.devices import on_devices
+    from mmzoo.modeling.devices import describe_devices, on_devices
     from mmzoo.modeling.parts import start_part
-    from mmzoo.training.train import prepare, train
+    from mmzoo.training.train import train
 
+    screen.say(trains_on := describe_devices(planned.plan.train))
     # The data set is made anew: a needed build may have prepared the same data since the plan was made.
     plan = replace(planned.plan, dataset=planned.plan.data.make())
     has_checkpoint = resume and run.checkpoint.exists()
@@ -231,6 +239,7 @@ def _train(planned: Planned, run: "Run", screen: "Screen", resume: bool, catalog
         screen.say(f"data      {', '.join(f'{size:,} {split}' for split, size in data.sizes.items())}")
         screen.say(f"task      {sum(layer.weights for layer in layers):,} weights")
         run.begin(plan, fingerprint(planned.stages), resume, planned.trained_needs())
+        log.begin(trains_on)
         run.save_processors(data.processors)
         run.save_backbone_configs(task.encoders)
         run.finish_stage("data", planned.stages["data"])
@@ -243,20 +252,16 @@ def _assemble_before_data(plan: Plan, backbone_configs: Mapping[str, Any] | None
     """Assembles a plan on what is known of its data so far; prepares no data."""
     from mmzoo.data.open import features_of, learned_processors
     from mmzoo.modeling.assemble import assemble
-    from mmzoo.training.train import prepare
 
     prepare(plan.train)
     return assemble(plan, features_of(learned_processors(plan)), backbone_configs)
 
 
 def _rehearse(planned: Planned, task: Any, data: "Data") -> None:
-    """Answers, scores and audits the untrained model, so that a recipe that cannot be served fails before hours of training.
-
-    Only under the TensorFlow backend, which serves.
-    """
+    """Answers, scores and audits the untrained model, so that a recipe that cannot be served fails before hours of training."""
     import keras
 
-    if keras.backend.backend() != "tensorflow":
+    if keras.backend.backend() != "tensorflow":  # which alone serves
         return
     from mmzoo.contracts.progress import Screen
     from mmzoo.evaluation.evaluate import rehearse
@@ -273,7 +278,7 @@ def _rehearse(planned: Planned, task: Any, data: "Data") -> None:
     audit(served)
 
 
-def _finish_under_tensorflow(run: "Run", stages: Iterable[str]) -> None:
+def _finish_under_tensorflow(run: Run, stages: Iterable[str]) -> None:
     """Evaluates and exports a run that another backend trained, in a process of its own with the TensorFlow backend."""
     code = "import sys; from mmzoo.build import finish_alone; sys.exit(finish_alone(*sys.argv[1:]))"
     environment = os.environ | {"KERAS_BACKEND": "tensorflow"}
@@ -285,7 +290,6 @@ def _finish_under_tensorflow(run: "Run", stages: Iterable[str]) -> None:
 def finish_alone(folder: str, *stages: str) -> int:
     """Finishes the run in a folder, as the only work of a process; returns its exit code."""
     from mmzoo.contracts.progress import Screen
-    from mmzoo.run.folder import Run
 
     try:
         finish(Run(Path(folder)), Screen(), stages=stages)

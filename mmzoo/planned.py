@@ -141,6 +141,19 @@ def plan_works(planned: Planned, resume: bool = False, force: bool = False) -> l
     return [*((need, plan_work(need)) for need in planned.everything()[:-1]), own]
 
 
+def check_devices(works: Iterable[tuple[Planned, Work]]) -> None:
+    """Checks, before any data is read, that the devices are there that are to train.
+
+    Raises:
+        TrainingError: As in `find_devices`.
+    """
+    from mmzoo.modeling.devices import find_devices
+
+    for planned, work in works:
+        if work.trains:
+            find_devices(planned.plan.train)
+
+
 @contextmanager
 def claimed_work(planned: Planned, screen: "Screen", resume: bool = False, force: bool = False) -> Iterator[Work]:
     """Claims the folder of a run that a build writes to, yields what it has to do there, and sees a replaced run off.

@@ -1,6 +1,7 @@
 """Run -> `Model`: reopens a trained run. Imports neither Keras nor TensorFlow until then."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from mmzoo.recipe.source import Recipe, override, to_node
 from mmzoo.registry.catalog import Catalog
 from mmzoo.registry.discovery import discover
 from mmzoo.run.stages import data_changes, dependencies
-from mmzoo.training.backend import set_backend
+from mmzoo.training.process import borrowed, prepare
 
 if TYPE_CHECKING:
     from mmzoo.contracts.processor import Processor
@@ -70,6 +71,13 @@ class Model:
         inputs = SignatureInputs(f"the signature '{name}'", self.served.specs(name), optional)
         return self.served.predict(name, *inputs.complete(raw).values())
 
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Lets a call compute as its run is evaluated and served, whatever its caller has set; puts back what that was."""
+        with borrowed("tensorflow"):
+            _prepare(self.plan)
+            yield
+
     def open_data(self, screen: "Screen", most: int | None = None) -> "Data":
         """Reads the data of the run again, from the same source, with the run's own processors. Says if they have changed.
 
@@ -84,7 +92,8 @@ class Model:
         """
         from mmzoo.data.open import open_data
 
-        data = open_data(replace(self.plan, dataset=self.plan.data.make()), screen, self.served.processors, most)
+        with self.computing():
+            data = open_data(replace(self.plan, dataset=self.plan.data.make()), screen, self.served.processors, most)
         if changes := self.data_changes(data):
             screen.say(
                 f"warning   the run was trained on other data (changed: {', '.join(changes)}). The splits may hold other "
@@ -104,6 +113,7 @@ class Model:
                 self.run.finish_stage(stage, found[stage])
 
 
+@borrowed("tensorflow")
 def load(run: "str | Path | Run", catalog: Catalog | None = None, overrides: Iterable[str] = ()) -> Model:
     """Reopens a trained run: assembles its plan and loads its weights, under the TensorFlow backend.
 
@@ -122,7 +132,6 @@ def load(run: "str | Path | Run", catalog: Catalog | None = None, overrides: Ite
         RunError: The folder holds no trained run, or an override would change the weights.
         RecipeError: The installed plugins do not fit the run's plan any more, or an override is wrong.
     """
-    set_backend("tensorflow")
     from mmzoo.run.folder import Run
     from mmzoo.serving.entries import load_entries
     from mmzoo.serving.served import Served
@@ -163,14 +172,18 @@ def _reopened(plan: Plan, run: "Run") -> "tuple[Task, dict[str, Processor]]":
     from mmzoo.data.open import features_of, make_processors
     from mmzoo.modeling.assemble import assemble
     from mmzoo.training.checkpoint import load_weights
-    from mmzoo.training.train import prepare
 
-    prepare(replace(plan.train, precision=plan.export.precision))
+    _prepare(plan)
     processors = run.load_processors(make_processors(plan))
     configs = _in_precision(run.load_backbone_configs(), plan.train.precision, plan.export.precision)
     task, _ = assemble(plan, features_of(processors), configs)
     load_weights(task, run)
     return task, processors
+
+
+def _prepare(plan: Plan) -> None:
+    """Sets what a trained model computes with: the precision of the export."""
+    prepare(replace(plan.train, precision=plan.export.precision))
 
 
 def _in_precision(config: Any, trained: str, precision: str) -> Any:
@@ -197,7 +210,8 @@ def fill_gallery(model: "Model", screen: "Screen", data: "Data") -> "Model":
     gallery = model.task.head.gallery
     if gallery is None:
         return model
-    entries = collect(model.plan, model.served, gallery, data, screen)
+    with model.computing():
+        entries = collect(model.plan, model.served, gallery, data, screen)
     entries.save(model.run)
     saved = model.run.load_json(model.run.plan)
     own = {"data": saved["recipe"]["data"]}  # what it was trained on, wherever the data lie today

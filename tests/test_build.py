@@ -1,12 +1,17 @@
 """The whole way from Python: what a build leaves behind, and what opens it again."""
 
 import json
+import logging
+import os
+import random
 import shutil
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 import mmzoo
 from mmzoo.build import evaluate
@@ -14,6 +19,7 @@ from mmzoo.contracts.progress import Screen
 from mmzoo.planned import unfinished_changes
 from mmzoo.run.atomic import write_json
 from mmzoo.run.folder import Run
+from mmzoo.training.process import unchanged
 
 pytestmark = pytest.mark.slow
 
@@ -23,6 +29,7 @@ FOLDER = {
     "checkpoint",
     "export",
     "history.json",
+    "log.txt",
     "plan.json",
     "stages.json",
     "processors",
@@ -52,6 +59,7 @@ def read(path):
 
 def test_a_run_holds_everything_that_it_came_from_and_gave(runs, toy_world):
     assert {path.name for path in runs[0].folder.iterdir()} == FOLDER
+    assert f"train     on the CPU ({os.cpu_count()} cores)" in runs[0].log.read_text("utf-8")
     assert runs[0].recipe.read_text("utf-8") == (toy_world / "r.yaml").read_text("utf-8")
     plan = read(runs[0].plan)
     assert plan["recipe"]["train"]["global_clipnorm"] is None  # a default, written out
@@ -74,6 +82,34 @@ def test_a_reopened_run_answers_as_its_export(runs, pictures):
             assert value.tolist() == found.tolist()
         else:
             np.testing.assert_allclose(value, found, rtol=1e-5)
+
+
+def test_calls_leave_the_process_as_it_was_and_compute_as_the_run_does(runs, pictures):
+    """However the caller computes: with other settings while a run is opened, asked for the first time, scored and checked."""
+    expected = mmzoo.load(runs[0]).predict(image=pictures.numpy())
+    with unchanged():
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        keras.config.set_floatx("float16")
+        keras.utils.set_random_seed(3)
+        before = settings_and_states()
+        model = mmzoo.load(runs[0])
+        answers = model.predict(image=pictures.numpy())
+        assert settings_and_states() == before
+        evaluate(model, Screen(quiet=True))
+        mmzoo.check("r.yaml")
+        with pytest.raises(mmzoo.MmzooError):
+            mmzoo.load(runs[0], overrides=["head.units=5"])
+        assert settings_and_states() == before
+    assert {layer.compute_dtype for layer in model.task._flatten_layers()} == {"float32"}
+    for name, value in expected.items():
+        np.testing.assert_array_equal(answers[name], value)
+
+
+def settings_and_states():
+    random_states = random.getstate(), np.random.get_state()[1].tolist(), context.global_seed()
+    config = [getattr(keras.config, name)() for name in ("floatx", "epsilon", "image_data_format")]
+    level = logging.getLogger("absl").level
+    return random_states, config, keras.config.dtype_policy().name, keras.distribution.distribution(), level, dict(os.environ)
 
 
 def test_a_run_may_be_moved(runs, pictures, tmp_path):

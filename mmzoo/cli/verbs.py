@@ -73,11 +73,11 @@ def build(recipe: Path, out: Path | None, overrides: tuple[str, ...], resume: bo
     from mmzoo.planned import plan_build, plan_works
     from mmzoo.recipe.source import read_recipe
     from mmzoo.registry.discovery import discover
-    from mmzoo.training.backend import choose_backend
+    from mmzoo.training.backend import backend_of, set_backend
 
     if explain:
         source = read_recipe(recipe, overrides)
-        choose_backend(source)
+        set_backend(backend_of(source))
         _show(explained(plan_works(plan_build(source, discover(), out), resume, force)))
         return
     try:

@@ -1,13 +1,47 @@
 """Data parallelism: splits a batch over devices and reduces gradients, so that several devices learn what one would."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
 
 from mmzoo.errors import TrainingError
+from mmzoo.modeling.hardware import BACKENDS, accelerators, has_gpu, models, why_none
 from mmzoo.recipe.settings import Train
+
+
+def find_devices(train: Train) -> list[str]:
+    """Returns the names of the GPUs or TPUs that `train.devices` asks for; none for the CPU. Fast, and before any data is read.
+
+    Raises:
+        TrainingError: There are fewer than it asks for, or they cannot share a batch evenly.
+    """
+    found, wanted = accelerators(), train.devices
+    if wanted == "cpu":
+        found = []
+    elif not found and wanted not in ("auto", 1):
+        what = f"train.devices is {wanted}, but there is no GPU that {BACKENDS[keras.backend.backend()][0]} finds"
+        raise TrainingError(f"{what}; `auto` and `cpu` train on the CPU.\n{why_none()}")
+    elif isinstance(wanted, int) and wanted > max(1, len(found)):
+        raise TrainingError(f"train.devices is {wanted}, but {len(found)} accelerators were found. Give `auto` or fewer.")
+    elif isinstance(wanted, int):
+        found = found[:wanted]
+    check_shares(f"train.batch_size is {train.batch_size}", train.batch_size, max(1, len(found)), train.grad_cache_chunks)
+    return found
+
+
+def describe_devices(train: Train) -> str:
+    """Returns the line of a build that says which devices train. It warns if a GPU is left out that the recipe did not."""
+    chosen = find_devices(train)
+    if chosen:
+        count, kind = len(chosen), chosen[0].strip("/").partition(":")[0].upper()
+        return f"train     on {count} {kind}{'s' if count > 1 else ''}: {', '.join(dict.fromkeys(models()[:count]))}"
+    cpu = f"on the CPU ({os.cpu_count()} cores)"
+    if train.devices == "cpu" or not has_gpu():
+        return f"train     {cpu}"
+    return f"warning   this machine has a GPU, but training is {cpu}.\n{why_none()}"
 
 
 @contextlib.contextmanager
@@ -15,23 +49,22 @@ def on_devices(train: Train) -> Iterator[int]:
     """Enters the distribution strategy in which a task is assembled and trained; yields the number of devices.
 
     Raises:
-        TrainingError: There are fewer devices than `train.devices`, or a batch cannot be split evenly.
+        TrainingError: As in `find_devices`.
     """
-    accelerators = _accelerators()
-    count = max(1, len(accelerators)) if train.devices == "auto" else train.devices
-    if count > max(1, len(accelerators)):
-        raise TrainingError(f"train.devices is {count}, but {len(accelerators)} accelerators were found. Give `auto` or fewer.")
-    check_shares(f"train.batch_size is {train.batch_size}", train.batch_size, count, train.grad_cache_chunks)
-    if count == 1:
-        yield 1
-    elif keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
+    chosen = find_devices(train)
+    with _scope(chosen, train.devices == "cpu" and bool(accelerators())):
+        yield max(1, len(chosen))
 
-        with tf.distribute.MirroredStrategy(accelerators[:count]).scope():
-            yield count
-    else:
-        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=accelerators[:count]))
-        yield count
+
+def _scope(chosen: list[str], only_cpu: bool) -> contextlib.AbstractContextManager[Any]:
+    """Returns the scope of several devices, or of the CPU beside GPUs. Elsewhere the backend's own choice is right."""
+    if len(chosen) < 2 and not only_cpu:
+        return contextlib.nullcontext()
+    if keras.backend.backend() != "tensorflow":
+        return keras.device("cpu") if only_cpu else keras.distribution.DataParallel(devices=chosen).scope()
+    import tensorflow as tf
+
+    return (tf.distribute.OneDeviceStrategy("/CPU:0") if only_cpu else tf.distribute.MirroredStrategy(chosen)).scope()
 
 
 def check_shares(subject: str, examples: int, devices: int, chunks: int) -> None:
@@ -53,15 +86,6 @@ def check_shares(subject: str, examples: int, devices: int, chunks: int) -> None
             f"{subject}, which does not make {chunks} equal chunks (train.grad_cache_chunks) on each of {devices} device"
             f"{'s' if devices > 1 else ''}. Give a multiple of {devices * chunks}."
         )
-
-
-def _accelerators() -> list[str]:
-    """Lists the names of the GPUs or TPUs, as the backend names them."""
-    if keras.backend.backend() != "tensorflow":
-        return [device for device in keras.distribution.list_devices() if not device.startswith("cpu")]
-    import tensorflow as tf
-
-    return [device.name.replace("physical_device:", "") for device in tf.config.list_physical_devices("GPU")]
 
 
 def replicas() -> int:

@@ -38,9 +38,9 @@ class Train:
         precision: Keras dtype policy of the layers in training. `export.precision` is that of the trained model.
         jit_compile: As in Keras: whether XLA compiles the training step. `auto` is Keras' choice: with TensorFlow, only
             on a single GPU.
-        devices: GPUs to train on by data parallelism; `auto` takes all, or the CPU if there is none. Losses, clipping and
-            updates are computed as if one device had the whole batch. With TensorFlow, batch normalisation sees one device's
-            share.
+        devices: GPUs to train on by data parallelism: all of them (`gpu`), all of them or else the CPU (`auto`), only the CPU
+            (`cpu`), or so many; 1 may be the CPU. Losses, clipping and updates are computed as if one device had the whole
+            batch. With TensorFlow, batch normalisation sees one device's share.
         backend: Keras backend of the training. `auto` takes the environment variable KERAS_BACKEND, or else tensorflow.
             Evaluation and export always use TensorFlow.
         patience: As in Keras' EarlyStopping: epochs without a lower validation loss after which training stops. The best
@@ -63,7 +63,7 @@ class Train:
     ema_momentum: Rate | None = None
     precision: Precision = "float32"
     jit_compile: bool | Literal["auto"] = "auto"
-    devices: PositiveInt | Literal["auto"] = "auto"
+    devices: PositiveInt | Literal["auto", "cpu", "gpu"] = "auto"
     backend: Literal["auto", "tensorflow", "jax"] = "auto"
     patience: PositiveInt | None = None
     checkpoint_minutes: PositiveFloat | None = 10.0

@@ -124,6 +124,11 @@ class Run:
         return self.folder / "tensorboard"
 
     @property
+    def log(self) -> Path:
+        """What libraries have warned of, and which devices have trained."""
+        return self.folder / "log.txt"
+
+    @property
     def lock(self) -> Path:
         """Says which process writes to the folder at the moment."""
         return self.folder / ".lock"
@@ -152,9 +157,8 @@ class Run:
 
     def entries(self) -> list[str]:
         """Lists what is in the folder, without what passes: a lock, a run that is replaced, files that are being written."""
-        passing = (self.lock.name, KEPT, MOVING)
         names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
-        return sorted(name for name in names if name not in passing and not TEMPORARY.fullmatch(name))
+        return sorted(name for name in names if name not in (self.lock.name, KEPT, MOVING) and not TEMPORARY.fullmatch(name))
 
     def contents(self) -> list[str]:
         """Lists in words what the run contains so far."""
@@ -193,10 +197,9 @@ class Run:
             version: The exported version of this run.
         """
         if self.replaced.exists():
-            for path in self.export.glob("[0-9]*"):
-                if path.name.isdigit() and path.name != str(version):
-                    remove(path)
-            remove(self.replaced)
+            others = [path for path in self.export.glob("[0-9]*") if path.name.isdigit() and path.name != str(version)]
+            for path in (*others, self.replaced):
+                remove(path)
 
     def save_processors(self, processors: dict[str, "Processor"]) -> None:
         """Writes what the processors learned, and their notes."""
@@ -231,11 +234,8 @@ class Run:
 
     def save_backbone_configs(self, encoders: Mapping[str, Any]) -> None:
         """Writes the `backbone_config` of each encoder that has one, for when the run is reopened."""
-        configs = {
-            name: encoder.backbone_config
-            for name, encoder in encoders.items()
-            if getattr(encoder, "backbone_config", None) is not None
-        }
+        found = {name: getattr(encoder, "backbone_config", None) for name, encoder in encoders.items()}
+        configs = {name: config for name, config in found.items() if config is not None}
         if configs:
             write_json(self.backbone_configs, configs)
 

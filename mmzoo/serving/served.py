@@ -14,6 +14,7 @@ from mmzoo.contracts.streams import mask_of
 from mmzoo.modeling.task import Task
 from mmzoo.serving.argument_names import argument_name
 from mmzoo.serving.entries import Entries
+from mmzoo.training.process import configure, unchanged
 
 
 class Served(tf.Module):
@@ -88,7 +89,12 @@ class Served(tf.Module):
                 answers = _decode(answers, signature, processors) | {"ok": reason == "", "reason": reason}
                 return {name: _without_last(value, added) for name, value in answers.items()}
 
-        return tf.function(answer, input_signature=_input_specs(self, signature), autograph=False)
+        @unchanged()
+        def traced(*raw: tf.Tensor) -> dict[str, tf.Tensor]:
+            configure(task.dtype_policy.name)  # at the first call; until then the process may have got other settings
+            return answer(*raw)
+
+        return tf.function(traced, input_signature=_input_specs(self, signature), autograph=False)
 
 
 class _GalleryIndex(tf.Module):

@@ -15,6 +15,7 @@ from mmzoo.registry.discovery import discover
 from mmzoo.testing import datasets, heads, layers, processors, scoring
 from mmzoo.testing.cases import Case, EncoderCase, LossCase, ProcessorCase
 from mmzoo.testing.subject import ConformanceError, Subject, check_options, subject_of
+from mmzoo.training.process import unchanged
 
 Check = Callable[[Subject], None]
 
@@ -100,7 +101,7 @@ def check(case: Case, name: str, catalog: Catalog | None = None) -> None:
         subject = subject_of(case, catalog or _installed(), Path(folder))
         who = f"{case.kind} '{case.name}' of {subject.bound.component.plugin}, {name}"
         try:
-            with _quiet():
+            with _quiet(), unchanged():
                 CHECKS[case.kind][name](subject)
         except ConformanceError as error:
             raise ConformanceError(f"{who}: {error}") from error.__cause__

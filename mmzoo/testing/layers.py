@@ -3,8 +3,6 @@
 import inspect
 import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from mmzoo.recipe.plan import BoundComponent
 from mmzoo.testing.cases import EncoderCase, FusionCase, HeadCase
 from mmzoo.testing.subject import ConformanceError, Subject, require, shared
 from mmzoo.testing.tensors import PADDING, batch_of, finite, named, numbers, same, streams_of
+from mmzoo.training.process import configure, unchanged
 
 SEED = 1
 
@@ -283,18 +282,9 @@ def check_saved_model(subject: Subject) -> None:
 
 def check_mixed_precision(subject: Subject) -> None:
     """It trains and answers in `mixed_bfloat16` with finite numbers."""
-    with _policy("mixed_bfloat16"):
+    with unchanged():
+        configure("mixed_bfloat16")
         trial = Trial(subject)
         _check_shapes(trial, trial.layer)
         finite(trial.everything(trial.batch), "{name} is not finite in mixed_bfloat16.")
         _check_gradients(trial)
-
-
-@contextmanager
-def _policy(name: str) -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

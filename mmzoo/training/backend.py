@@ -14,20 +14,17 @@ from mmzoo.recipe.source import Recipe
 
 BACKENDS = ("tensorflow", "jax")
 """The backends that can train."""
-CPU_MEMORY_LIMIT = 2**22
-"""Megabytes that TensorFlow's CPU allocator may take: more than any machine has. The default limit is 64 GB."""
-
-
-def choose_backend(recipe: Recipe) -> str:
-    """Sets the backend of a recipe, as `backend_of` returns it.
-
-    Returns:
-        The backend.
-
-    Raises:
-        TrainingError: As in `set_backend`.
-    """
-    return set_backend(backend_of(recipe))
+DEFAULTS = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    # Otherwise TensorFlow reserves the whole memory of a GPU, and none is left for the process that checks the exported model.
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    # Otherwise TensorFlow returns CPU memory to the system after each step, and the system clears it before the next one: that
+    # is a third of the step time of a small transformer.
+    "TF_CPU_ALLOCATOR_USE_BFC": "true",
+    # Megabytes that its CPU allocator may take: more than any machine has. The default limit is 64 GB.
+    "TF_CPU_BFC_MEM_LIMIT_IN_MB": str(2**22),
+}
+"""Environment variables that TensorFlow reads once, and the values of those that are not set."""
 
 
 def backend_of(recipe: Recipe) -> Any:
@@ -40,11 +37,8 @@ def backend_of(recipe: Recipe) -> Any:
     return backend
 
 
-def set_backend(backend: str) -> str:
+def set_backend(backend: str) -> None:
     """Sets Keras' backend and imports Keras; after that the backend cannot be changed.
-
-    Returns:
-        The backend.
 
     Raises:
         TrainingError: The backend is unknown or not installed, or Keras is already imported with another one.
@@ -62,22 +56,17 @@ def set_backend(backend: str) -> str:
                 f"Set KERAS_BACKEND={backend} before Keras is imported, or use a new process."
             )
     os.environ["KERAS_BACKEND"] = backend
-    # Otherwise TensorFlow reserves the whole memory of a GPU, and none is left for the process that checks the exported model.
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    # Otherwise TensorFlow returns CPU memory to the system after each step, and the system clears it before the next one: that
-    # is a third of the step time of a small transformer.
-    os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
-    os.environ.setdefault("TF_CPU_BFC_MEM_LIMIT_IN_MB", str(CPU_MEMORY_LIMIT))
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
     with hushed():
         import keras
         import tensorflow  # noqa: F401
-    return backend
 
 
 @contextmanager
 def hushed() -> Iterator[None]:
     """Silences the messages that TensorFlow's libraries print while they load; errors are still raised."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", DEFAULTS["TF_CPP_MIN_LOG_LEVEL"])
     logging.getLogger("absl").setLevel(logging.ERROR)
     stderr = os.dup(2)
     try:

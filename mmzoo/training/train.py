@@ -30,19 +30,6 @@ WATCHED = 8
 """Examples that are watched while a head trains."""
 
 
-def prepare(train: Train) -> None:
-    """Sets the global seed and the precision of Keras; call it before the task is assembled.
-
-    The recipe alone decides: what a `~/.keras/keras.json` says of the order of axes and of numbers does not count.
-    """
-    keras.config.set_image_data_format("channels_last")
-    keras.config.set_floatx("float32")
-    keras.config.set_epsilon(1e-7)
-    # With a global seed of 0 TensorFlow cannot shuffle with a seed that is a tensor, as each epoch's is.
-    keras.utils.set_random_seed(train.seed or 2**31 - 2)
-    keras.config.set_dtype_policy(train.precision)
-
-
 def train(task: Task, data: Data, run: Run, screen: Screen, resume: bool = False) -> History:
     """Trains a task and writes its weights and history to the run.
 

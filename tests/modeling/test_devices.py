@@ -1,5 +1,6 @@
 """Devices share a batch evenly, or it is said why not. What they learn together stands in test_steps.py."""
 
+import os
 import re
 from importlib import import_module
 
@@ -11,7 +12,7 @@ from toy_trainings import open_once
 import mmzoo
 from mmzoo.contracts.progress import Screen
 from mmzoo.errors import TrainingError
-from mmzoo.modeling.devices import devices, on_devices, on_global_batch
+from mmzoo.modeling.devices import describe_devices, devices, find_devices, on_global_batch
 from mmzoo.recipe.settings import Train
 from mmzoo.training.optimizer import make_optimizer
 
@@ -35,9 +36,55 @@ from mmzoo.training.optimizer import make_optimizer
     ],
 )
 def test_a_batch_that_cannot_be_shared(monkeypatch, found, train, message):
-    monkeypatch.setattr("mmzoo.modeling.devices._accelerators", lambda: [f"GPU:{number}" for number in range(found)])
-    with pytest.raises(TrainingError, match=f"^{re.escape(message)}$"), on_devices(Train(**train)):
-        pass
+    monkeypatch.setattr("mmzoo.modeling.devices.accelerators", lambda: [f"GPU:{number}" for number in range(found)])
+    with pytest.raises(TrainingError, match=f"^{re.escape(message)}$"):
+        find_devices(Train(**train))
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "chosen"),
+    [
+        (2, "auto", ["GPU:0", "GPU:1"]),
+        (2, "gpu", ["GPU:0", "GPU:1"]),
+        (2, "cpu", []),
+        (2, 1, ["GPU:0"]),
+        (0, "auto", []),
+        (0, "cpu", []),
+        (0, 1, []),
+        (2, 3, "train.devices is 3, but 2 accelerators were found. Give `auto` or fewer."),
+        (0, "gpu", "train.devices is gpu, but there is no GPU that TensorFlow finds; `auto` and `cpu` train on the CPU.\nWhy."),
+        (0, 2, "train.devices is 2, but there is no GPU that TensorFlow finds; `auto` and `cpu` train on the CPU.\nWhy."),
+    ],
+)
+def test_devices_are_those_that_the_recipe_names_or_none(monkeypatch, found, wanted, chosen):
+    monkeypatch.setattr("mmzoo.modeling.devices.accelerators", lambda: [f"GPU:{number}" for number in range(found)])
+    monkeypatch.setattr("mmzoo.modeling.devices.why_none", lambda: "Why.")
+    if isinstance(chosen, list):
+        assert find_devices(Train(devices=wanted)) == chosen
+    else:
+        with pytest.raises(TrainingError, match=f"^{re.escape(chosen)}$"):
+            find_devices(Train(devices=wanted))
+
+
+CORES = f"on the CPU ({os.cpu_count()} cores)"
+
+
+@pytest.mark.parametrize(
+    ("found", "there", "wanted", "line"),
+    [
+        (["H200", "H200"], True, "auto", "train     on 2 GPUs: H200"),
+        (["H200", "A100"], True, 1, "train     on 1 GPU: H200"),
+        (["H200"], True, "cpu", f"train     {CORES}"),
+        ([], False, "auto", f"train     {CORES}"),
+        ([], True, "cpu", f"train     {CORES}"),
+        ([], True, 1, f"warning   this machine has a GPU, but training is {CORES}.\nWhy."),
+    ],
+)
+def test_a_line_says_which_devices_train(monkeypatch, found, there, wanted, line):
+    monkeypatch.setattr("mmzoo.modeling.devices.accelerators", lambda: [f"/GPU:{number}" for number in range(len(found))])
+    for name, value in {"models": found, "has_gpu": there, "why_none": "Why."}.items():
+        monkeypatch.setattr(f"mmzoo.modeling.devices.{name}", lambda value=value: value)
+    assert describe_devices(Train(devices=wanted)) == line
 
 
 def test_one_device_sees_the_whole_batch():

@@ -3,6 +3,7 @@
 import math
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,6 +13,7 @@ from mmzoo import FeatureSpec, MmzooError, Processed, Processor, Signature, no_f
 from mmzoo.serving.raw_values import _padded
 from mmzoo.serving.served import Served
 from mmzoo.trained import Model
+from mmzoo.training.process import unchanged
 
 LETTERS = np.array(["", "a", "b", "c"])
 
@@ -50,7 +52,8 @@ class Real(Processor):
 def served_by(processors=None, **signatures: Signature) -> Served:
     """Serves signatures whose streams are the features themselves."""
     head = SimpleNamespace(gallery=None, aliases={})
-    task = SimpleNamespace(variables=[], signatures=lambda: signatures, streams=without_masks, head=head)
+    policy = keras.DTypePolicy("float32")
+    task = SimpleNamespace(variables=[], signatures=lambda: signatures, streams=without_masks, head=head, dtype_policy=policy)
     return Served(task, processors or {"first": Digit(), "second": Digit()})
 
 
@@ -206,7 +209,8 @@ def test_a_task_is_told_what_is_there():
 
     say = Signature(lambda streams: {"one": streams["first"]}, inputs=("first", "second"))
     head = SimpleNamespace(gallery=None, aliases={})
-    task = SimpleNamespace(variables=[], head=head, streams=streams, signatures=lambda: {"say": say})
+    policy = keras.DTypePolicy("float32")
+    task = SimpleNamespace(variables=[], head=head, streams=streams, signatures=lambda: {"say": say}, dtype_policy=policy)
     Served(task, {"first": Digit(), "second": Digit()}).outputs("say")
     assert {name for name in seen if "@" in name} == {"first@mask", "second@mask"}
     assert seen["first@mask"].dtype == tf.bool
@@ -281,3 +285,20 @@ def test_a_task_is_served_by_tensorflow_alone(monkeypatch):
     monkeypatch.setattr("keras.backend.backend", lambda: "jax")
     with pytest.raises(RuntimeError, match="served by the TensorFlow backend; reopen its run there"):
         served_by(say=Signature(dict))
+
+
+def test_what_is_traced_later_does_not_ask_what_the_process_has_set_meanwhile():
+    seen = []
+
+    def answer(streams):
+        seen.append((keras.config.floatx(), keras.config.dtype_policy().name, keras.config.image_data_format()))
+        return {"out": streams["first"]}
+
+    served = served_by(say=Signature(answer, inputs=("first",)))
+    with unchanged():
+        keras.config.set_floatx("float16")
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        keras.config.set_image_data_format("channels_first")
+        served.predict("say", ["1"])
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    assert seen == [("float32", "float32", "channels_last")]

@@ -11,14 +11,12 @@ from toy_trainings import arrays, assert_same, break_off, history, kill_after, t
 
 from mmzoo.contracts.progress import Screen
 from mmzoo.errors import DataError, RunError, TrainingError
-from mmzoo.modeling.devices import on_devices
 from mmzoo.recipe.settings import Train
 from mmzoo.run.folder import Run
 from mmzoo.run.termination import Terminated
 from mmzoo.trained import load
 from mmzoo.training.checkpoint import load_weights
 from mmzoo.training.optimizer import make_optimizer
-from mmzoo.training.train import prepare
 
 pytestmark = [pytest.mark.usefixtures("toy_world"), pytest.mark.slow]
 
@@ -152,31 +150,23 @@ def test_accumulated_steps_average_gradients_and_weights_once():
 
 def test_half_precision_trains(tmp_path):
     losses = history(trained(tmp_path / "run", "train.precision=mixed_bfloat16", "train.epochs=2"))["loss"]
-    prepare(Train())
+    assert keras.config.dtype_policy().name == "float32"
     assert np.isfinite(losses).all()
     assert losses[1] < losses[0]
 
 
-def test_the_settings_of_a_user_do_not_change_a_recipe():
-    settings = {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 1e-3}
-    for name, value in settings.items():
-        getattr(keras.config, f"set_{name}")(value)
-    prepare(Train())
-    assert [getattr(keras.config, name)() for name in settings] == ["channels_last", "float32", 1e-7]
-    assert keras.config.dtype_policy().name == "float32"
+def test_the_cpu_beside_gpus_trains_as_where_there_are_none(monkeypatch, plain, tmp_path):
+    monkeypatch.setattr("mmzoo.modeling.devices.accelerators", lambda: ["/GPU:0"])
+    run = trained(tmp_path / "run", "train.devices=cpu")
+    assert_same(plain, run)
 
 
-def test_more_devices_than_there_are():
-    with pytest.raises(TrainingError) as raised, on_devices(Train(devices=3)):
-        pass
-    assert str(raised.value) == "train.devices is 3, but 0 accelerators were found. Give `auto` or fewer."
-
-
-def test_a_batch_that_devices_cannot_share(monkeypatch):
-    monkeypatch.setattr("mmzoo.modeling.devices._accelerators", lambda: ["GPU:0", "GPU:1"])
-    with pytest.raises(TrainingError) as raised, on_devices(Train(batch_size=7)):
-        pass
-    assert str(raised.value) == "train.batch_size is 7, which 2 devices cannot share evenly. Give a multiple of 2."
+def test_devices_that_are_not_there_are_missed_before_the_data_are_read(monkeypatch, tmp_path):
+    monkeypatch.setattr("mmzoo.modeling.devices.why_none", lambda: "TensorFlow says: no driver.")
+    monkeypatch.setattr("mmzoo.data.open.read_data", None)
+    with pytest.raises(TrainingError, match=r"there is no GPU that TensorFlow finds.*\nTensorFlow says: no driver\."):
+        trained(tmp_path / "run", "train.devices=gpu", fresh=True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_patience_without_a_validation_split(tmp_path, monkeypatch):
@@ -196,7 +186,7 @@ def test_weights_of_another_plan_are_refused(plain, tmp_path):
 
 def test_each_epoch_is_a_line_where_there_is_no_terminal(tmp_path, capsys):
     trained(tmp_path / "run", "train.epochs=2", screen=Screen())
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("train ")]
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("train     epoch")]
     assert [line.split()[2] for line in lines] == ["1/2", "2/2"]
     assert all(" loss " in line and " val_loss " in line for line in lines)
     assert lines[-1].endswith("0.0 min left")
