@@ -25,9 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Turns off TensorFlow's optimization of graphs, and takes the imported libraries out of what is looked through for garbage.
+    """Lets TensorFlow not optimize graphs, and takes the imported libraries out of what is looked through for garbage.
 
-    An export is checked in a process that optimizes graphs, as a server does.
+    Tests trace many graphs and run each few times. An export is checked in a process that optimizes them, as a server does.
     """
     if "tensorflow" in sys.modules:
         sys.modules["tensorflow"].config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
