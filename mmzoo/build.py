@@ -218,7 +218,6 @@ def _train(planned: Planned, run: Run, screen: "Screen", resume: bool, catalog: 
     from mmzoo.modeling.parts import start_part
     from mmzoo.training.train import train
 
-    screen.say(trains_on := describe_devices(planned.plan.train))
     # The data set is made anew: a needed build may have prepared the same data since the plan was made.
     plan = replace(planned.plan, dataset=planned.plan.data.make())
     has_checkpoint = resume and run.checkpoint.exists()
@@ -239,6 +238,7 @@ def _train(planned: Planned, run: Run, screen: "Screen", resume: bool, catalog: 
         screen.say(f"data      {', '.join(f'{size:,} {split}' for split, size in data.sizes.items())}")
         screen.say(f"task      {sum(layer.weights for layer in layers):,} weights")
         run.begin(plan, fingerprint(planned.stages), resume, planned.trained_needs())
+        screen.say(trains_on := describe_devices(plan.train))
         log.begin(trains_on)
         run.save_processors(data.processors)
         run.save_backbone_configs(task.encoders)

@@ -14,9 +14,10 @@ def bare():
     """A process that has not set up its logging, as tests do; `absl` is quiet, as in a build."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(logging.getLogger(), "handlers", [])
-        patch.setattr(logging.getLogger("absl"), "level", logging.ERROR)
+        absl, level = logging.getLogger("absl"), logging.getLogger("absl").level
+        absl.setLevel(logging.ERROR)
         yield
-    logging.getLogger("absl").setLevel(logging.getLogger("absl").level)  # forgets what it was asked meanwhile
+        absl.setLevel(level)
 
 
 def warn() -> None:
