@@ -1,4 +1,4 @@
-"""Bad input of dual encoders, from build to answers: each ends with one clear message or a defined answer."""
+"""A dual encoder from recipe to answers: it is spoken of by its inputs' names, and bad input ends with one clear message."""
 
 import json
 from pathlib import Path
@@ -18,16 +18,16 @@ RECIPE = """\
 name: pairs
 data: {type: files, table: pairs.csv, split_column: split, on_error: skip}
 inputs:
-  image: {type: image, field: image, size: 8}
+  photo: {type: image, field: image, size: 8}
   caption: {type: words, field: caption, sequence_length: 5}
 encoders:
-  image: {type: vit, patch: 4, dim: 8, depth: 1, heads: 2}
+  photo: {type: vit, patch: 4, dim: 8, depth: 1, heads: 2}
   caption: {type: gru, dim: 4, units: 6}
 fusion: {type: project, dim: 4}
-head: {type: match, gallery: train, top_k: 50}
+head: {type: match, candidate: photo, query: caption, gallery: train, top_k: 50}
 loss: [info_nce, sigmoid, {type: triplet, negatives: hardest}]
 train: {epochs: 1, batch_size: 1, seed: 3}
-metrics: [recall]
+metrics: [{type: recall, candidate: photo, query: caption}, {type: zero_shot_accuracy, label: caption}]
 export: {examples: 2}
 """
 ROWS = {  # of the third column, which no input reads, one cell is filled
@@ -48,7 +48,7 @@ def picture(name: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory, asked_here):
+def world(tmp_path_factory, unrehearsed, asked_here):
     """A working folder with a table of pairs and its recipe."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("pairs")
@@ -108,7 +108,19 @@ def test_batches_of_one_train_validate_and_score(built):
         assert 0 < history[f"{split}sigmoid"][0] < np.inf
     scores = json.loads(Path("run/scores.json").read_text("utf-8"))
     assert scores["rsum"] == 600  # with one pair the only answer is the right one
-    assert scores["text_to_image_recall@1_chance"] == 1
+    assert scores["caption_to_photo_recall@1_chance"] == 1
+
+
+# Names
+
+
+def test_losses_metrics_and_signatures_are_named_after_the_inputs(built, model):
+    assert {"info_nce", "sigmoid", "triplet"} <= set(json.loads(Path("run/history.json").read_text("utf-8")))
+    scores = json.loads(Path("run/scores.json").read_text("utf-8"))
+    assert scores["photo_to_caption_recall@1"] == scores["caption_to_photo_median_rank"] == 1
+    assert 0 <= scores["zero_shot_accuracy"] <= 1
+    assert not [name for name in scores if "image" in name or "text" in name]
+    assert list(model.served.answers) == ["search", "search_by_photo", "embed_photo", "embed_caption", "zero_shot"]
 
 
 # Answers
@@ -127,10 +139,10 @@ def test_a_text_without_words_is_answered_as_one(model):
     ("signature", "raw"),
     [
         ("search", {"caption": ["something blue", "a square"]}),
-        ("search_by_image", {"image": [picture("blue"), picture("red")]}),
-        ("embed_image", {"image": [picture("blue"), picture("red")]}),
+        ("search_by_photo", {"photo": [picture("blue"), picture("red")]}),
+        ("embed_photo", {"photo": [picture("blue"), picture("red")]}),
         ("embed_caption", {"caption": ["something blue", "a square"]}),
-        ("zero_shot", {"image": [picture("blue"), picture("red")], "labels": [["blue", "a square"], ["blue", "red"]]}),
+        ("zero_shot", {"photo": [picture("blue"), picture("red")], "labels": [["blue", "a square"], ["blue", "red"]]}),
     ],
 )
 def test_a_batch_of_one_is_answered_as_in_a_larger_one(model, signature, raw):
@@ -145,13 +157,13 @@ def test_a_batch_of_one_is_answered_as_in_a_larger_one(model, signature, raw):
     ("signature", "raw", "query"),
     [
         ("search", {"caption": ["a square"]}, "caption_embedding"),
-        ("search_by_image", {"image": [picture("green")]}, "image_embedding"),
+        ("search_by_photo", {"photo": [picture("green")]}, "photo_embedding"),
     ],
 )
 def test_a_small_gallery_is_answered_as_a_whole_with_each_of_the_same_captions(model, signature, raw, query):
     names = {"red": b"pairs.csv:2", "green": b"pairs.csv:3", "copy": b"pairs.csv:4", "blue": b"pairs.csv:5"}
-    entries = model.predict("embed_image", image=list(map(picture, names)))["image_embedding"].astype("float64")
-    asked = model.predict("embed_caption" if "caption" in raw else "embed_image", **raw)[query].astype("float64")
+    entries = model.predict("embed_photo", photo=list(map(picture, names)))["photo_embedding"].astype("float64")
+    asked = model.predict("embed_caption" if "caption" in raw else "embed_photo", **raw)[query].astype("float64")
     cosines = (entries @ asked[0]).round(5)
     order = np.argsort(-cosines, kind="stable")  # the copy follows its original
     found = model.predict(signature, **raw)
@@ -162,21 +174,21 @@ def test_a_small_gallery_is_answered_as_a_whole_with_each_of_the_same_captions(m
 
 
 def test_one_label_has_the_whole_score_and_no_label_none(model):
-    found = model.predict("zero_shot", image=[picture("red"), picture("blue")], labels=[["a square"], [""]])
+    found = model.predict("zero_shot", photo=[picture("red"), picture("blue")], labels=[["a square"], [""]])
     np.testing.assert_allclose(found["score"], [[1], [0]], atol=1e-6)
     assert found["ok"].all()
 
 
-BROKEN = {b"": b"image: there is no data", b"no picture": b"image: this is not a JPEG, PNG, GIF or BMP picture"}
-BROKEN |= {picture("red")[:-20]: b"image: the picture's data is damaged"}
+BROKEN = {b"": b"photo: there is no data", b"no picture": b"photo: this is not a JPEG, PNG, GIF or BMP picture"}
+BROKEN |= {picture("red")[:-20]: b"photo: the picture's data is damaged"}
 
 
-@pytest.mark.parametrize("signature", ["search_by_image", "embed_image", "zero_shot"])
+@pytest.mark.parametrize("signature", ["search_by_photo", "embed_photo", "zero_shot"])
 def test_a_picture_that_cannot_be_read_is_a_fault_of_its_row(model, signature):
     pictures = [*BROKEN, picture("red"), picture("blue")]
     more = {"labels": [["a square", "blue"]]} if signature == "zero_shot" else {}
-    found = model.predict(signature, image=pictures, **{name: one * len(pictures) for name, one in more.items()})
-    fine = model.predict(signature, image=pictures[-2:], **{name: one * 2 for name, one in more.items()})
+    found = model.predict(signature, photo=pictures, **{name: one * len(pictures) for name, one in more.items()})
+    fine = model.predict(signature, photo=pictures[-2:], **{name: one * 2 for name, one in more.items()})
     assert found["ok"].tolist() == [False] * len(BROKEN) + [True] * 2
     assert found["reason"].tolist() == [*BROKEN.values(), b"", b""]
     for name, values in fine.items():
@@ -190,7 +202,7 @@ def test_a_picture_that_cannot_be_read_is_a_fault_of_its_row(model, signature):
 # Encoders that cannot be made
 
 ENCODERS = {
-    "image": ("7:10", "{type: vit, patch: 4, dim: 8, depth: 1, heads: 2}"),
+    "photo": ("7:10", "{type: vit, patch: 4, dim: 8, depth: 1, heads: 2}"),
     "caption": ("8:12", "{type: gru, dim: 4, units: 6}"),
 }
 """Place and text of each encoder in the recipe."""
@@ -212,19 +224,19 @@ def folders(world):
     ("name", "encoder", "message"),
     [
         (
-            "image",
+            "photo",
             "{type: tfhub, module: 'https://modules.example/pictures/1'}",
             "the module 'https://modules.example/pictures/1' cannot be fetched or read: no route to host. "
             "Check the network, or give a folder that holds a SavedModel.",
         ),
         (
-            "image",
+            "photo",
             "{type: tfhub, module: pictures}",
             "the module 'pictures' cannot be fetched or read: pictures does not exist. "
             "Check the network, or give a folder that holds a SavedModel.",
         ),
         (
-            "image",
+            "photo",
             "{type: resnet, weights: resnet_50_imagenett}",
             "KerasHub has no preset 'resnet_50_imagenett' for this encoder, and there is no such folder. Nearest: ",
         ),
@@ -239,13 +251,13 @@ def folders(world):
             "there is no preset and no folder 'bert_tiny_en_uncasd'. Nearest: bert_tiny_en_uncased, ",
         ),
         (
-            "image",
+            "photo",
             "{type: vit, weights: vit}",
             "the preset 'vit' cannot be used here: its weights do not fit the shape asked for: "
             "'vit_patching_and_embedding/position_embedding/embeddings' is (10, 8) among the weights and (5, 8) in the model.",
         ),
         (
-            "image",
+            "photo",
             "{type: vit, weights: damaged}",
             "the preset 'damaged' cannot be used here: Error while deserializing header: header too large.",
         ),
