@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from mmzoo.contracts.processor import Processor
 from mmzoo.contracts.raw import plain
-from mmzoo.evaluation.scores import Row, Scores
+from mmzoo.evaluation.rows import Row
+from mmzoo.evaluation.scores import Scores
 from mmzoo.serving.served import Served
 
 
@@ -19,14 +20,21 @@ class Judged:
     """A scored row with its verdict.
 
     Args:
-        row: As scored.
+        rows: All rows, as scored.
+        number: Which of them it is.
         correct: None where right or wrong cannot be told: the answer is an image, an array or a fractional number.
         texts: Predicted input -> the answer and the references as its processor reads them; for answers that are text.
     """
 
-    row: Row
+    rows: Sequence[Row]
+    number: int
     correct: bool | None
     texts: Mapping[str, tuple[str, Sequence[str]]]
+
+    @property
+    def row(self) -> Row:
+        """The row, read anew."""
+        return self.rows[self.number]
 
 
 def judge(served: Served, scores: Scores) -> list[Judged]:
@@ -39,8 +47,12 @@ def judge(served: Served, scores: Scores) -> list[Judged]:
     if not searches:
         references = {name: _preprocessed(served.processors[name], values) for name, values in references.items()}
     return [
-        _judged(row, answers, {name: values[index] for name, values in references.items()}, searches)
-        for index, row in enumerate(scores.rows)
+        Judged(
+            scores.rows,
+            number,
+            *_verdict(row, answers, {name: values[number] for name, values in references.items()}, searches),
+        )
+        for number, row in enumerate(scores.rows)
     ]
 
 
@@ -74,13 +86,16 @@ def _preprocessed(processor: Processor, references: list[list[Any]]) -> list[lis
     return [[next(spelt) for _ in several] for several in references]
 
 
-def _judged(row: Row, answers: Mapping[str, str], references: Mapping[str, Sequence[Any]], searches: bool) -> Judged:
+def _verdict(
+    row: Row, answers: Mapping[str, str], references: Mapping[str, Sequence[Any]], searches: bool
+) -> tuple[bool | None, dict[str, tuple[str, Sequence[str]]]]:
+    """Returns whether a row's answer is correct, and its texts."""
     given = {name: row["answers"]["model"][output] for output, name in answers.items()}
     if searches:
         given = {name: results[0] for name, results in given.items()}
     comparable = bool(given) and all(isinstance(value, str | int) for value in given.values())
     correct = all(value in references[name] for name, value in given.items()) if comparable else None
-    return Judged(row, correct, {name: (value, references[name]) for name, value in given.items() if isinstance(value, str)})
+    return correct, {name: (value, references[name]) for name, value in given.items() if isinstance(value, str)}
 
 
 def closest(answer: str, references: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from mmzoo.errors import RunError
 from mmzoo.evaluation import baselines
 from mmzoo.evaluation.needed import Needed
 from mmzoo.evaluation.predictions import Predictor, values_by_name
+from mmzoo.evaluation.rows import Rows
 from mmzoo.evaluation.scores import Scores
 from mmzoo.evaluation.scoring import Scoring
 from mmzoo.recipe.plan import Plan
@@ -40,12 +41,12 @@ def evaluate(plan: Plan, served: Served, data: Data, screen: Screen, needed: Map
     predictor = Predictor(served, data, scoring.named)
     readable = data.readable[scores.split]
     answered = screen.track(predictor.answer_split(scores.split), "evaluate", len(readable))
-    scored = []
+    scored, scores.rows = [], (rows := Rows())
     for example, is_readable in zip(answered, readable, strict=True):
         if is_readable:
             scored.append(example.row["answers"]["model"]["ok"])  # without an input that the answer needs there is none
             if scored[-1]:
-                scores.rows.append(example.row)
+                rows.append(example.row)
                 scoring.update(example.values)
     scores.unreadable = len(readable) - len(scores.rows)
     if scores.rows:
@@ -121,10 +122,12 @@ def _score_baselines(
     names = plan.evaluate.baselines
     served, data, predicted = predictor.served, predictor.data, predictor.signature.answers
     for baseline in baselines.predicting(served, data, scores.split, names, screen):
-        scoring = Scoring(plan, served, data, needed, baseline=True)
+        scoring, rows = Scoring(plan, served, data, needed, baseline=True), Rows()
         for row, answer in zip(scores.rows, compress(baseline.answers, scored), strict=True):
             row["answers"][baseline.name] = answer
+            rows.append(row)
             scoring.update(values_by_name(row, baseline.name, predicted))
+        scores.rows = rows
         scores.add(baseline.name, baseline.about, scoring.result())
     embeddings = predictor.named_outputs()
     if embeddings and not predicted:

@@ -10,7 +10,7 @@ from mmzoo.contracts.dataset import ROW
 from mmzoo.contracts.head import Signature
 from mmzoo.contracts.raw import first_values, plain, plain_rows
 from mmzoo.data.splits import Data
-from mmzoo.evaluation.scores import Row
+from mmzoo.evaluation.rows import Row
 from mmzoo.serving.served import Served
 
 BATCH = 64

@@ -1,10 +1,11 @@
 """Scores: the numbers of the model and the baselines, flat in `scores.json` and as a table for people. Light."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-Row = dict[str, Any]
+from mmzoo.evaluation.rows import Row, Rows
+
 SUFFIXES = ("low", "high", "chance")
 """A metric `m` may come with `m_low` and `m_high`, the ends of its interval, and `m_chance`, its chance level."""
 CHANCE = "the expected score of random answers"
@@ -31,7 +32,7 @@ class Scores:
 
     split: str
     numbers: Numbers = field(default_factory=dict)
-    rows: list[Row] = field(default_factory=list)
+    rows: Sequence[Row] = field(default_factory=Rows)
     unreadable: int = 0
     baselines: dict[str, str] = field(default_factory=dict)
     lower_is_better: list[str] = field(default_factory=list)

@@ -11,7 +11,7 @@ from mmzoo.contracts.raw import plain_rows
 from mmzoo.data.splits import Data
 from mmzoo.errors import RecipeError, suggest
 from mmzoo.evaluation.needed import Needed
-from mmzoo.evaluation.scores import Row
+from mmzoo.evaluation.rows import Row
 from mmzoo.recipe.component_keys import called_function
 from mmzoo.recipe.options import core_parameters_of, tensors_of
 from mmzoo.recipe.plan import BoundMetric, Plan

@@ -7,7 +7,7 @@ import numpy as np
 from mmzoo.contracts.dataset import ROW
 from mmzoo.contracts.raw import plain_values
 from mmzoo.data.splits import Data
-from mmzoo.evaluation.scores import Row
+from mmzoo.evaluation.rows import Row
 
 MAX_EXAMPLES = 5000
 """The most examples whose captions are searched."""

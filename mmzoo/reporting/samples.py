@@ -13,7 +13,7 @@ from mmzoo.contracts.processor import Processor, inputs_of
 from mmzoo.contracts.raw import plain, plain_values
 from mmzoo.data.splits import Batch, Data
 from mmzoo.evaluation.error_analysis import Judged, closest, matcher
-from mmzoo.evaluation.scores import Row
+from mmzoo.evaluation.rows import Row
 from mmzoo.reporting.drawer import drawn_outputs
 from mmzoo.reporting.nearest import nearest_pictures
 from mmzoo.reporting.pictures import attention_uri, data_uri, image_format
