@@ -19,6 +19,14 @@ NEVER = "\x01"
 """A token that no text contains, because invisible characters are dropped."""
 TIGHT = r"[\p{Han}\x{3000}-\x{303F}\x{FF00}-\x{FF65}]"
 """Characters after which decoding puts no space: Chinese characters and their punctuation."""
+INNER = (
+    r"(\p{Nd}) (\.) (\p{Nd})",
+    r"(\p{Nd}) (,) (\p{Nd}{3}\b)",
+    r"(\p{Nd}) (:) (\p{Nd}{2}\b)",
+    r"([\pL\pM\p{Nd}]) ([-‐‑/_]) ([\pL\p{Nd}])",
+    r"([\pL\pM\p{Nd}]) (['’]) (s|t|d|m|re|ve|ll)\b",
+)
+"""Marks around which decoding puts no space, since they are more often inside a word: `3.5`, `well-known`, `man's`."""
 
 
 class WordPiece(Processor):
@@ -31,8 +39,8 @@ class WordPiece(Processor):
     tokens are unknown; that all are is an error. Text that is not UTF-8 is a fault of its row.
 
     A vocabulary learned from the training split starts with the special tokens, so a head can generate in its ids, and ids can
-    be decoded. A given vocabulary keeps the ids of its own model, and its ids cannot be decoded. The vocabulary is saved in the
-    run, so it is fetched only once.
+    be decoded: case, accents and some spaces are lost, so prefer `words` for a text that a head generates. A given vocabulary
+    keeps the ids of its own model, and its ids cannot be decoded. The vocabulary is saved in the run, so it is fetched once.
 
     Source: Devlin et al. 2019, arXiv 1810.04805; Song et al. 2021, arXiv 2012.15524. TensorFlow Text has the ops and learns the
     vocabulary.
@@ -99,6 +107,8 @@ class WordPiece(Processor):
         text = tf.strings.reduce_join(self.tokens(values), axis=1, separator=" ")
         text = tf.strings.regex_replace(tf.strings.strip(text), " +", " ")
         text = tf.strings.regex_replace(tf.strings.regex_replace(text, " ##", ""), "^##", "")
+        for pattern in 2 * INNER:  # what ends one match may begin another
+            text = tf.strings.regex_replace(text, pattern, r"\1\2\3")
         return tf.strings.regex_replace(text, f"({TIGHT}) ", r"\1")
 
     def tokens(self, ids: tf.Tensor) -> tf.Tensor:

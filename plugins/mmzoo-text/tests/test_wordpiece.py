@@ -149,10 +149,22 @@ def test_the_order_of_the_data_does_not_matter():
 
 @pytest.mark.parametrize("start", [True, False])
 def test_decoding_gives_the_text_normalised(start):
-    processor = adapted(vocabulary_size=400, start=start)
-    texts = ["A well-known   man's Hat", "été", "红色的方块，在左边。 ok 吗", "unaffordable blue ##x"]
+    texts = [
+        "A well-known   man's Hat",
+        "été",
+        "红色的方块，在左边。 ok 吗",
+        "unaffordable blue ##x",
+        "1-2-3, 3.5 kg: 1,000.5 at 10:30",
+    ]
+    processor = adapted([*TEXTS, *texts], vocabulary_size=400, start=start)
     answers = processor.decode(tf.constant(ids(processor, texts))).numpy().tolist()
-    normal = ["a well - known man ' s hat", "ete", "红色的方块，在左边。ok 吗", "unaffordable blue # # x"]
+    normal = [
+        "a well-known man's hat",
+        "ete",
+        "红色的方块，在左边。ok 吗",
+        "unaffordable blue # # x",
+        "1-2-3 , 3.5 kg : 1,000.5 at 10:30",
+    ]
     assert [answer.decode() for answer in answers] == normal
 
 
