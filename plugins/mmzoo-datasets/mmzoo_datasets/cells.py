@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+from unicodedata import normalize
 
 from mmzoo import DataError
 
@@ -152,7 +153,7 @@ def _quoting_fault(error: Exception, line: int) -> str:
 
 
 def _names(table: Path, line: int, cells: list[str], separator: str) -> list[str]:
-    names = [cell.strip() for cell in cells]
+    names = [normalize("NFC", cell.strip()) for cell in cells]
     if files := list(filter(FILE.search, names)):
         other = "caption" if len(names) == 2 else "column_{}"
         missing = ["image" if name == files[0] else other.format(place) for place, name in enumerate(names, 1)]

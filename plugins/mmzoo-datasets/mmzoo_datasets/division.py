@@ -14,6 +14,7 @@ from mmzoo_datasets.examples import Example, Layout, nfc
 SYNONYMS = {
     "train": "train",
     "training": "train",
+    "restval": "train",
     "validation": "validation",
     "valid": "validation",
     "val": "validation",
@@ -21,7 +22,7 @@ SYNONYMS = {
     "test": "test",
     "testing": "test",
 }
-"""Values of a split column, in upper or lower case -> split."""
+"""Values of a split column, in upper or lower case -> split. Karpathy's `restval` is the rest of COCO's validation pictures."""
 
 
 def count_shared(layout: Layout, examples: Iterable[Example], copies: Copies) -> int:

@@ -49,22 +49,24 @@ class Layout:
     def path(self, cell: str) -> str:
         """Returns the path of the file that a cell names, in the Unicode form of the name on the disk."""
         path = normpath(self.root / cell)
-        return path if cell.isascii() else str(self._on_disk(Path(path)))
-
-    def _on_disk(self, path: Path) -> Path:
-        try:
-            if path.exists() or path == path.parent:
-                return path
-            folder = self._on_disk(path.parent)
-            if folder not in self.listings:
-                self.listings[folder] = {nfc(file.name): file.name for file in folder.iterdir()}
-        except OSError:  # the message of the file that cannot be read says why
-            return path
-        return folder / self.listings[folder].get(nfc(path.name), path.name)
+        return path if cell.isascii() else str(on_disk(Path(path), self.listings))
 
     def paths_in(self, example: "Example", field: str) -> list[str]:
         """Returns the paths of the files that a field of an example names."""
         return [self.path(cell) for cell in example.values[field] if not blank(cell)]
+
+
+def on_disk(path: Path, listings: dict[Path, dict[str, str]]) -> Path:
+    """Returns a path in the Unicode form that its names have on the disk; `listings` keeps what folders hold."""
+    try:
+        if path.exists() or path == path.parent:
+            return path
+        folder = on_disk(path.parent, listings)
+        if folder not in listings:
+            listings[folder] = {nfc(file.name): file.name for file in folder.iterdir()}
+    except OSError:  # the message of the file that cannot be read says why
+        return path
+    return folder / listings[folder].get(nfc(path.name), path.name)
 
 
 @dataclass(frozen=True)
@@ -206,5 +208,5 @@ def nfc(value: Any) -> Any:
     if isinstance(value, str):
         return normalize("NFC", value)
     if isinstance(value, dict):
-        return {key: nfc(one) for key, one in value.items()}
+        return {nfc(key): nfc(one) for key, one in value.items()}
     return [nfc(one) for one in value] if isinstance(value, list) else value

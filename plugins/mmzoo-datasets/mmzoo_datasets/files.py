@@ -14,7 +14,7 @@ from mmzoo_datasets.cells import Quoting
 from mmzoo_datasets.clip_store import Clips, ClipStore, default_folder, read_kept
 from mmzoo_datasets.contents import Copies, Sizes, digest_of, find_copies, find_sizes
 from mmzoo_datasets.division import count_shared, split_by_column, split_by_share
-from mmzoo_datasets.examples import Example, Layout, blank, read_examples
+from mmzoo_datasets.examples import Example, Layout, blank, nfc, on_disk, read_examples
 from mmzoo_datasets.table import read_columns
 
 SHARE = 0.1
@@ -25,13 +25,13 @@ TYPES: dict[type, tf.DType] = {str: tf.string, bool: tf.bool, int: tf.int64, flo
 class Files:
     """Reads a table of your own and the pictures and videos that it names.
 
-    A CSV table (`.csv`, `.tsv`, `.txt`, `.token`) has a header. Its separator is the comma, semicolon, tab or `|`, whichever is
-    most frequent in the header, or what Excel's first line `sep=;` names. The captions of Flickr8k and Flickr30k
-    (`1.jpg#0<TAB>A dog.`) are read without a header, as columns `image`, `number` and `caption`. In JSON lines (`.jsonl`,
-    `.ndjson`) each line is an object; its values are text, numbers or lists of them, such as the captions of a picture. JSON
-    (`.json`) is a list of such objects; or it has COCO's `images` and `annotations`: each annotation is a row, with the name of
-    its file in the column `image`. Tables are UTF-8. Each row is an example and each column a field; a column without a name is
-    not read.
+    A CSV table (`.csv`, `.tsv`, `.txt`, `.token`) has a header. Its separator is the comma, semicolon, tab or `|` that is most
+    frequent in it, or what Excel's first line `sep=;` names. The captions of Flickr8k and Flickr30k (`1.jpg#0<TAB>A dog.`) are
+    read without a header, as columns `image`, `number` and `caption`. In JSON lines (`.jsonl`, `.ndjson`) each line is an
+    object; its values are text, numbers or lists of them, such as the captions of a picture. JSON (`.json`) is a list of such
+    objects; COCO's `images` and `annotations`, a row for each annotation with its file in the column `image`; or Karpathy's
+    `images`, with columns `image`, `caption` (a list) and `split`. Tables are UTF-8. Each row is an example and each column a
+    field; a column without a name is not read.
 
     A row is faulty if a cell that the recipe reads is empty or of another type than the first one of its column, or if it names
     a file that is missing, empty or unreadable; the option `on_error` decides what happens then. Columns that the recipe does
@@ -63,8 +63,8 @@ class Files:
             are left out.
         group_by: Column to group rows by. Rows with the same value are one example: `files` must be the same in all of them,
             and every other column becomes a list. So a picture in five rows with one caption each has five captions.
-        split_column: Column with the split of each row: train (or training), validation (valid, val, dev) or test (testing).
-            A row whose file is in a later split too, itself or as a copy, is faulty.
+        split_column: Column with the split of each row: train (training, restval), validation (valid, val, dev) or test
+            (testing). A row whose file is in a later split too, itself or as a copy, is faulty.
         validation: Share of the examples for validation if there is no `split_column`; 0.1 if not given.
         test: Share of the examples for the test if there is no `split_column`; 0.1 if not given.
         seed: Seed of the random split. The order of the rows does not matter, and rows with the same file, or with files of the
@@ -92,8 +92,9 @@ class Files:
         seed: NonNegativeInt = 0,
     ):
         path = _path("table", table)
-        start = Path.cwd() / (path.parent if root is None else _path("root", root))
-        names = read_columns(path, quoting)
+        start, names = Path.cwd() / (path.parent if root is None else _path("root", root)), read_columns(path, quoting)
+        given = files, videos, optional, columns, lists, group_by, split_column
+        files, videos, optional, columns, lists, group_by, split_column = map(nfc, given)  # as the table's names are
         fields = _fields(names, columns, lists, split_column)
         files = ([] if videos else ["image"]) if files is None else files
         self.layout = Layout(path, start, fields, files, videos, optional, lists, group_by, split_column, quoting)
@@ -108,7 +109,7 @@ class Files:
             self._check_known(option, named, [*names, *lists])
             if unread := [name for name in named if name not in fields]:
                 raise DataError(f"option {option}: the field '{unread[0]}' is not read; the fields are {', '.join(fields)}.")
-        if both := sorted(set(files) & set(videos)):
+        if both := sorted({*files} & {*videos}):
             raise DataError(f"options files and videos: both name '{both[0]}'.")
 
     @property
@@ -253,9 +254,10 @@ def _fields(
 
 def _path(option: str, given: str) -> Path:
     try:
-        return Path(given).expanduser()
+        path = Path(given).expanduser()
     except RuntimeError as error:
         raise DataError(f"option {option}: the home folder in {given} is not known. Write the path without ~.") from error
+    return path if given.isascii() else on_disk(path, {})
 
 
 def _shares(split_column: str | None, **shares: float | None) -> dict[str, float]:

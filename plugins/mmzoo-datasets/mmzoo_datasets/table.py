@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from mmzoo import DataError
 from mmzoo_datasets.cells import Quoting, Row, read_cells
@@ -68,18 +69,33 @@ def _decode(table: Path, lines: Iterator[bytes]) -> Iterator[str]:
 
 
 def _read_json(table: Path, text: str) -> Iterator[Row]:
-    """Reads a list of objects, or COCO's `images` and `annotations`: each annotation is a row, with its file in `image`."""
+    """Reads a list of objects, COCO's `images` and `annotations`, or the `images` of Karpathy's `dataset_coco.json`."""
     found = _parse(f"{table}", text, f"If each line is a JSON object, give the file the suffix {LINES[0]}.")
+    if isinstance(found, dict) and _are_objects(found.get("images")) and all(map(_is_captioned, found["images"])):
+        found = [_captioned(image) for image in found["images"]]
     if isinstance(found, dict) and _are_objects(found.get("images")) and _are_objects(found.get("annotations")):
         files = {image.get("id"): image.get("file_name") for image in found["images"]}
         found = [{"image": files.get(one.get("image_id"))} | one for one in found["annotations"]]
     if not _are_objects(found):
         keys = ", ".join(list(found)[:9]) if isinstance(found, dict) else text.strip()[:40]
-        what = f"found {keys}; expected a list of objects, or COCO's `images` and `annotations`."
+        what = f"found {keys}; expected a list of objects, COCO's `images` and `annotations`, or Karpathy's `images`."
         lists = [key for key, value in found.items() if _are_objects(value)] if isinstance(found, dict) else []
         command = f"\nOne of its lists as a table: jq -c '.{lists[0]}[]' {table} > {table.stem}.jsonl" if lists else ""
         raise DataError(f"{table}: {what}{command}")
     return itertools.starmap(Row, enumerate(found, 1))
+
+
+def _is_captioned(image: dict[str, Any]) -> bool:
+    """Returns whether an image is one of Karpathy's, with its captions."""
+    named = all(isinstance(image.get(key), str) for key in ("filename", "split"))
+    sentences: Any = image.get("sentences")
+    return named and _are_objects(sentences) and all("raw" in sentence for sentence in sentences)
+
+
+def _captioned(image: dict[str, Any]) -> dict[str, Any]:
+    """Returns the row of one of Karpathy's images."""
+    file = "/".join(str(part) for part in (image.get("filepath"), image["filename"]) if part)
+    return {"image": file, "caption": [sentence["raw"] for sentence in image["sentences"]], "split": image["split"]}
 
 
 def _are_objects(value: Any) -> bool:
@@ -106,7 +122,7 @@ def _parse(place: str, text: str, advice: str) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
+    found = {normalize("NFC", name): value for name, value in pairs}
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         raise ValueError(f"'{next(name for name in names if names.count(name) > 1)}' occurs twice in one object")

@@ -164,6 +164,13 @@ def test_files_are_found_in_another_unicode_form(tmp_path, group_by):
     assert not any(row[FAULT] for row in found)
 
 
+def test_the_table_and_its_columns_are_named_in_another_unicode_form(tmp_path):
+    pictures(tmp_path, "a.png")
+    write(tmp_path, normalize("NFD", "été,légende\na.png,x\n"), normalize("NFD", "naïve.csv"))
+    (found,) = read(str(tmp_path / "naïve.csv"), files=["été"], columns=[normalize("NFD", "été"), "légende"])
+    assert (found["été"], found["légende"]) == (png(0), b"x")
+
+
 def test_relative_paths_start_in_the_current_folder(tmp_path, monkeypatch):
     pictures(tmp_path, "a.png")
     write(tmp_path, "image\na.png\n")
@@ -279,7 +286,8 @@ def test_a_file_that_vanishes_after_the_check_is_a_fault(tmp_path):
         (
             "t.json",
             b'{"info": {}, "questions": [{"question": "What?"}]}',
-            "{t}: found info, questions; expected a list of objects, or COCO's `images` and `annotations`.\n"
+            "{t}: found info, questions; expected a list of objects, "
+            "COCO's `images` and `annotations`, or Karpathy's `images`.\n"
             "One of its lists as a table: jq -c '.questions[]' {t} > t.jsonl",
         ),
         (
@@ -409,9 +417,9 @@ def test_splits_by_a_column(tmp_path):
 
 
 def test_unknown_split(tmp_path):
-    table = write(tmp_path, "text,part\na,train\nb,restval\n")
-    expected = "train, training, validation, valid, val, dev, test, testing"
-    with pytest.raises(DataError, match=f"3: the column 'part' holds 'restval'; expected one of {expected}.$"):
+    table = write(tmp_path, "text,part\na,train\nb,rest\n")
+    expected = "train, training, restval, validation, valid, val, dev, test, testing"
+    with pytest.raises(DataError, match=f"3: the column 'part' holds 'rest'; expected one of {expected}.$"):
         Files(table=table, files=[], split_column="part").prepare()
 
 

@@ -3,9 +3,10 @@
 import csv
 import json
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
-from mmzoo_datasets.table import read_rows
+from mmzoo_datasets.table import read_columns, read_rows
 
 
 def read(folder: Path, name: str, text: str, quoting: str = "auto") -> list[tuple]:
@@ -59,3 +60,28 @@ def test_captions_of_coco(tmp_path):
         (2, "a.jpg", 7, "A cat."),
         (3, None, 9, "A picture that is not there."),
     ]
+
+
+def test_captions_of_karpathy(tmp_path):
+    images = [
+        {
+            "filepath": "val2014",
+            "filename": "a.jpg",
+            "split": "restval",
+            "imgid": 3,
+            "sentences": [{"raw": "A dog.", "tokens": []}],
+        },
+        {"filename": "b.jpg", "split": "test", "sentences": [{"raw": "A cat."}, {"raw": "One cat."}]},
+    ]
+    assert read(tmp_path, "dataset_coco.json", json.dumps({"dataset": "coco", "images": images})) == [
+        (1, "val2014/a.jpg", ["A dog."], "restval"),
+        (2, "b.jpg", ["A cat.", "One cat."], "test"),
+    ]
+
+
+@pytest.mark.parametrize("text", ["caf\u00e9,b\n1,2\n", '[{"caf\u00e9": "1", "b": "2"}]'])
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_of_columns_have_one_unicode_form(tmp_path, text, form):
+    table = tmp_path / ("t.csv" if text[0] == "c" else "t.json")
+    table.write_text(normalize(form, text), "utf-8")
+    assert read_columns(table, "auto") == ["caf\u00e9", "b"]
