@@ -43,8 +43,7 @@ def build(
 ) -> Run:
     """Builds a recipe: trains, evaluates, exports and reports. Builds the recipes that it needs first.
 
-    Only stages are run whose recipe, data or plugins have changed since they were done. An unfinished build goes on from its
-    last checkpoint.
+    Only stages whose recipe, data or plugins have changed are run. An unfinished build goes on from its last checkpoint.
 
     Args:
         recipe: Path of the recipe.
@@ -195,10 +194,7 @@ def evaluate(model: Model, screen: "Screen", data: "Data | None" = None, missing
 
 @late_faults()
 def export(model: Model, screen: "Screen", data: "Data | None" = None) -> Path:
-    """Exports a trained run as a SavedModel; returns the folder of the version.
-
-    Reads only the held-out examples that it asks, and the gallery if it must be embedded.
-    """
+    """Exports a trained run as a SavedModel; reads only what it asks, or embeds. Returns the folder of the version."""
     from mmzoo.serving.export import export as write
 
     with logged(model.run.log), model.computing():
@@ -237,6 +233,8 @@ def _train(planned: Planned, run: Run, screen: "Screen", resume: bool, catalog: 
         _rehearse(planned, task, data)
         screen.say(f"data      {', '.join(f'{size:,} {split}' for split, size in data.sizes.items())}")
         screen.say(f"task      {sum(layer.weights for layer in layers):,} weights")
+        for layer in filter(lambda one: one.note, layers):
+            screen.say(f"warning   {layer.part}: {layer.note}")
         run.begin(plan, fingerprint(planned.stages), resume, planned.trained_needs())
         screen.say(trains_on := describe_devices(plan.train))
         log.begin(trains_on)

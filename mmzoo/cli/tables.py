@@ -96,7 +96,8 @@ def checked(found: "Checked") -> RenderableType:
     for layer in found.layers:
         start = plan.starts().get(layer.part)
         begins = f"starts from {start.start}" if start is not None else ""
-        facts = (f"{layer.name}, {layer.weights:,} weights", begins, f"takes {layer.takes}", f"gives {layer.gives}")
+        warning = f"warning: {layer.note}" if layer.note else ""
+        facts = (f"{layer.name}, {layer.weights:,} weights", begins, f"takes {layer.takes}", f"gives {layer.gives}", warning)
         grid.add_row(layer.part, _lines(*facts))
     rest = ", without those whose number depends on the data, which is not ready" if card.needs else ""
     grid.add_row("weights", f"{sum(layer.weights for layer in found.layers):,} in total{rest}")

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,7 @@ class LayerSummary:
         takes: Names, shapes and dtypes of its inputs.
         gives: The same of its outputs.
         weights: Number of its parameters.
+        note: How its input is read otherwise than its weights were trained with; empty if it is not.
     """
 
     part: str
@@ -36,6 +37,7 @@ class LayerSummary:
     takes: str
     gives: str
     weights: int
+    note: str = ""
 
 
 def assemble(
@@ -93,8 +95,18 @@ def _encoder(
             encoder.trainable = False
         stream = encoder(symbols[name])
         check_stream(stream, f"the encoder '{bound.component.name}'")
-    layers.append(_summary(f"encoders.{name}", bound, encoder, symbols[name], stream))
+    summary = _summary(f"encoders.{name}", bound, encoder, symbols[name], stream)
+    layers.append(replace(summary, note=_preprocessing_note(encoder, name, plan.inputs[name].processor)))
     return encoder
+
+
+def _preprocessing_note(encoder: Any, name: str, processor: BoundComponent) -> str:
+    """Says which options of an input's processor are other than `expects` of its encoder, which a preset may have set."""
+    expected = {option: value for option, value in getattr(encoder, "expects", {}).items() if option in processor.options}
+    other = {option: value for option, value in expected.items() if processor.options[option] != value}
+    written = ", ".join(f"{option}: {value}" for option, value in other.items())
+    found = ", ".join(f"{option}: {processor.options[option]}" for option in other)
+    return f"its weights were trained with {written}; inputs.{name} has {found}" if other else ""
 
 
 def _fusion(bound: BoundComponent, streams: Any, layers: list[LayerSummary]) -> tuple[Any, Any]:

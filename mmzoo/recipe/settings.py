@@ -27,7 +27,8 @@ class Train:
         global_clipnorm: As in Keras: maximum global norm of the gradient, here of the whole batch on all devices. None for no
             clipping.
         gradient_accumulation_steps: As in Keras: steps whose gradients are averaged for one update of the weights. Losses that
-            compare examples still see the examples of one step; for these use `grad_cache_chunks`.
+            compare examples still see the examples of one step; for these use `grad_cache_chunks`. The steps of a learning rate
+            schedule are these steps, batches, and not updates.
         grad_cache_chunks: Chunks in which a batch is encoded, one after the other (GradCache, Gao et al. 2021). The gradient is
             that of the whole batch, the memory that of one chunk, and a step takes about a third longer. For losses that
             compare the examples of a batch. Batch normalisation sees one chunk at a time.

@@ -54,7 +54,14 @@ class Nothing:
 
 
 class Reader:
-    """Is never made."""
+    """Is never made.
+
+    Args:
+        fit: What an encoder may expect.
+    """
+
+    def __init__(self, *, fit: str = "pad"):
+        raise NotImplementedError
 
 
 class Look(keras.layers.Layer):
@@ -218,6 +225,13 @@ def test_joins_say_what_each_part_takes_gives_and_weighs():
         ("fusion", "join", f"{{image: {stream}}}", f"{{image: {stream}}}", 0),
         ("head", "guess", f"{{image: {stream}}}", "{logits: (batch, 3) float32, tokens: (batch, 1, 4) float32}", 4 * 3 + 3),
     ]
+
+
+def test_a_processor_that_reads_otherwise_than_weights_were_trained_is_noted(monkeypatch):
+    monkeypatch.setattr(Look, "expects", {"fit": "crop", "what the reader does not have": 1}, raising=False)
+    note = "its weights were trained with fit: crop; inputs.image has fit: pad"
+    assert [layer.note for layer in assembled()[1]] == [note, "", ""]
+    assert [layer.note for layer in assembled("inputs.image.fit=crop")[1]] == ["", "", ""]
 
 
 def test_a_task_is_its_parts_one_after_the_other():

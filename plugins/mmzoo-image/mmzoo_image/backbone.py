@@ -36,6 +36,9 @@ SIGNED = Scale(1 / 127.5, -1.0)
 PREPROCESSING = "preprocessor_config.json"
 """The file in which a model in Hugging Face's format says how its pictures are resized and scaled."""
 
+RESAMPLING = {2: "bilinear", 3: "bicubic"}
+"""Pillow's numbers of the kernels that the processor `image` has -> its names."""
+
 BackboneConfig = dict[str, Any]
 """What a run stores of a preset, as JSON: the backbone's Keras config and the scale of pixels."""
 
@@ -43,8 +46,8 @@ BackboneConfig = dict[str, Any]
 class ImageEncoder(keras.layers.Layer):
     """Base of image encoders: augments and scales pixels, runs the backbone and returns its output as a stream.
 
-    A subclass sets `backbone` and `scale`; `load_or_restore` gets both from a preset. It may override `run_backbone` and
-    `to_tokens`.
+    A subclass sets `backbone` and `scale`; `load_or_restore` gets both from a preset, and sets `expects`. It may override
+    `run_backbone` and `to_tokens`.
 
     Args:
         dropout: Dropout rate of the output tokens.
@@ -54,6 +57,7 @@ class ImageEncoder(keras.layers.Layer):
     backbone: Any
     scale: Scale
     backbone_config: BackboneConfig | None = None
+    expects: Mapping[str, Any] = {}
 
     def __init__(self, dropout: Rate, augment: Augmentations, **kwargs: Any):
         # Levels of grey are lost if pixels are cast to half precision before they are scaled.
@@ -82,7 +86,7 @@ class ImageEncoder(keras.layers.Layer):
             default: The scale for a preset that has none of its own.
         """
         if backbone_config is None:
-            backbone, self.scale = load(), load_scale(preset, default)
+            backbone, self.scale, self.expects = load(), load_scale(preset, default), load_fit(preset)
             self.backbone_config = {"backbone": keras.saving.serialize_keras_object(backbone), "scale": list(self.scale)}
             return backbone
         self.backbone_config, self.scale = backbone_config, Scale(*backbone_config["scale"])
@@ -133,17 +137,50 @@ def load_scale(preset: str, default: Scale) -> Scale:
     with _one_line_errors(preset):
         if told := preset_json(preset, PREPROCESSING):
             return _told_scale(told)
-        try:
-            converter = keras_hub.layers.ImageConverter.from_preset(preset)
-        except FileNotFoundError:
-            return default
-        except ValueError as error:
-            if not str(error).startswith("Unable to find a subclass"):  # some backbones have no converter
-                raise
-            return default
+        converter = _load_converter(preset)
     if converter is None:
         return default
     return Scale(_scale_value(converter.scale, 1.0), _scale_value(converter.offset, 0.0))
+
+
+def load_fit(preset: str) -> dict[str, str]:
+    """Returns how the pictures that a preset was trained with became square, as options of the processor `image`.
+
+    What its `preprocessor_config.json` or image converter does not say, or `image` cannot do, is left out.
+
+    Raises:
+        StreamError: The preset cannot be fetched.
+    """
+    with _one_line_errors(preset):
+        told, converter = preset_json(preset, PREPROCESSING), None
+        if not told:
+            converter = _load_converter(preset)
+    if converter is not None:
+        fit = "crop" if converter.crop_to_aspect_ratio else "pad" if converter.pad_to_aspect_ratio else "stretch"
+        return {"fit": fit, "interpolation": str(converter.interpolation)}
+    if not told.get("do_resize", bool(told)):
+        return {}
+    found = {name: value for name, value in (("interpolation", RESAMPLING.get(told.get("resample", 0))),) if value}
+    one_side, crops = "shortest_edge" in _sides(told.get("size")), told.get("do_center_crop", False)
+    if one_side == crops:  # else it is resized to a square and cropped, or not square
+        found["fit"] = "resize_crop" if crops else "stretch"
+    return found
+
+
+def _sides(size: Any) -> Mapping[str, Any]:
+    return size if isinstance(size, Mapping) else {}
+
+
+def _load_converter(preset: str) -> Any:
+    """Returns the image converter of a preset; None if it has none."""
+    try:
+        return keras_hub.layers.ImageConverter.from_preset(preset)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        if not str(error).startswith("Unable to find a subclass"):  # some backbones have no converter
+            raise
+        return None
 
 
 def _told_scale(told: Mapping[str, Any]) -> Scale:

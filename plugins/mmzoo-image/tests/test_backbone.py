@@ -3,10 +3,11 @@
 import json
 
 import keras
+import keras_hub
 import numpy as np
 import pytest
 from keras import ops
-from mmzoo_image.backbone import IMAGENET, SIGNED, ImageEncoder, load_scale
+from mmzoo_image.backbone import IMAGENET, SIGNED, ImageEncoder, load_fit, load_scale
 
 from mmzoo import StreamError
 
@@ -66,6 +67,40 @@ def test_pixels_that_a_preset_does_not_normalise(tmp_path):
 
 def test_a_preset_that_says_nothing_of_its_pixels(tmp_path):
     assert load_scale(preset_of(tmp_path), SIGNED) == SIGNED
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        pytest.param(  # as in google/vit-base-patch16-224
+            {"do_resize": True, "size": {"height": 224, "width": 224}, "resample": 2},
+            {"interpolation": "bilinear", "fit": "stretch"},
+            id="vit",
+        ),
+        pytest.param(  # as in facebook/dinov2-base
+            {"do_resize": True, "size": {"shortest_edge": 256}, "do_center_crop": True, "crop_size": {}, "resample": 3},
+            {"interpolation": "bicubic", "fit": "resize_crop"},
+            id="dinov2",
+        ),
+        pytest.param(  # as in facebook/deit-base-distilled-patch16-224: a square that is cropped
+            {"do_resize": True, "size": 256, "do_center_crop": True, "crop_size": 224, "resample": 3},
+            {"interpolation": "bicubic"},
+            id="deit",
+        ),
+        pytest.param({"do_resize": False, "size": 224, "resample": 2}, {}, id="not resized"),
+        pytest.param({}, {}, id="nothing"),
+    ],
+)
+def test_how_pictures_became_square_is_told_by_a_preset(told, expected, tmp_path):
+    assert load_fit(preset_of(tmp_path, **told)) == expected
+
+
+def test_how_pictures_became_square_is_told_by_an_image_converter(tmp_path):
+    backbone = keras_hub.models.ViTBackbone((8, 8, 3), 4, 1, 1, 8, 8)
+    backbone.save_to_preset(tmp_path)
+    converter = keras_hub.layers.ViTImageConverter((8, 8), crop_to_aspect_ratio=True, interpolation="bicubic")
+    converter.save_to_preset(tmp_path)
+    assert load_fit(str(tmp_path)) == {"fit": "crop", "interpolation": "bicubic"}
 
 
 def test_a_preset_without_its_mean_is_said(tmp_path):

@@ -19,7 +19,7 @@ class Bert(keras.layers.Layer):
 
     Ids `(batch, sequence_length)` -> one token `(batch, 1, dim)`, or one token per id. Attention is bidirectional and masks
     PAD. Blocks are post-norm: they normalise after attention and after the MLP. A text with no id other than PAD is an absent
-    stream.
+    stream. An input is one text, so all its ids are of BERT's first segment.
 
     Source: Devlin et al. 2019, arXiv 1810.04805. The backbone is KerasHub's `BertBackbone`, without BERT's pooler, the dense
     layer on [CLS] for next-sentence prediction.
