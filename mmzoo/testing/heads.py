@@ -8,7 +8,7 @@ from mmzoo.contracts.head import with_aliases
 from mmzoo.contracts.streams import describe
 from mmzoo.errors import suggest
 from mmzoo.recipe.options import tensors_of
-from mmzoo.testing.layers import Trial, inference_trial
+from mmzoo.testing.layers import trial_of
 from mmzoo.testing.scoring import per_example
 from mmzoo.testing.subject import Subject, bind_component, require
 from mmzoo.testing.tensors import BATCH, finite
@@ -16,7 +16,7 @@ from mmzoo.testing.tensors import BATCH, finite
 
 def check_targets(subject: Subject) -> None:
     """The declared targets are inputs and suffice for training. The outputs are tensors by name."""
-    trial = Trial(subject)
+    trial = trial_of(subject)
     outputs = trial.call(trial.batch, training=True)
     named = isinstance(outputs, dict) and all(hasattr(value, "shape") for value in outputs.values())
     require(named, f"call must give a dict of tensors, received {describe(outputs)}.")
@@ -25,7 +25,7 @@ def check_targets(subject: Subject) -> None:
 
 def check_signatures(subject: Subject) -> None:
     """Signatures return named tensors whose first axis is the batch. They name only known inputs and outputs."""
-    trial = inference_trial(subject)
+    trial = trial_of(subject)
     signatures, inputs = trial.layer.signatures(), set(subject.case.inputs) | set(trial.batch[0])
     require(signatures, "signatures() is empty; give at least one, the first is the default one.")
     for name, signature in signatures.items():
@@ -52,7 +52,7 @@ def _known(what: str, names: Iterable[str], known: set[str]) -> None:
 
 def check_losses(subject: Subject) -> None:
     """Each loss that is made for it finds its tensors and returns one finite number per example."""
-    trial = Trial(subject)
+    trial = trial_of(subject)
     case = subject.case
     inputs = dict(trial.batch[1])
     for written in case.losses:

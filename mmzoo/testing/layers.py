@@ -3,6 +3,7 @@
 import inspect
 import json
 import tempfile
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ SEED = 1
 
 
 class Trial:
-    """A new, built layer and a batch of its inputs.
+    """A new, built layer and a batch of its inputs. Properties share one where they can, since Keras is slow to make layers.
 
     Args:
         subject: A case of a layer.
@@ -76,15 +77,27 @@ class Trial:
         called = self.call(batch)
         return {"call": called, "answers": self.answers(batch) if isinstance(self.case, HeadCase) else called}
 
+    @cached_property
+    def usual(self) -> Any:
+        """What `everything` returns for the trial's own batch."""
+        return self.everything(self.batch)
+
 
 _built = shared(Trial)
 
 
-def inference_trial(subject: Subject) -> Trial:
-    """Returns the trial that all properties of a case share that neither train the layer nor trace it."""
+def trial_of(subject: Subject) -> Trial:
+    """Returns the trial that the properties of a case share, in the state after its first call."""
     trial = _built(subject)
     trial.restore()
     return trial
+
+
+@shared
+def _symbolic(subject: Subject) -> tuple[Any, Any, Any]:
+    """Returns a new layer that is first called on symbolic tensors, these tensors, and its outputs."""
+    layer, inputs = _make(subject), _symbols(trial_of(subject).batch)
+    return layer, inputs, layer(*inputs, training=False)
 
 
 def _make(subject: Subject) -> Any:
@@ -111,7 +124,7 @@ def _symbols(batch: Any) -> Any:
 
 def check_config(subject: Subject) -> None:
     """Every option is in `get_config`, which is JSON and recreates the same layer."""
-    layer = inference_trial(subject).layer
+    layer = trial_of(subject).layer
     config = layer.get_config()
     for name, value in subject.bound.options.items():
         if isinstance(value, BoundComponent):
@@ -129,12 +142,11 @@ def check_config(subject: Subject) -> None:
 
 def check_shapes(subject: Subject) -> None:
     """Symbolic tensors have the shapes and types of real ones."""
-    _check_shapes(inference_trial(subject), _make(subject))
+    _check_shapes(trial_of(subject), _symbolic(subject)[-1])
 
 
-def _check_shapes(trial: Trial, layer: Any) -> None:
-    promised = dict(named(layer(*_symbols(trial.batch))))
-    given = dict(named(_checked(trial, trial.call(trial.batch))))
+def _check_shapes(trial: Trial, outputs: Any) -> None:
+    promised, given = dict(named(outputs)), dict(named(_checked(trial, trial.usual["call"])))
     require(set(promised) == set(given), f"symbolic tensors give {sorted(promised)}, real ones {sorted(given)}.")
     for name, value in given.items():
         text = f"'{name}' is {describe(promised[name])} on symbolic tensors and {describe(value)} on real ones."
@@ -156,13 +168,13 @@ def _fits(promised: Any, given: Any) -> bool:
 
 def check_mask(subject: Subject) -> None:
     """Masked tokens, missing frames and more padding of a text change nothing."""
-    trial = inference_trial(subject)
+    trial = trial_of(subject)
     if isinstance(trial.case, EncoderCase):
         (_check_missing if "mask" in trial.case.reads else _check_padding)(trial)
         return
     changed = {name: stream | {"tokens": _disturbed(stream)} for name, stream in trial.batch[0].items()}
     text = "the values of masked tokens change {name}. Mask attention, means and sums; `mmzoo.pool` averages real tokens."
-    same(trial.everything(trial.batch), trial.everything([changed, *trial.batch[1:]]), text)
+    same(trial.usual, trial.everything([changed, *trial.batch[1:]]), text)
 
 
 def _disturbed(stream: Any) -> Any:
@@ -172,7 +184,7 @@ def _disturbed(stream: Any) -> Any:
 
 def _check_padding(trial: Trial) -> None:
     ids = trial.batch[0]
-    whole, less = numbers(trial.call([ids])), numbers(trial.call([ids[:, :-PADDING]]))
+    whole, less = numbers(trial.usual["call"]), numbers(trial.call([ids[:, :-PADDING]]))
     kept = {name: value[:, : less[name].shape[1]] for name, value in whole.items()}
     require(not whole["mask"][:, less["mask"].shape[1] :].any(), "the mask says that padding is real; it must be ids != PAD.")
     same(kept, less, "{name} depends on how much padding follows a text. Mask attention, means and sums.")
@@ -196,7 +208,7 @@ def _check_missing(trial: Trial) -> None:
 
 def check_absent(subject: Subject) -> None:
     """The result is finite for examples in which a stream is absent, which means fully masked."""
-    trial = inference_trial(subject)
+    trial = trial_of(subject)
     for name, stream in trial.batch[0].items():
         mask = stream["mask"].copy()
         mask[::2] = False
@@ -207,26 +219,23 @@ def check_absent(subject: Subject) -> None:
 
 def check_batch(subject: Subject) -> None:
     """An example's result is the same alone and among others."""
-    trial = inference_trial(subject)
-    among = tree.map_structure(lambda array: array[1:2], numbers(trial.answers(trial.batch)))
+    trial = trial_of(subject)
+    among = tree.map_structure(lambda array: array[1:2], numbers(trial.usual["answers"]))
     alone = trial.answers(tree.map_structure(lambda array: array[1:2], trial.batch))
-    same(
-        among,
-        alone,
-        "{name} of an example depends on the other examples of its batch. Normalise over axes other than the first.",
-    )
+    text = "{name} of an example depends on the other examples of its batch. Normalise over axes other than the first."
+    same(among, alone, text)
 
 
 def check_deterministic(subject: Subject) -> None:
     """Inference returns the same twice."""
-    trial = inference_trial(subject)
+    trial = trial_of(subject)
     text = "{name} differs from one call to the next in inference. Heed `training`; draw with a fixed seed."
     same(trial.answers(trial.batch), trial.answers(trial.batch), text, tolerance=0)
 
 
 def check_gradients(subject: Subject) -> None:
     """Every trainable weight gets a finite gradient."""
-    _check_gradients(Trial(subject))
+    _check_gradients(trial_of(subject))
 
 
 def _check_gradients(trial: Trial) -> None:
@@ -246,18 +255,13 @@ def _is_float(value: Any) -> bool:
 
 def check_keras_file(subject: Subject) -> None:
     """A layer reloaded from a `.keras` file gives the same results."""
-    trial = Trial(subject)
-    inputs = _symbols(trial.batch)
-    model = keras.Model(inputs, trial.call(inputs))
-    with tempfile.TemporaryDirectory() as folder, _known(trial.layer):
-        model.save(Path(folder) / "model.keras")
+    layer, inputs, outputs = _symbolic(subject)
+    batch = trial_of(subject).batch
+    with tempfile.TemporaryDirectory() as folder, _known(layer):
+        keras.Model(inputs, outputs).save(Path(folder) / "model.keras")
         again = keras.models.load_model(Path(folder) / "model.keras")
-    before = trial.everything(trial.batch)["call"]
-    for variable, value in zip(again.layers[-1].non_trainable_variables, trial.state, strict=True):
-        variable.assign(value)
-    same(
-        before, again(trial.batch), "{name} is another after reloading from a .keras file. Make every weight in build or call."
-    )
+    text = "{name} is another after reloading from a .keras file. Make every weight in build or call."
+    same(layer(*batch, training=False), again(batch), text)
 
 
 def _known(layer: Any) -> Any:
@@ -268,7 +272,7 @@ def _known(layer: Any) -> Any:
 
 def check_saved_model(subject: Subject) -> None:
     """A SavedModel gives the same answers."""
-    trial = Trial(subject)
+    trial = trial_of(subject)
     module = tf.Module()
     module.weights = [variable.value for variable in trial.layer.variables]
     specs = tree.map_structure(lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), trial.batch)
@@ -277,7 +281,7 @@ def check_saved_model(subject: Subject) -> None:
         tf.saved_model.save(module, folder)
         again = tf.saved_model.load(folder)
         found = again.answer(*tree.map_structure(tf.constant, trial.batch))
-    same(trial.answers(trial.batch), found, "{name} is another after reloading from a SavedModel. Use `keras.ops` alone.")
+    same(trial.usual["answers"], found, "{name} is another after reloading from a SavedModel. Use `keras.ops` alone.")
 
 
 def check_mixed_precision(subject: Subject) -> None:
@@ -285,6 +289,6 @@ def check_mixed_precision(subject: Subject) -> None:
     with unchanged():
         configure("mixed_bfloat16")
         trial = Trial(subject)
-        _check_shapes(trial, trial.layer)
-        finite(trial.everything(trial.batch), "{name} is not finite in mixed_bfloat16.")
+        _check_shapes(trial, trial.call(_symbols(trial.batch)))
+        finite(trial.usual, "{name} is not finite in mixed_bfloat16.")
         _check_gradients(trial)

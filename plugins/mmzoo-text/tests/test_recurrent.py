@@ -15,7 +15,7 @@ IDS = np.array([[4, 5, 6, END, PAD, PAD], [8, END, PAD, PAD, PAD, PAD], [7, 7, 8
 def encoder(kind, **options):
     known = {"shape": [LENGTH], "dtype": "int32", "vocabulary": WORDS}
     layer = kind(features=known, **{"dim": DIM, "units": UNITS, "dropout": 0.0} | options)
-    layer(IDS)
+    layer(IDS[:, :1])  # builds it in one step
     rng = np.random.default_rng(2)
     for weight in layer.trainable_variables:
         weight.assign(rng.normal(size=weight.shape) * 0.7)
@@ -69,8 +69,7 @@ def states(layer, row: np.ndarray, merge: str = "average") -> np.ndarray:
 
 
 @BOTH
-@pytest.mark.parametrize("depth", [1, 2])
-@pytest.mark.parametrize("merge", [None, "average", "concatenate"])
+@pytest.mark.parametrize(("merge", "depth"), [(None, 1), (None, 2), ("average", 2), ("concatenate", 2)])
 def test_states_are_those_of_the_equations(kind, depth, merge):
     directions = {"bidirectional": True, "merge": merge} if merge else {}
     layer = encoder(kind, depth=depth, pool="none", **directions)
@@ -127,9 +126,10 @@ def test_what_dropout_applies_to(kind, drops_last):
     assert not np.allclose(found, layer(IDS, training=False)["tokens"])  # the embeddings, in both
 
 
+@pytest.mark.usefixtures("uninitialized")
 def test_the_count_is_that_of_vse():
     layer = GRU(features={"shape": [4], "dtype": "int32", "vocabulary": 7})
-    layer(np.ones((1, 4), "int32"))
+    layer(keras.KerasTensor((None, 4), "int32"))
     assert layer.layers[0].count_params() == 4_073_472
     assert layer.count_params() == 4_073_472 + 7 * 300
 
@@ -153,7 +153,7 @@ def test_the_count_is_that_of_attngan(vocabulary, published):
 def test_embeddings_start_as_published(kind):
     keras.utils.set_random_seed(1)
     layer = kind(features={"shape": [4], "dtype": "int32", "vocabulary": 200}, units=1)
-    layer(np.ones((1, 4), "int32"))
+    layer(np.ones((1, 1), "int32"))
     start = layer.embedding.embeddings.numpy()
     assert -0.1 <= start.min() < -0.099
     assert 0.099 < start.max() <= 0.1

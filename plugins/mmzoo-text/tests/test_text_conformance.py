@@ -8,7 +8,7 @@ pytestmark = pytest.mark.slow
 
 TEXTS = ["a red square", "A well-known   man's hat, please!", "", "blue " * 9, "Fußgänger überquert", "红色的方块", "مربع أحمر"]
 LABELS = ["dog", "cat", "dog", "a red square", "مربع"]
-IDS = features(7, dtype="int32", vocabulary=20)
+IDS = features(5, dtype="int32", vocabulary=20)
 BLOCKS = {"dim": 8, "depth": 1, "heads": 2, "dropout": 0.1}
 CELLS = {"dim": 5, "units": 6}
 

@@ -26,7 +26,7 @@ SMALLER = {
     r", (clip|judge): \w+\.yaml": "",
     r"epochs: \d+": "epochs: 1",
     r"batch_size: \d+": "batch_size: 10",
-    r"dim: 64, units: 64": "dim: 4, units: 4",
+    r"dim: 64, units: 64, bidirectional: true, merge: concatenate": "dim: 4, units: 4",
     r"(?<=width: )\d+": "4",
     r"(noise|condition|projection|mapping): \d+": r"\1: 4",
     r"\n  feature_network: .*": "",

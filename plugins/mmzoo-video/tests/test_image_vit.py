@@ -69,9 +69,11 @@ def test_attention_over_time_starts_as_a_copy_of_that_over_places(image, folder)
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("attention", ["joint", "divided", "factorised"])
-@pytest.mark.parametrize("tubelet", [1, 2, 3])
-def test_a_tubelet_starts_as_its_middle_frame(image, folder, tubelet, attention):
+@pytest.mark.parametrize(
+    ("attention", "tubelet"),
+    [("joint", 2), ("joint", 3), ("divided", 1), ("divided", 2), ("divided", 3), ("factorised", 2)],
+)
+def test_a_tubelet_starts_as_its_middle_frame(image, folder, attention, tubelet):
     """Arnab et al. 2021, section 3.4: at index floor(t / 2); the positions of a frame are repeated over time."""
     encoder = VideoTransformer(features=FRAMES, weights=folder, tubelet=tubelet, attention=attention)
     times = 6 // tubelet
