@@ -20,12 +20,10 @@ install: .venv/installed
 	$(BIN)/pip install -q --no-build-isolation -e ".[test]" $(INSTALLED:%=-e "%")
 	touch $@
 
-# In four runs, because a process that tests grows with its modules, in memory and in time.
+# In two runs, because a process that tests grows with its modules, to two and a half gigabytes.
 test: check
 	$(PYTEST) tests
-	$(PYTEST) plugins/mmzoo-[a-f]*
-	$(PYTEST) plugins/mmzoo-[g-m]*
-	$(PYTEST) plugins/mmzoo-[n-z]*
+	$(PYTEST) plugins
 
 test-quick: install
 	$(PYTEST) -m "not slow"
