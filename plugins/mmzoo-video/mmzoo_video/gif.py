@@ -15,7 +15,7 @@ import tensorflow as tf
 PIXELS = 64_000_000
 """The most pixels that all frames of an animation may have together."""
 CANVAS = 16_000_000
-"""The most pixels of one frame. Drawing takes about 30 bytes for each, in every clip that is read at the same time."""
+"""The most pixels of one frame. Drawing takes about 20 bytes for each, in every clip that is read at the same time."""
 BYTES = 16_000_000
 """The most bytes of an animation. Parsing takes 16 times as much memory."""
 BLOCKS = 20_000
@@ -87,7 +87,7 @@ def _read(data: tf.Tensor, sample: Sample, frames: int) -> tuple[tf.Tensor, tf.T
         found, fault = _parse(numeric)
         numbers = sample(tf.shape(found.start))[0]
         areas = _areas(numeric, found)
-        fault = tf.where(tf.reduce_sum(areas) > PIXELS, TOO_LARGE, fault)
+        fault = tf.where(tf.reduce_sum(areas[1:]) > PIXELS, TOO_LARGE, fault)
         fault = tf.where(tf.reduce_any(areas > CANVAS), TOO_WIDE, fault)
         return tf.cond(fault == "", lambda: _draw(data, numeric, found, numbers), lambda: none[0]), numbers, fault
 
@@ -144,12 +144,12 @@ def _uint16(data: tf.Tensor, at: Any) -> tf.Tensor:
 
 
 def _areas(data: tf.Tensor, found: Frame) -> tf.Tensor:
-    """Counts the pixels of each frame, at least as many as the canvas has."""
+    """Counts the pixels of the canvas, which may have no frame, and of each frame, at least as many as the canvas has."""
 
     def area(at: Any) -> tf.Tensor:
         return tf.cast(_uint16(data, at), tf.int64) * tf.cast(_uint16(data, at + 2), tf.int64)
 
-    return tf.maximum(area(found.start + 5), area(6))
+    return tf.maximum(tf.concat([[0], area(found.start + 5)], axis=0), area(6))
 
 
 def _draw(data: tf.Tensor, numeric: tf.Tensor, found: Frame, sampled: tf.Tensor) -> tf.Tensor:

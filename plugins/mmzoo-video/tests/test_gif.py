@@ -196,6 +196,7 @@ FAULTY = [
     pytest.param(animation(image(0, 0, full(1)), table=TABLE[:12]), DAMAGED, id="too few colours"),
     pytest.param(animation(b",\0\0\0\0\x09\0\x07\0\0\x03\x02\xff\xff\0", table=TABLE), DAMAGED, id="senseless codes"),
     pytest.param(animation(image(0, 0, full(1)), table=TABLE, width=9000, height=9000), TOO_WIDE, id="canvas bomb"),
+    pytest.param(animation(width=9000, height=9000), TOO_WIDE, id="canvas bomb without frames"),
     pytest.param(animation(b",\0\0\0\0\xff\xff\xff\xff\0\x03\x01\0\0", table=TABLE), TOO_WIDE, id="frame bomb"),
     pytest.param(animation(image(0, 0, PART) * 1000, table=TABLE, width=260, height=260), TOO_LARGE, id="many frames"),
     pytest.param(animation(b"!\xfe\0" * gif.BLOCKS, image(0, 0, PART), table=TABLE), TOO_MANY, id="many blocks"),
