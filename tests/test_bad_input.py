@@ -163,6 +163,14 @@ KEYS = "name, about, needs, data, inputs, encoders, fusion, head, loss, train, m
             ),
         ),
         (
+            "batch_size: 4",
+            "optimizer: {type: adam, beta_1: true, learning_rate: {type: cosine_decay, initial_learning_rate: '1'}}",
+            (
+                "r.yaml:10:52  train.optimizer.beta_1: expected a number, received True.\n"
+                "r.yaml:10:117  train.optimizer.learning_rate.initial_learning_rate: expected a number, received '1'.\n"
+            ),
+        ),
+        (
             "token_cross_entropy",
             "token_cross_entropy, tokens: tokns",
             (
@@ -200,11 +208,11 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
         (BOMB.encode(), "r.yaml:1:5  anchors and aliases are not allowed ('a0').\n  Write the value out.\n"),
         (b"a: [1", "r.yaml:1:6  this is not valid YAML: expected ',' or ']', but got '<stream end>'.\n"),
         (b"just words", "r.yaml:1:1  a recipe is a mapping of keys to values, found a str.\n"),
-        (b"", "r.yaml  the recipe is empty.\n  See recipes/openmoji/captioner.yaml for an example.\n"),
-        (b"# nothing\n", "r.yaml  the recipe is empty.\n  See recipes/openmoji/captioner.yaml for an example.\n"),
-        (b"\x89PNG\r\n\x1a\n", "r.yaml  the file is not UTF-8 text (byte 0).\n  Save the recipe as UTF-8.\n"),
+        (b"", "r.yaml:1:1  the recipe is empty.\n  See recipes/openmoji/captioner.yaml for an example.\n"),
+        (b"# nothing\n", "r.yaml:1:1  the recipe is empty.\n  See recipes/openmoji/captioner.yaml for an example.\n"),
+        (b"\x89PNG\r\n\x1a\n", "r.yaml:1:1  the file is not UTF-8 text (byte 0).\n  Save the recipe as UTF-8.\n"),
         (b"[" * 30, "r.yaml:1:21  values are nested more than 20 deep.\n"),
-        (b"a" * 1_000_001, "r.yaml  the recipe has 1000001 bytes; at most 1000000 are read.\n"),
+        (b"a" * 1_000_001, "r.yaml:1:1  the recipe has 1000001 bytes; at most 1000000 are read.\n"),
     ],
     ids=["bomb", "no YAML", "no mapping", "empty", "only a comment", "a picture", "deep", "large"],
 )

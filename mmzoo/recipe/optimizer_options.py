@@ -16,6 +16,10 @@ TRAIN_KEYS = {
 """Options of Keras optimizers that a recipe sets under `train` instead -> the key there."""
 
 
+LISTS = ("boundaries", "values")
+"""Options of Keras schedules that are lists of numbers."""
+
+
 def check_optimizers(node: Node, train: Train) -> list[Fault]:
     """Checks `train.optimizer` or `train.optimizers`, and returns the faults found.
 
@@ -105,11 +109,22 @@ def _check(node: Node, what: str, known: dict[str, Any]) -> list[Fault]:
         return [named.fault(f"Keras has no {what} '{named.plain()}'.", advice)]
     signature = inspect.signature(known[_key(named.value)].__init__).parameters.values()
     parameters = [p.name for p in signature if p.name != "self" and p.kind is not p.VAR_KEYWORD]
+    numeric = {p.name for p in signature if isinstance(p.default, float) or (p.default is p.empty and p.name not in LISTS)}
     return [
+        child.fault(f"expected a number, received {child.plain()!r}.")
+        for key, child in node.items()
+        if key in numeric
+        and not _is_number(child.value)
+        and not (key == "learning_rate" and isinstance(child.value, dict | str))
+    ] + [
         child.key_fault(f"Keras' {what} '{named.value}' has no such option.", suggest(key, parameters))
         for key, child in node.items()
         if key not in ("type", *parameters)
     ]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _optimizers() -> dict[str, Any]:

@@ -18,6 +18,10 @@ MAX_BYTES = 1_000_000
 """Largest size of a recipe in bytes."""
 MAX_DEPTH = 20
 """Deepest nesting of a recipe's values."""
+MAX_VALUES = 10_000
+"""Most values of a recipe, keys included."""
+MAX_INT = 2**63 - 1
+"""Largest integer of a recipe, and of TensorFlow."""
 
 _SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq", "timestamp")}
 
@@ -92,10 +96,12 @@ def read_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
 def parse_recipe(text: str, path: str = "<recipe>", overrides: tuple[str, ...] = ()) -> Recipe:
     """Reads a recipe from its text. Like `read_recipe` otherwise."""
     if (size := len(text.encode())) > MAX_BYTES:
-        raise RecipeError([Fault(path, "", f"the recipe has {size} bytes; at most {MAX_BYTES} are read.")])
+        raise RecipeError([Fault(f"{path}:1:1", "", f"the recipe has {size} bytes; at most {MAX_BYTES} are read.")])
     root = _Reader(path).read(text)
     if root.value is None:
-        raise RecipeError([Fault(path, "", "the recipe is empty.", "See recipes/openmoji/captioner.yaml for an example.")])
+        raise RecipeError(
+            [Fault(root.where, "", "the recipe is empty.", "See recipes/openmoji/captioner.yaml for an example.")]
+        )
     if not isinstance(root.value, dict):
         found = type(root.value).__name__
         raise RecipeError([Fault(root.where, "", f"a recipe is a mapping of keys to values, found a {found}.")])
@@ -108,6 +114,7 @@ def override(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
 
 
 def _text(path: Path) -> str:
+    where = str(path)
     try:
         return path.read_text("utf-8")
     except FileNotFoundError:
@@ -117,10 +124,17 @@ def _text(path: Path) -> str:
     except IsADirectoryError:
         what, advice = "this is a folder, not a recipe.", "Give the path of a YAML file in it."
     except UnicodeDecodeError as error:
+        where = _place(where, error.object[: error.start].decode())
         what, advice = f"the file is not UTF-8 text (byte {error.start}).", "Save the recipe as UTF-8."
     except OSError as error:
         what, advice = f"the file cannot be read: {error.strerror}.", ""
-    raise RecipeError([Fault(str(path), "", what, advice)])
+    raise RecipeError([Fault(where, "", what, advice)])
+
+
+def _place(path: str, before: str) -> str:
+    """Returns the place `file:line:column` that comes after the text `before`."""
+    *lines, last = before.split("\n")
+    return f"{path}:{len(lines) + 1}:{len(last) + 1}"
 
 
 @dataclass
@@ -136,28 +150,34 @@ class _Reader:
 
         yaml = YAML(typ="safe", pure=True)
         try:
-            self._reject_aliases(yaml.parse(text))
+            self._check_events(yaml.parse(text))
             composed = yaml.compose(text)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             raise RecipeError([Fault(self._at(mark), "", f"this is not valid YAML: {error.problem}.")]) from error
         except (YAMLError, RecursionError, ValueError) as error:
             reason = str(error).partition("\n")[0]
-            raise RecipeError([Fault(self.path, "", f"this is not valid YAML: {reason}.")]) from error
+            where = _place(self.path, text[: getattr(error, "position", 0)])  # of a character that YAML does not allow
+            raise RecipeError([Fault(where, "", f"this is not valid YAML: {reason}.")]) from error
         self._construct = yaml.constructor.construct_object
         node = self._node(composed, "") if composed is not None else Node(None, f"{self.path}:1:1")
         if self.faults:
             raise RecipeError(self.faults)
         return node
 
-    def _reject_aliases(self, events: Any) -> None:
-        depth = 0
+    def _check_events(self, events: Any) -> None:
+        """Refuses aliases, and what would take long to compose."""
+        depth = values = 0
         for event in events:
             depth += {"MappingStartEvent": 1, "SequenceStartEvent": 1}.get(type(event).__name__, 0)
             depth -= {"MappingEndEvent": 1, "SequenceEndEvent": 1}.get(type(event).__name__, 0)
             if getattr(event, "anchor", None):
                 what = f"anchors and aliases are not allowed ('{event.anchor}')."
                 raise RecipeError([Fault(self._at(event.start_mark), "", what, "Write the value out.")])
+            values += hasattr(event, "anchor")
+            if values > MAX_VALUES:
+                what = f"the recipe has more than {MAX_VALUES:,} values."
+                raise RecipeError([Fault(self._at(event.start_mark), "", what)])
             if depth > MAX_DEPTH:
                 what = f"values are nested more than {MAX_DEPTH} deep."
                 raise RecipeError([Fault(self._at(event.start_mark), "", what)])
@@ -194,11 +214,13 @@ class _Reader:
             return composed.value
         try:
             value = self._construct(composed)
-            if not isinstance(value, float) or math.isfinite(value):
+            if isinstance(value, float) and not math.isfinite(value):
+                what = f"expected a finite number, received {composed.value}."
+            elif isinstance(value, int) and abs(value) > MAX_INT:
+                what = f"expected a number of at most 64 bits, received one of {value.bit_length()}."
+            else:
                 return value
-            self.faults.append(
-                Fault(self._at(composed.start_mark), key, f"expected a finite number, received {composed.value}.")
-            )
+            self.faults.append(Fault(self._at(composed.start_mark), key, what))
             return None
         except (ValueError, KeyError):  # `!!int x`, or more digits than Python converts
             text = composed.value if len(composed.value) <= 20 else f"{composed.value[:20]}..."

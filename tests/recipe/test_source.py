@@ -5,7 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mmzoo.errors import MmzooError, RecipeError
-from mmzoo.recipe.source import MAX_BYTES, MAX_DEPTH, Node, Recipe, parse_recipe, read_recipe, to_node
+from mmzoo.recipe.source import MAX_BYTES, MAX_DEPTH, MAX_VALUES, Node, Recipe, parse_recipe, read_recipe, to_node
 
 
 def fault(text: str) -> str:
@@ -32,7 +32,7 @@ def test_set_replaces_and_adds():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "r.yaml  the recipe is empty.\n  See recipes/openmoji/captioner.yaml for an example."),
+        ("", "r.yaml:1:1  the recipe is empty.\n  See recipes/openmoji/captioner.yaml for an example."),
         ("- a", "r.yaml:1:1  a recipe is a mapping of keys to values, found a list."),
         ("a: 1\na: 2", "r.yaml:2:1  a: the key is given twice, first at r.yaml:1:4."),
         ("a: &x [1]\nb: *x", "r.yaml:1:4  anchors and aliases are not allowed ('x').\n  Write the value out."),
@@ -47,12 +47,16 @@ def test_set_replaces_and_adds():
         ("a: !!int '[1]'", "r.yaml:1:4  a: '[1]' is not a valid value of the YAML tag '!!int'."),
         ("a: !!int '*x'", "r.yaml:1:4  a: '*x' is not a valid value of the YAML tag '!!int'."),
         ("a: " + "9" * 5000, "r.yaml:1:4  a: '99999999999999999999...' is not a valid value of the YAML tag '!!int'."),
+        ("a: [-9223372036854775807, -9223372036854775808]",
+         "r.yaml:1:27  a[1]: expected a number of at most 64 bits, received one of 64."),
+        ("a: [" + "1," * MAX_VALUES + "]", f"r.yaml:1:{2 * MAX_VALUES - 1}  the recipe has more than 10,000 values."),
         ("a: [1", "r.yaml:1:6  this is not valid YAML: expected ',' or ']', but got '<stream end>'."),
         ("a: 1\n\tb: 2", "r.yaml:2:1  this is not valid YAML: found character '\\t' that cannot start any token."),
         ("a: 1\n---\nb: 2", "r.yaml:2:1  this is not valid YAML: but found another document."),
-        ("a: \x00", "r.yaml  this is not valid YAML: unacceptable character #x0000: special characters are not allowed."),
+        ("a: 1\nb: \x00",
+         "r.yaml:2:4  this is not valid YAML: unacceptable character #x0000: special characters are not allowed."),
         ("a: " + "[" * MAX_DEPTH + "]" * MAX_DEPTH, f"r.yaml:1:{MAX_DEPTH + 3}  values are nested more than {MAX_DEPTH} deep."),
-        ("é" * MAX_BYTES, f"r.yaml  the recipe has {2 * MAX_BYTES} bytes; at most {MAX_BYTES} are read."),
+        ("é" * MAX_BYTES, f"r.yaml:1:1  the recipe has {2 * MAX_BYTES} bytes; at most {MAX_BYTES} are read."),
     ],
 )  # fmt: skip
 def test_bad_text(text, said):
@@ -157,7 +161,8 @@ def test_a_file_that_cannot_be_read(tmp_path):
         tmp_path: f"{tmp_path}  this is a folder, not a recipe.\n  Give the path of a YAML file in it.",
         tmp_path / "gone.yaml": f"{tmp_path}/gone.yaml  there is no such file.\n  Recipes there: {tmp_path}/there.yaml.",
         tmp_path / "no" / "gone.yaml": f"{tmp_path}/no/gone.yaml  there is no such file.\n  Give the path of a YAML file.",
-        tmp_path / "there.yaml": f"{tmp_path}/there.yaml  the file is not UTF-8 text (byte 3).\n  Save the recipe as UTF-8.",
+        tmp_path
+        / "there.yaml": f"{tmp_path}/there.yaml:1:4  the file is not UTF-8 text (byte 3).\n  Save the recipe as UTF-8.",
         tmp_path / "there.yaml" / "x": f"{tmp_path}/there.yaml/x  the file cannot be read: Not a directory.",
     }.items():
         with pytest.raises(RecipeError) as raised:

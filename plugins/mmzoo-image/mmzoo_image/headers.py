@@ -85,7 +85,8 @@ def orientations(raw: tf.Tensor) -> tf.Tensor:
     """
     at = _exif_segment(raw)
     size = tf.maximum(numbers(raw, at + 2, 2, big=True) - 8, 0)
-    found = numbers(raw, at + 4, 6, big=True) == EXIF
+    whole = at + 10 <= tf.cast(tf.strings.length(raw), tf.int64)
+    found = whole & (numbers(raw, at + 4, 6, big=True) == EXIF)
     exif = tf.strings.substr(raw, tf.where(found, at + 10, 0), tf.where(found, size, 0))
     big = starts(exif, b"MM\0*")
     start = _either(_bytes(exif, 4, 4), big)

@@ -64,6 +64,13 @@ def test_damaged_exif_leaves_a_picture_as_it_is():
     np.testing.assert_array_equal(features[-1], scene())
 
 
+def test_a_picture_that_ends_in_the_name_of_its_exif_fails_alone():
+    long = with_exif(JPEG, b"")
+    cut = long[: long.index(b"Exif") + 4]  # bytes beyond the end count as 0, and so complete the name
+    _, fault, _ = reader(40)(tf.constant([JPEG, cut, JPEG]))
+    assert [bool(reason) for reason in fault.numpy()] == [False, True, False]
+
+
 def bmp(bits: int, packing: int = 0, masks: tuple[int, ...] = (), header: int = 40) -> bytes:
     """Makes a BMP picture of 40 x 40 from that of Pillow, with other words in its header."""
     body = save(RGBA if bits == 32 else RGB, "BMP")[54:]

@@ -14,11 +14,14 @@ import tensorflow as tf
 
 PIXELS = 64_000_000
 """The most pixels that all frames of an animation may have together."""
+CANVAS = 16_000_000
+"""The most pixels of one frame. Drawing takes about 20 bytes for each, in every clip that is read at the same time."""
 BYTES = 16_000_000
 """The most bytes of an animation. Parsing takes 16 times as much memory."""
 BLOCKS = 20_000
 """The most blocks that are parsed. A frame has one or two."""
 TOO_LARGE = f"the animation's frames have more than {PIXELS // 10**6} million pixels"
+TOO_WIDE = f"a frame of the animation has more than {CANVAS // 10**6} million pixels"
 TOO_LONG = f"the animation takes more than {BYTES // 10**6} MB"
 TOO_MANY = f"the animation has more than {BLOCKS:,} blocks"
 NOT_A_GIF = "this is not a GIF"
@@ -83,7 +86,9 @@ def _read(data: tf.Tensor, sample: Sample, frames: int) -> tuple[tf.Tensor, tf.T
         numeric = tf.cast(tf.io.decode_raw(tf.strings.join([data, b"\0" * 8]), tf.uint8), tf.int32)
         found, fault = _parse(numeric)
         numbers = sample(tf.shape(found.start))[0]
-        fault = tf.where(_pixels(numeric, found) > PIXELS, TOO_LARGE, fault)
+        areas = _areas(numeric, found)
+        fault = tf.where(tf.reduce_sum(areas[1:]) > PIXELS, TOO_LARGE, fault)
+        fault = tf.where(tf.reduce_any(areas > CANVAS), TOO_WIDE, fault)
         return tf.cond(fault == "", lambda: _draw(data, numeric, found, numbers), lambda: none[0]), numbers, fault
 
     none = tf.fill([frames], ""), tf.fill([frames], -1), tf.constant(TOO_LONG)
@@ -138,13 +143,13 @@ def _uint16(data: tf.Tensor, at: Any) -> tf.Tensor:
     return tf.gather(data, at) + 256 * tf.gather(data, at + 1)
 
 
-def _pixels(data: tf.Tensor, found: Frame) -> tf.Tensor:
-    """Counts the pixels of all frames, each at least as many as the canvas has."""
+def _areas(data: tf.Tensor, found: Frame) -> tf.Tensor:
+    """Counts the pixels of the canvas, which may have no frame, and of each frame, at least as many as the canvas has."""
 
     def area(at: Any) -> tf.Tensor:
         return tf.cast(_uint16(data, at), tf.int64) * tf.cast(_uint16(data, at + 2), tf.int64)
 
-    return tf.reduce_sum(tf.maximum(area(found.start + 5), area(6)))
+    return tf.maximum(tf.concat([[0], area(found.start + 5)], axis=0), area(6))
 
 
 def _draw(data: tf.Tensor, numeric: tf.Tensor, found: Frame, sampled: tf.Tensor) -> tf.Tensor:
