@@ -36,12 +36,13 @@ def evaluate(plan: Plan, served: Served, data: Data, screen: Screen, needed: Map
     Raises:
         RecipeError: A metric needs a value that neither the answers nor the inputs give, or two give a number of one name.
     """
-    scores, scoring = Scores(data.held_out()), Scoring(plan, served, data, needed)
+    rows = Rows()
+    scores, scoring = Scores(data.held_out(), rows=rows), Scoring(plan, served, data, needed)
     scores.lower_is_better = scoring.lower_is_better
     predictor = Predictor(served, data, scoring.named)
     readable = data.readable[scores.split]
     answered = screen.track(predictor.answer_split(scores.split), "evaluate", len(readable))
-    scored, scores.rows = [], (rows := Rows())
+    scored = []
     for example, is_readable in zip(answered, readable, strict=True):
         if is_readable:
             scored.append(example.row["answers"]["model"]["ok"])  # without an input that the answer needs there is none

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmzoo.evaluation.rows import Row, Rows
+from mmzoo.evaluation.rows import Row
 
 SUFFIXES = ("low", "high", "chance")
 """A metric `m` may come with `m_low` and `m_high`, the ends of its interval, and `m_chance`, its chance level."""
@@ -32,7 +32,7 @@ class Scores:
 
     split: str
     numbers: Numbers = field(default_factory=dict)
-    rows: Sequence[Row] = field(default_factory=Rows)
+    rows: Sequence[Row] = field(default_factory=list)
     unreadable: int = 0
     baselines: dict[str, str] = field(default_factory=dict)
     lower_is_better: list[str] = field(default_factory=list)

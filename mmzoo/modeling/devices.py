@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from mmzoo.errors import TrainingError
-from mmzoo.modeling.hardware import BACKENDS, accelerators, has_gpu, models, why_none
+from mmzoo.modeling.hardware import FRAMEWORKS, accelerators, has_gpu, models, why_none
 from mmzoo.recipe.settings import Train
 
 
@@ -22,7 +22,7 @@ def find_devices(train: Train) -> list[str]:
     if wanted == "cpu":
         found = []
     elif not found and wanted not in ("auto", 1):
-        what = f"train.devices is {wanted}, but there is no GPU that {BACKENDS[keras.backend.backend()][0]} finds"
+        what = f"train.devices is {wanted}, but there is no GPU that {FRAMEWORKS[keras.backend.backend()][0]} finds"
         raise TrainingError(f"{what}; `auto` and `cpu` train on the CPU.\n{why_none()}")
     elif isinstance(wanted, int) and wanted > max(1, len(found)):
         raise TrainingError(f"train.devices is {wanted}, but {len(found)} accelerators were found. Give `auto` or fewer.")

@@ -11,7 +11,7 @@ import keras
 
 NVIDIA = ("/proc/driver/nvidia/version", "/dev/nvidia0", "/dev/dxg")
 """Files of machines with an NVIDIA GPU; the last is that of Windows' Linux."""
-BACKENDS = {
+FRAMEWORKS = {
     "tensorflow": (
         "TensorFlow",
         "import tensorflow; tensorflow.config.list_physical_devices()",
@@ -60,7 +60,7 @@ def why_none() -> str:
 
     It says why once, while it is imported, and below Python. So a process of its own is asked, which takes seconds.
     """
-    name, code, package = BACKENDS[keras.backend.backend()]
+    name, code, package = FRAMEWORKS[keras.backend.backend()]
     if _hidden():
         return f"The environment variable CUDA_VISIBLE_DEVICES='{os.environ['CUDA_VISIBLE_DEVICES']}' hides them."
     said: list[str] = []

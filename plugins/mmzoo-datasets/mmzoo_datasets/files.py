@@ -109,7 +109,7 @@ class Files:
             self._check_known(option, named, [*names, *lists])
             if unread := [name for name in named if name not in fields]:
                 raise DataError(f"option {option}: the field '{unread[0]}' is not read; the fields are {', '.join(fields)}.")
-        if both := sorted({*files} & {*videos}):
+        if both := sorted(set(files) & set(videos)):
             raise DataError(f"options files and videos: both name '{both[0]}'.")
 
     @property

@@ -71,11 +71,12 @@ def _decode(table: Path, lines: Iterator[bytes]) -> Iterator[str]:
 def _read_json(table: Path, text: str) -> Iterator[Row]:
     """Reads a list of objects, COCO's `images` and `annotations`, or the `images` of Karpathy's `dataset_coco.json`."""
     found = _parse(f"{table}", text, f"If each line is a JSON object, give the file the suffix {LINES[0]}.")
-    if isinstance(found, dict) and _are_objects(found.get("images")) and all(map(_is_captioned, found["images"])):
-        found = [_captioned(image) for image in found["images"]]
-    if isinstance(found, dict) and _are_objects(found.get("images")) and _are_objects(found.get("annotations")):
-        files = {image.get("id"): image.get("file_name") for image in found["images"]}
+    images: Any = found.get("images") if isinstance(found, dict) else None
+    if _are_objects(images) and _are_objects(found.get("annotations")):
+        files = {image.get("id"): image.get("file_name") for image in images}
         found = [{"image": files.get(one.get("image_id"))} | one for one in found["annotations"]]
+    elif _are_objects(images) and images and all(map(_is_captioned, images)):
+        found = list(map(_captioned, images))
     if not _are_objects(found):
         keys = ", ".join(list(found)[:9]) if isinstance(found, dict) else text.strip()[:40]
         what = f"found {keys}; expected a list of objects, COCO's `images` and `annotations`, or Karpathy's `images`."

@@ -86,7 +86,8 @@ class ImageEncoder(keras.layers.Layer):
             default: The scale for a preset that has none of its own.
         """
         if backbone_config is None:
-            backbone, self.scale, self.expects = load(), load_scale(preset, default), load_fit(preset)
+            backbone = load()
+            self.scale, self.expects = load_preprocessing(preset, default)
             self.backbone_config = {"backbone": keras.saving.serialize_keras_object(backbone), "scale": list(self.scale)}
             return backbone
         self.backbone_config, self.scale = backbone_config, Scale(*backbone_config["scale"])
@@ -128,47 +129,24 @@ def load_backbone(preset: str, kind: Any = keras_hub.models.Backbone, **options:
         return kind.from_preset(preset, **options)
 
 
-def load_scale(preset: str, default: Scale) -> Scale:
-    """Returns the scale of a preset: that of its `preprocessor_config.json` or image converter, or `default` if it has neither.
+def load_preprocessing(preset: str, default: Scale) -> tuple[Scale, dict[str, str]]:
+    """Returns how the pictures that a preset was trained with were scaled, and how they became square.
+
+    Both are told by its `preprocessor_config.json` or its image converter; a preset that has neither gets `default`. How they
+    became square is given as options of the processor `image`, without what is not told or `image` cannot do.
 
     Raises:
         StreamError: The preset cannot be fetched, or its scale is not complete.
     """
     with _one_line_errors(preset):
         if told := preset_json(preset, PREPROCESSING):
-            return _told_scale(told)
+            return _told_scale(told), _told_fit(told)
         converter = _load_converter(preset)
     if converter is None:
-        return default
-    return Scale(_scale_value(converter.scale, 1.0), _scale_value(converter.offset, 0.0))
-
-
-def load_fit(preset: str) -> dict[str, str]:
-    """Returns how the pictures that a preset was trained with became square, as options of the processor `image`.
-
-    What its `preprocessor_config.json` or image converter does not say, or `image` cannot do, is left out.
-
-    Raises:
-        StreamError: The preset cannot be fetched.
-    """
-    with _one_line_errors(preset):
-        told, converter = preset_json(preset, PREPROCESSING), None
-        if not told:
-            converter = _load_converter(preset)
-    if converter is not None:
-        fit = "crop" if converter.crop_to_aspect_ratio else "pad" if converter.pad_to_aspect_ratio else "stretch"
-        return {"fit": fit, "interpolation": str(converter.interpolation)}
-    if not told.get("do_resize", bool(told)):
-        return {}
-    found = {name: value for name, value in (("interpolation", RESAMPLING.get(told.get("resample", 0))),) if value}
-    one_side, crops = "shortest_edge" in _sides(told.get("size")), told.get("do_center_crop", False)
-    if one_side == crops:  # else it is resized to a square and cropped, or not square
-        found["fit"] = "resize_crop" if crops else "stretch"
-    return found
-
-
-def _sides(size: Any) -> Mapping[str, Any]:
-    return size if isinstance(size, Mapping) else {}
+        return default, {}
+    fit = "crop" if converter.crop_to_aspect_ratio else "pad" if converter.pad_to_aspect_ratio else "stretch"
+    scale = Scale(_scale_value(converter.scale, 1.0), _scale_value(converter.offset, 0.0))
+    return scale, {"fit": fit, "interpolation": str(converter.interpolation)}
 
 
 def _load_converter(preset: str) -> Any:
@@ -192,6 +170,18 @@ def _told_scale(told: Mapping[str, Any]) -> Scale:
     if not mean or not std:
         raise ValueError(f"its {PREPROCESSING} has no image_mean or image_std.")
     return Scale(tuple(factor / s for s in std), tuple(-m / s for m, s in zip(mean, std, strict=True)))
+
+
+def _told_fit(told: Mapping[str, Any]) -> dict[str, str]:
+    """Returns how pictures become square, as a `preprocessor_config.json` says."""
+    if not told.get("do_resize", True):
+        return {}
+    kernel, size = told.get("resample", 0), told.get("size")
+    found = {"interpolation": RESAMPLING[kernel]} if kernel in RESAMPLING else {}
+    one_side, crops = isinstance(size, Mapping) and "shortest_edge" in size, told.get("do_center_crop", False)
+    if one_side == crops:  # else it is resized to a square and cropped, or not square
+        found["fit"] = "resize_crop" if crops else "stretch"
+    return found
 
 
 def _scale_value(value: Any, default: float) -> Any:

@@ -7,7 +7,7 @@ import keras_hub
 import numpy as np
 import pytest
 from keras import ops
-from mmzoo_image.backbone import IMAGENET, SIGNED, ImageEncoder, load_fit, load_scale
+from mmzoo_image.backbone import IMAGENET, SIGNED, ImageEncoder, load_preprocessing
 
 from mmzoo import StreamError
 
@@ -56,17 +56,17 @@ MEAN, STD = [0.5, 0.4, 0.3], [0.2, 0.25, 0.5]
     ],
 )
 def test_the_scale_of_a_preset_is_that_of_its_preprocessing(told, levels, tmp_path):
-    factor, offset = load_scale(preset_of(tmp_path, **told), SIGNED)
+    (factor, offset), _ = load_preprocessing(preset_of(tmp_path, **told), SIGNED)
     expected = (PIXELS / levels - MEAN) / STD
     np.testing.assert_allclose(PIXELS * np.array(factor) + np.array(offset), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_pixels_that_a_preset_does_not_normalise(tmp_path):
-    assert load_scale(preset_of(tmp_path, do_normalize=False), SIGNED) == (1 / 255, 0.0)
+    assert load_preprocessing(preset_of(tmp_path, do_normalize=False), SIGNED)[0] == (1 / 255, 0.0)
 
 
 def test_a_preset_that_says_nothing_of_its_pixels(tmp_path):
-    assert load_scale(preset_of(tmp_path), SIGNED) == SIGNED
+    assert load_preprocessing(preset_of(tmp_path), SIGNED) == (SIGNED, {})
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,8 @@ def test_a_preset_that_says_nothing_of_its_pixels(tmp_path):
     ],
 )
 def test_how_pictures_became_square_is_told_by_a_preset(told, expected, tmp_path):
-    assert load_fit(preset_of(tmp_path, **told)) == expected
+    scaled = {"image_mean": MEAN, "image_std": STD} if told else {}
+    assert load_preprocessing(preset_of(tmp_path, **scaled, **told), SIGNED)[1] == expected
 
 
 def test_how_pictures_became_square_is_told_by_an_image_converter(tmp_path):
@@ -100,13 +101,13 @@ def test_how_pictures_became_square_is_told_by_an_image_converter(tmp_path):
     backbone.save_to_preset(tmp_path)
     converter = keras_hub.layers.ViTImageConverter((8, 8), crop_to_aspect_ratio=True, interpolation="bicubic")
     converter.save_to_preset(tmp_path)
-    assert load_fit(str(tmp_path)) == {"fit": "crop", "interpolation": "bicubic"}
+    assert load_preprocessing(str(tmp_path), SIGNED)[1] == {"fit": "crop", "interpolation": "bicubic"}
 
 
 def test_a_preset_without_its_mean_is_said(tmp_path):
     preset = preset_of(tmp_path, image_std=STD)
     with pytest.raises(StreamError) as error:
-        load_scale(preset, SIGNED)
+        load_preprocessing(preset, SIGNED)
     assert str(error.value) == (
         f"the preset '{preset}' cannot be used here: its preprocessor_config.json has no image_mean or image_std."
     )

@@ -29,8 +29,8 @@ class Frames(Processor):
         stride: Distance between sampled frames, which then lie around the middle of the clip; 1 means adjacent frames. By
             default they are spread over the whole clip.
         animated: Whether a raw value is an animated GIF instead of a list. Its frames are composed as a browser shows them, and
-            `picture` gets them as PNG with transparency. A GIF with more than 64 million pixels in all frames,
-            or 16 million in one, is not decoded.
+            `picture` gets them as PNG with transparency. A GIF with more than 64 million pixels in all
+            frames, or 16 million in one, is not decoded.
     """
 
     raw = tf.TensorSpec((None,), tf.string)
