@@ -36,7 +36,7 @@ def raw_examples(run: Path, signature: Any, count: int) -> list[dict[str, Any]]:
 
     data = mmzoo.load(run).open_data(Screen(quiet=True))
     names = list(signature.structured_input_signature[1])
-    batches = data.raw[data.held_out()].take(count).batch(1)
+    batches = data.raw[data.held_out()].examples().take(count).batch(1)
     return [{name: tf.constant(batch[name]) for name in names} for batch in batches]
 
 

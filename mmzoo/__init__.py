@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mmzoo.build import build, check  # not lazily, so that `mmzoo.build` is the function and not the module
-from mmzoo.contracts.dataset import FAULT, ROW, SPLITS, Card, Dataset, fault_of, natural_key
+from mmzoo.contracts.dataset import FAULT, ROW, SPLITS, Card, Dataset, FieldSpec, Indexed, fault_of, natural_key
 from mmzoo.contracts.option_types import (
     EncoderPart,
     Examples,
@@ -108,11 +108,13 @@ __all__ = [
     "Examples",
     "FeatureSpec",
     "FieldName",
+    "FieldSpec",
     "FilePath",
     "Fraction",
     "Gallery",
     "Head",
     "HeadPart",
+    "Indexed",
     "InputName",
     "Metric",
     "MmzooError",

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from mmzoo import Card, FeatureSpec, Processed, Processor, Signature, no_faults
 from mmzoo.contracts.dataset import FAULT, ROW
+from mmzoo.data.raw_split import RawSplit
 from mmzoo.data.splits import Data
 from mmzoo.evaluation.scores import Scores
 from mmzoo.recipe.plan import BoundComponent, BoundLoss, BoundMetric, Input, Plan
@@ -175,7 +176,7 @@ class World:
         served.specs = lambda name: {one: served.spec(one) for one in served.answers[name].inputs}
         served.outputs = lambda name: served.functions[name].get_concrete_function().structured_outputs
         columns = {name: [row[name] for row in self.raw] for name in self.raw[0]} if self.raw else {}
-        raw = {self.scores.split: tf.data.Dataset.from_tensor_slices(columns)} if columns else {}
+        raw = {self.scores.split: RawSplit.of(tf.data.Dataset.from_tensor_slices(columns))} if columns else {}
         card = Card({}, about="Toys & more.", source="the attic", licence="CC0")
         report(self.plan, self.run, served, Data(self.plan, card, raw, self.processors, self.sizes, self.faults), self.scores)
         return Page(self.run.report.read_text("utf-8")), self.run.card.read_text("utf-8")

@@ -15,6 +15,7 @@ from mmzoo import fault_of
 from mmzoo.recipe.resolve import resolve
 from mmzoo.recipe.source import read_recipe
 from mmzoo.registry.discovery import discover
+from mmzoo.testing import read_split
 
 pytestmark = pytest.mark.slow
 
@@ -68,7 +69,7 @@ def test_the_recipes_read_the_table(table, name):
     plan = resolve(read_recipe(BIRDS / f"{name}.yaml"), discover())
     splits = plan.dataset.splits()
     faults = [fault_of(column.field) for column in plan.inputs.values()]
-    found = {split: [{row[fault].numpy() for fault in faults} for row in rows] for split, rows in splits.items()}
+    found = {split: [{row[fault] for fault in faults} for row in read_split(rows)] for split, rows in splits.items()}
     assert found == {"train": [{b""}], "test": [{b""}]}
-    (example,) = splits["train"]
-    assert example[plan.inputs["caption"].field].shape == (10,)
+    (example,) = read_split(splits["train"])
+    assert len(example[plan.inputs["caption"].field]) == 10

@@ -35,7 +35,7 @@ from mmzoo.recipe.source import parse_recipe, read_recipe
 from mmzoo.registry.discovery import discover
 from mmzoo.registry.hookspecs import KINDS, hook_name
 from mmzoo.run.folder import Run
-from mmzoo.testing import check
+from mmzoo.testing import check, read_split
 
 ROOT = Path(__file__).parents[1]
 README, DOCS = ROOT / "README.md", ROOT / "docs"
@@ -281,11 +281,11 @@ def test_a_table_of_your_own_is_read_as_the_readme_says(world, words):
     plan = resolve(read_recipe("recipes/files/captioner.yaml", (f"data.table={table}", *given)), discover())
     splits = plan.dataset.splits()
     assert set(splits) == {"train", "validation", "test"}
-    rows = [row for split in splits.values() for row in split]
+    rows = [row for split in splits.values() for row in read_split(split)]
     assert len(rows) == PICTURES
-    assert {row[mmzoo.fault_of(column.field)].numpy() for row in rows for column in plan.inputs.values()} == {b""}
+    assert {row[mmzoo.fault_of(column.field)] for row in rows for column in plan.inputs.values()} == {b""}
     several = any(word in words for word in ("group_by", "lists", "jsonl"))
-    assert {row[plan.inputs["caption"].field].shape.rank for row in rows} == {int(several)}
+    assert {isinstance(row[plan.inputs["caption"].field], list) for row in rows} == {several}
 
 
 # Python, YAML, JSON, links

@@ -8,14 +8,17 @@ arguments of `__init__`. Raw means undecoded: pictures are encoded bytes, texts 
         card = Card(fields={"image": "PNG bytes", "name": "text"}, sizes={"train": 100, "test": 20})
         def prepare(self): ...  # download or render; does nothing if the data is ready
         def splits(self): return {"train": dataset, "test": dataset}  # each a tf.data.Dataset of {"image": ..., "name": ...}
+
+A split is a `tf.data.Dataset`, or an `Indexed`, whose examples are read by number.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    import numpy as np
     import tensorflow as tf
 
 SPLITS = ("train", "validation", "test")
@@ -59,6 +62,46 @@ class Card:
     fingerprint: str = ""
 
 
+class FieldSpec(NamedTuple):
+    """What a field of an `Indexed` holds for each example.
+
+    Args:
+        dtype: The dtype of its values.
+        several: Whether it holds a list of values, and not one value.
+    """
+
+    dtype: Literal["string", "int64", "float32", "bool"] = "string"
+    several: bool = False
+
+
+@runtime_checkable
+class Indexed(Protocol):
+    """A split that is an index: its examples are read by number, in any order, and only the fields that somebody asks for.
+
+    So mmzoo shuffles all of it without memory, and a pass over texts reads no pictures. Fields that are costly to read should
+    be read by `read` alone.
+    """
+
+    @property
+    def specs(self) -> Mapping[str, FieldSpec]:
+        """Returns what each field holds."""
+
+    def __len__(self) -> int:
+        """Counts the examples."""
+
+    def read(self, numbers: "np.ndarray", fields: Collection[str]) -> Mapping[str, Sequence[Any]]:
+        """Reads fields of some examples; it is called from several threads at once.
+
+        Args:
+            numbers: `(examples,)`, int64, from 0 on, in any order.
+            fields: Names of fields.
+
+        Returns:
+            Each field: the value of each example, or its list of values; and for each example the texts `ROW` and, if it likes,
+            `FAULT` and `fault_of` a field. An example that cannot be read has a fault and empty values; nothing is raised.
+        """
+
+
 @runtime_checkable
 class Dataset(Protocol):
     """A data set with its options bound. Making one is cheap: it reads metadata and no examples."""
@@ -74,8 +117,8 @@ class Dataset(Protocol):
             DataError: The data cannot be obtained.
         """
 
-    def splits(self) -> Mapping[str, "tf.data.Dataset"]:
-        """Returns the splits by name. Each element is a flat dict of raw fields.
+    def splits(self) -> Mapping[str, "tf.data.Dataset | Indexed"]:
+        """Returns the splits by name. Each example is a flat dict of raw fields.
 
         A field is a scalar (encoded bytes, a UTF-8 string, a number) or a list of scalars, `(values,)`.
         """

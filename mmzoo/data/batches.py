@@ -11,11 +11,9 @@ import tensorflow as tf
 
 from mmzoo.contracts.dataset import FAULT, ROW
 from mmzoo.contracts.streams import mask_of
-from mmzoo.data.splits import MEMORY, NO_AUTOTUNE, Batch, Data
+from mmzoo.data.raw_split import NO_AUTOTUNE, Batch
+from mmzoo.data.splits import Data
 from mmzoo.errors import LATE
-
-SHUFFLE_BUFFER = 50_000
-"""The most examples in the shuffle buffer; fewer if so many do not fit into `MEMORY`."""
 
 
 def training_batches(data: Data, split: str, batch: int, seed: int, epochs: range, skip: int = 0) -> tf.data.Dataset:
@@ -29,20 +27,21 @@ def training_batches(data: Data, split: str, batch: int, seed: int, epochs: rang
         epochs: Numbers of the epochs.
         skip: Batches of the first epoch that are left out.
     """
-    examples, size = _examples(data, split), data.sizes[split]
-    buffer = max(1, min(size, SHUFFLE_BUFFER, MEMORY // data.bytes_each(split)))
-    specs = _without_row(examples.element_spec)
+    wanted, size = data.readable[split].copy(), data.sizes[split]
+    specs = _without_row(_named(data, data.processed(split)).element_spec)
+    shuffled = data.shuffled(split, wanted, seed)
     choose_values = any(data.has_several(name, spec) for name, spec in specs.items())
 
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        shuffled = examples.shuffle(buffer, seed=number + 1000 * seed, reshuffle_each_iteration=False)
+        first = tf.where(number == epochs.start, tf.constant(skip * batch, tf.int64), 0)
+        examples = _named(data, shuffled(number, first))
         if choose_values:
             key = tf.stack([seed, number])
-            shuffled = shuffled.enumerate().map(
+            examples = examples.enumerate(first).map(
                 lambda index, example: _choose_values(data, example, tf.random.fold_in(key, index))
             )
-        batches = _still_readable(data, split, shuffled.batch(batch, drop_remainder=size >= batch))
-        return batches.skip(tf.where(number == epochs.start, tf.constant(skip, tf.int64), 0)) if skip else batches
+        return _still_readable(data, split, examples.batch(batch, drop_remainder=size >= batch))
 
     # One more epoch than needed: it is never drawn, but without it Keras warns that the data ran out.
     return tf.data.Dataset.range(epochs.start, epochs.stop + 1).flat_map(epoch).prefetch(2).with_options(NO_AUTOTUNE)
@@ -136,15 +135,19 @@ def _without_row(example: Batch) -> Batch:
 
 def _examples(data: Data, split: str, numbers: np.ndarray | None = None) -> tf.data.Dataset:
     """Returns the examples that the scan could read, or those of some numbers, with `ROW` and the `FAULT` they have now."""
-    wanted = np.array(data.readable[split])
+    wanted = data.readable[split].copy()
     if numbers is not None:
         wanted[:] = False
         wanted[numbers] = True
-    examples = data.processed(split) if np.all(wanted) else data.processed(split, wanted)
+    examples = data.processed(split, wanted)
     # With a known cardinality Keras does not read past the end to find it, which would count one batch too many in its means.
-    counted = examples.apply(tf.data.experimental.assert_cardinality(np.count_nonzero(wanted)))
+    return _named(data, examples.apply(tf.data.experimental.assert_cardinality(np.count_nonzero(wanted))))
+
+
+def _named(data: Data, examples: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns processed examples with what the task reads, `ROW` and `FAULT` alone."""
     names = [*data.processors, *map(mask_of, data.plan.encoders), ROW, FAULT]
-    return counted.map(lambda example: {name: example[name] for name in names})
+    return examples.map(lambda example: {name: example[name] for name in names})
 
 
 def _choose_values(data: Data, example: Batch, seed: tf.Tensor | None) -> Batch:

@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping
 
-import tensorflow as tf
-
-from mmzoo.contracts.dataset import FAULT, ROW, SPLITS
+from mmzoo.contracts.dataset import SPLITS
 from mmzoo.contracts.processor import Processor
 from mmzoo.contracts.progress import Screen
-from mmzoo.contracts.raw import fault_in
 from mmzoo.contracts.streams import FeatureSpec
+from mmzoo.data.raw_split import RawSplit
 from mmzoo.data.scan import scan
-from mmzoo.data.splits import NO_AUTOTUNE, Batch, Data
+from mmzoo.data.splits import Data
 from mmzoo.errors import DataError, RecipeError
-from mmzoo.recipe.plan import Input, Plan
+from mmzoo.recipe.plan import Plan
 
 
 def make_processors(plan: Plan) -> dict[str, Processor]:
@@ -35,7 +33,7 @@ def learned_processors(plan: Plan) -> dict[str, Processor]:
 
 
 def open_data(plan: Plan, screen: Screen, learned: dict[str, Processor] | None = None, most: int | None = None) -> Data:
-    """Prepares the data set, adapts the processors on the training split, and reads every example once.
+    """Prepares the data set, adapts the processors on the training split, and scans each split.
 
     Args:
         plan: The plan, whose `dataset` is set.
@@ -59,9 +57,9 @@ def open_data(plan: Plan, screen: Screen, learned: dict[str, Processor] | None =
         if processor.note:
             screen.say(f"data      {name}: {processor.note}")
     if most is not None:
-        data.raw = {data.held_out(): data.raw[data.held_out()]}
+        data.raw = {data.held_out(): data.raw[data.held_out()].first(most)}
     for split in data.raw:
-        scan(data, split, screen, most)
+        scan(data, split, screen)
     return data
 
 
@@ -78,7 +76,8 @@ def read_data(plan: Plan, screen: Screen) -> Data:
     splits = plan.dataset.splits()
     if plan.dataset.card.note:
         screen.say(f"data      {plan.dataset.card.note}")
-    raw = {split: _select_inputs(splits[split], plan.inputs) for split in SPLITS if split in splits}
+    fields = {name: column.field for name, column in plan.inputs.items()}
+    raw = {split: RawSplit(splits[split], fields) for split in SPLITS if split in splits}
     if "train" not in raw:
         raise DataError(f"the data set has no split 'train'; it has {', '.join(splits) or 'none'}.")
     processors = make_processors(plan)
@@ -86,22 +85,11 @@ def read_data(plan: Plan, screen: Screen) -> Data:
     return Data(plan, plan.dataset.card, raw, processors)
 
 
-def _select_inputs(split: tf.data.Dataset, inputs: Mapping[str, Input]) -> tf.data.Dataset:
-    """Renames fields to the recipe's inputs; gives each example a `ROW`, and in `FAULT` the fault of it or of these fields."""
-
-    def select(index: tf.Tensor, example: Batch) -> Batch:
-        row = example.get(ROW, tf.strings.join(["example ", tf.strings.as_string(index)]))
-        fields = {name: column.field for name, column in inputs.items()}
-        return {name: example[field] for name, field in fields.items()} | {ROW: row, FAULT: fault_in(example, fields.values())}
-
-    return split.enumerate().map(select, num_parallel_calls=tf.data.AUTOTUNE).with_options(NO_AUTOTUNE)
-
-
-def _check_types(plan: Plan, split: tf.data.Dataset, processors: Mapping[str, Processor]) -> None:
+def _check_types(plan: Plan, split: RawSplit, processors: Mapping[str, Processor]) -> None:
     """Checks that each field has the dtype and the rank that its processor reads; one more axis is several values."""
-    faults = []
+    faults, specs = [], split.specs
     for name, column in plan.inputs.items():
-        actual, expected = split.element_spec[name], processors[name].raw
+        actual, expected = specs[name], processors[name].raw
         ranks = (len(expected.shape), len(expected.shape) + 1)
         if actual.dtype != expected.dtype or len(actual.shape) not in ranks:
             what = (

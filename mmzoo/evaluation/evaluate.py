@@ -106,8 +106,8 @@ def rehearse(plan: Plan, served: Served, data: Data, needed: Mapping[str, Needed
         RecipeError: As `evaluate`.
     """
     split = data.held_out()
-    first = data.readable[split].index(True)  # a scanned split has one
-    two = next(iter(data.raw[split].skip(first).ragged_batch(2)))
+    first = int(np.argmax(data.readable[split]))  # a scanned split has one
+    two = next(iter(data.raw[split].examples().skip(first).ragged_batch(2)))
     scoring = Scoring(plan, served, data, needed, most=REHEARSED)
     answered = Predictor(served, data, scoring.named).answer_batch(two)
     for example, is_readable in zip(answered, data.readable[split][first:], strict=False):

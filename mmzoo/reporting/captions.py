@@ -24,7 +24,7 @@ def read_captions(data: Data, split: str, name: str, rows: Sequence[Row]) -> lis
     """Reads the texts of an input, a list for each scored example of a split; without empty ones."""
     wanted = {row["row"] for row in rows[:MAX_EXAMPLES]}
     found = []
-    for source, values in data.raw[split].map(lambda example: (example[ROW], example[name])).as_numpy_iterator():
+    for source, values in data.raw[split].examples(name).map(lambda example: (example[ROW], example[name])).as_numpy_iterator():
         if source.decode() in wanted:
             wanted.remove(source.decode())
             found.append([text for text in plain_values(values) if isinstance(text, str) and text.strip()])

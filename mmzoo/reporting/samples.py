@@ -11,7 +11,8 @@ from mmzoo.contracts.dataset import ROW
 from mmzoo.contracts.head import Signature
 from mmzoo.contracts.processor import Processor, inputs_of
 from mmzoo.contracts.raw import plain, plain_values
-from mmzoo.data.splits import Batch, Data
+from mmzoo.data.raw_split import Batch
+from mmzoo.data.splits import Data
 from mmzoo.evaluation.error_analysis import Judged, closest, matcher
 from mmzoo.evaluation.rows import Row
 from mmzoo.reporting.drawer import drawn_outputs
@@ -118,7 +119,7 @@ def _spread(indices: Sequence[int], count: int) -> list[int]:
 def _read_examples(data: Data, split: str, rows: Sequence[str]) -> dict[str, Batch]:
     examples: dict[str, Batch] = {}
     missing = set(rows)
-    for example in data.raw[split]:
+    for example in data.raw[split].examples():
         if not missing:
             break
         if (row := example[ROW].numpy().decode()) in missing:

@@ -11,8 +11,9 @@ from mmzoo.contracts.dataset import FAULT, ROW, SPLITS
 from mmzoo.contracts.head import Gallery
 from mmzoo.contracts.progress import Screen
 from mmzoo.contracts.raw import as_text, fault_in, first_values
+from mmzoo.data.raw_split import Batch, as_stream
 from mmzoo.data.scan import unreadable
-from mmzoo.data.splits import Batch, Data
+from mmzoo.data.splits import Data
 from mmzoo.errors import RecipeError, suggest
 from mmzoo.recipe.plan import Plan
 from mmzoo.serving.entries import Entries
@@ -89,13 +90,13 @@ def _source(plan: Plan, gallery: Gallery, data: Data, screen: Screen) -> tf.data
         if gallery.source not in splits:
             what = f"its gallery is the split '{gallery.source}', which the data does not have; it has {', '.join(splits)}."
             raise RecipeError([plan.head.node.fault(what)])
-        return splits[gallery.source]
+        return as_stream(splits[gallery.source])
     dataset = plan.gallery.make()
     if dataset.card.needs:
         screen.say(f"gallery   {dataset.card.needs}")
     dataset.prepare()
     splits = dataset.splits()
-    return reduce(tf.data.Dataset.concatenate, [splits[name] for name in SPLITS if name in splits])
+    return reduce(tf.data.Dataset.concatenate, [as_stream(splits[name]) for name in SPLITS if name in splits])
 
 
 def _embed(served: Served, gallery: Gallery, batches: tf.data.Dataset) -> Iterator[tuple[Any, dict[str, str]] | str]:

@@ -24,6 +24,7 @@ from mmzoo.testing.cases import (
     features,
 )
 from mmzoo.testing.checks import check, conformance, properties
+from mmzoo.testing.datasets import read_split
 from mmzoo.testing.subject import ConformanceError
 from mmzoo.testing.texts import HARD_TEXTS
 
@@ -42,4 +43,5 @@ __all__ = [
     "conformance",
     "features",
     "properties",
+    "read_split",
 ]

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from mmzoo import Card, FeatureSpec, Processed, Processor, Signature, no_faults
 from mmzoo.contracts.progress import Screen
+from mmzoo.data.raw_split import RawSplit
 from mmzoo.data.scan import scan
 from mmzoo.data.splits import Data
 from mmzoo.evaluation import baselines
@@ -66,7 +67,7 @@ def data() -> Data:
         clips, questions, answers = zip(*found, strict=True)
         columns = {"clip": [" ".join(map(str, clip)) for clip in clips], "question": questions, "answer": answers}
         columns |= {"@row": list(map(str, range(len(found)))), "@fault": [""] * len(found)}
-        raw[split] = tf.data.Dataset.from_tensor_slices({name: list(column) for name, column in columns.items()})
+        raw[split] = RawSplit.of(tf.data.Dataset.from_tensor_slices({name: list(column) for name, column in columns.items()}))
     made = Data(plan, Card({}), raw, {"clip": Clip(), "question": Text(), "answer": Text()})
     for split in raw:
         scan(made, split, QUIET)
@@ -138,10 +139,10 @@ def test_among_fewer_neighbours_the_same_question_still_counts(data, monkeypatch
 
 def test_a_training_clip_that_cannot_be_read_any_more_is_left_out_and_counted(data, capsys):
     place = min(range(len(TRAIN)), key=lambda row: np.linalg.norm(whole(TEST[0][0]) - whole(TRAIN[row][0])))
-    gone = data.raw["train"].map(lambda one: one | {"@fault": tf.where(one["@row"] == str(place), "no file", "")})
+    gone = data.raw["train"].examples().map(lambda one: one | {"@fault": tf.where(one["@row"] == str(place), "no file", "")})
     plan = SimpleNamespace(**vars(data.plan) | {"on_error": "skip", "train": SimpleNamespace(cache=False)})
-    kept = {"sizes": {**data.sizes}, "readable": {name: [*one] for name, one in data.readable.items()}}
-    lost = replace(data, plan=plan, raw=data.raw | {"train": gone}, faults={"train": []}, _processed={}, **kept)
+    kept = {"sizes": {**data.sizes}, "readable": {name: one.copy() for name, one in data.readable.items()}}
+    lost = replace(data, plan=plan, raw=data.raw | {"train": RawSplit.of(gone)}, faults={"train": []}, _processed={}, **kept)
     left = [*TRAIN[:place], *TRAIN[place + 1 :]]
     assert answers(lost, "clip", screen=Screen())["nearest"] == [nearest(clip, left) for clip, _, _ in TEST]
     assert (lost.sizes["train"], lost.faults["train"]) == (59, [f"{place}: no file"])

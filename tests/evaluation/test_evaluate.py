@@ -12,6 +12,7 @@ from mmzoo import Card, FeatureSpec, NeededModel, Processed, Processor, Signatur
 from mmzoo.contracts.dataset import FAULT, ROW
 from mmzoo.contracts.progress import Screen
 from mmzoo.contracts.raw import plain
+from mmzoo.data.raw_split import RawSplit
 from mmzoo.data.scan import scan
 from mmzoo.data.splits import Data
 from mmzoo.errors import RecipeError, RunError
@@ -178,7 +179,7 @@ def make_data(plan: Any, **splits: list[tuple[str, str, str]]) -> Data:
         pictures, colours, faults = zip(*rows, strict=True)
         columns = {"image": list(pictures), FAULT: list(faults), ROW: [f"{split} {index}" for index in range(len(rows))]}
         columns["colour"] = tf.ragged.constant([one.split("|") for one in colours])
-        raw[split] = tf.data.Dataset.from_tensor_slices(columns)
+        raw[split] = RawSplit.of(tf.data.Dataset.from_tensor_slices(columns))
     data = Data(plan, Card({}), raw, {"image": Grid(), "colour": Colour()})
     for split in raw:
         scan(data, split, QUIET)
@@ -298,7 +299,7 @@ def test_the_nearest_pictures_are_those_of_brute_force_among_those_that_fit(most
 def test_the_scores_of_a_task_are_those_of_its_answers_one_by_one(served_toy):
     scores = evaluate(served_toy.plan, served_toy.served, served_toy.data, QUIET)
     right = []
-    for raw in served_toy.data.raw["test"]:
+    for raw in served_toy.data.raw["test"].examples():
         answer = served_toy.served.functions["answer"](raw["image"][None])["answer"].numpy()[0]
         right.append(answer == raw["answer"].numpy())
     assert scores.split == "test"
@@ -499,7 +500,7 @@ def asked_about(share: float) -> dict[str, dict[str, float]]:
     served.functions["say"] = say
     rows = [("120 0 0 0", "red", "")] * 30 + [("1 0 0 0", "red", "")] * 10 + [("1 0 0 0", "blue", "")] * 20
     data = make_data(plan, train=TRAIN, test=rows)
-    data.raw["test"] = data.raw["test"].map(lambda row: row | {"hint": row["colour"][0]})
+    data.raw["test"] = RawSplit.of(data.raw["test"].examples().map(lambda row: row | {"hint": row["colour"][0]}))
     data.processors["hint"] = Colour()
     return evaluate_missing(plan, served, data, QUIET, share)
 
@@ -533,7 +534,9 @@ def test_of_three_inputs_each_is_tried_alone_too():
 
     served.functions["say"] = say
     data = make_data(plan, train=TRAIN, test=[("1 0 0 0", "red", "")])
-    data.raw["test"] = data.raw["test"].map(lambda row: row | {"hint": row["image"], "other": row["image"]})
+    data.raw["test"] = RawSplit.of(
+        data.raw["test"].examples().map(lambda row: row | {"hint": row["image"], "other": row["image"]})
+    )
     inputs = ("image", "hint", "other")
     names = list(evaluate_missing(plan, served, data, QUIET))
     assert names == ["all", *(f"without {name}" for name in inputs), *(f"{name} alone" for name in inputs)]
@@ -546,7 +549,9 @@ def test_what_cannot_be_answered_without_an_input_is_counted_and_not_scored():
     served = make_served(inputs=("image", "hint"))
     served.functions["say"] = lambda image, hint: {"said": tf.fill(tf.shape(image), "red"), "ok": (image != "") | (hint != "")}
     data = make_data(plan, train=TRAIN, test=[("1 0 0 0", "red", ""), ("1 0 0 0", "blue", ""), ("1 0 0 0", "blue", "")])
-    data.raw["test"] = data.raw["test"].map(lambda row: row | {"hint": tf.where(row["colour"][0] == "red", "a hint", "")})
+    data.raw["test"] = RawSplit.of(
+        data.raw["test"].examples().map(lambda row: row | {"hint": tf.where(row["colour"][0] == "red", "a hint", "")})
+    )
     numbers = evaluate_missing(plan, served, data, QUIET)
     assert numbers["all"] == {"hits": pytest.approx(1 / 3), "scored": 3}
     assert numbers["without image"] == {"hits": 1.0, "scored": 1, "unanswered": 2}

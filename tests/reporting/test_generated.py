@@ -13,6 +13,7 @@ from hand_made_run import Page, Text, bound, make_plan
 from mmzoo import Card, FeatureSpec, Processed, Processor, Signature, no_faults
 from mmzoo.contracts.dataset import FAULT, ROW
 from mmzoo.contracts.progress import Screen
+from mmzoo.data.raw_split import RawSplit
 from mmzoo.data.scan import scan
 from mmzoo.data.splits import Data
 from mmzoo.evaluation.scores import Scores
@@ -97,7 +98,7 @@ def make_data() -> Data:
     for split, texts in (("train", TEXTS[:3]), ("test", TEXTS)):
         columns = {"image": [png(1000 + 300 * row) for row in range(len(texts))], "caption": [[text, text] for text in texts]}
         columns |= {ROW: [f"{split} {row}" for row in range(len(texts))], FAULT: [""] * len(texts)}
-        raw[split] = tf.data.Dataset.from_tensor_slices(columns)
+        raw[split] = RawSplit.of(tf.data.Dataset.from_tensor_slices(columns))
     data = Data(plan, Card({}), raw, {"image": Pixels(), "caption": Text()})
     for split in raw:
         scan(data, split, Screen(quiet=True))

@@ -10,6 +10,7 @@ from hand_made_run import Page, Text, bound, make_plan
 from mmzoo import Card, FeatureSpec, Processed, Processor, Signature, no_faults
 from mmzoo.contracts.dataset import FAULT, ROW
 from mmzoo.contracts.progress import Screen
+from mmzoo.data.raw_split import RawSplit
 from mmzoo.data.scan import scan
 from mmzoo.data.splits import Data
 from mmzoo.evaluation.evaluate import evaluate, evaluate_missing
@@ -78,7 +79,7 @@ def make_data(plan) -> Data:
     for split, count in (("train", 6), ("test", 3)):
         columns = {name: [f"{name} {row % 3}" for row in range(count)] for name in ("sound", "caption", "answer")}
         columns |= {ROW: [f"{split} {row}" for row in range(count)], FAULT: [""] * count}
-        raw[split] = tf.data.Dataset.from_tensor_slices(columns)
+        raw[split] = RawSplit.of(tf.data.Dataset.from_tensor_slices(columns))
     processors = {"sound": Sound(), "caption": Ids(), "answer": Ids()}
     data = Data(plan, Card({}, about="Dogs that bark."), raw, processors)
     for split in raw:

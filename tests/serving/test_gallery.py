@@ -54,7 +54,7 @@ def toy(toy_world):
 
 
 def raw(toy, name):
-    return [example[name].numpy() for example in toy.data.raw["test"]]
+    return [example[name].numpy() for example in toy.data.raw["test"].examples()]
 
 
 def test_an_entry_is_embedded_as_it_is_served(toy):

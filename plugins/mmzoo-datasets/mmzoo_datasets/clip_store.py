@@ -1,4 +1,4 @@
-"""A store of decoded clips: each clip is decoded once and its frames are kept on disk for all builds."""
+"""A store of decoded clips: each clip is decoded once and its frames are kept on disk for all builds. Imports no TensorFlow."""
 
 import os
 from collections.abc import Sequence
@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
-import tensorflow as tf
+import pyarrow as pa
+import pyarrow.ipc  # not loaded with pyarrow
 
 from mmzoo import DataError, Screen
 from mmzoo_datasets.clips import ClipError, PassingError, find_frames, read_frames
 
-FORMAT = 2
+FORMAT = 3
 """Version of the stored format; part of the name of every file."""
 
 
@@ -112,19 +113,22 @@ class ClipStore:
             values = [str(error).encode(errors="backslashreplace")]
         part = Path(f"{clip.kept}.{uuid4().hex}")
         try:
-            part.write_bytes(tf.io.serialize_tensor(tf.constant(values)).numpy())
+            batch = pa.record_batch([pa.array(values, pa.large_binary())], ["values"])
+            with pa.ipc.new_file(part, batch.schema) as file:
+                file.write(batch)
             part.replace(clip.kept)
         finally:
             part.unlink(missing_ok=True)  # if writing failed
         return clip
 
 
-def read_kept(kept: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Reads the stored frames of a clip: frames `(values,)`, and the reason if there are none. `kept` may be empty."""
-    # In a graph, the error of an op cannot be caught. A tf.data pipeline inside the graph can skip the element instead.
-    read = tf.data.Dataset.from_tensors(kept).map(lambda path: tf.io.parse_tensor(tf.io.read_file(path), tf.string))
-    gone = tf.strings.join(["the file ", kept, ", which holds its frames, is gone or damaged; remove it and build again"])
-    none = tf.data.Dataset.from_tensors(tf.where(kept == "", "", gone)[None])
-    values = read.ignore_errors().concatenate(none).take(1).get_single_element()
-    values = tf.ensure_shape(values, [None])
-    return values[1:], values[0]
+def read_kept(kept: str) -> tuple[list[bytes], str]:
+    """Reads the stored frames of a clip, and the reason if there are none. `kept` may be empty: a clip without frames."""
+    if not kept:
+        return [], ""
+    try:
+        (column,) = pa.ipc.open_file(Path(kept).read_bytes()).read_all().columns
+        fault, *frames = column.to_pylist()
+    except (OSError, ValueError, pa.ArrowException):
+        return [], f"the file {kept}, which holds its frames, is gone or damaged; remove it and build again"
+    return frames, fault.decode()

@@ -7,19 +7,17 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
-from mmzoo import ROW, SPLITS, Card, DataError, FilePath, NonNegativeInt, PositiveInt, Rate, fault_of, suggest
+from mmzoo import SPLITS, Card, DataError, FilePath, NonNegativeInt, PositiveInt, Rate, suggest
 from mmzoo_datasets.cells import Quoting
-from mmzoo_datasets.clip_store import Clips, ClipStore, default_folder, read_kept
+from mmzoo_datasets.clip_store import Clips, ClipStore, default_folder
 from mmzoo_datasets.contents import Copies, Sizes, digest_of, find_copies, find_sizes
 from mmzoo_datasets.division import count_shared, split_by_column, split_by_share
-from mmzoo_datasets.examples import Example, Layout, blank, nfc, on_disk, read_examples
+from mmzoo_datasets.examples import Example, Layout, nfc, on_disk, read_examples
 from mmzoo_datasets.table import read_columns
+from mmzoo_datasets.table_split import TableSplit
 
 SHARE = 0.1
 """Default share of the examples in each held-out split."""
-TYPES: dict[type, tf.DType] = {str: tf.string, bool: tf.bool, int: tf.int64, float: tf.float32}
 
 
 class Files:
@@ -131,8 +129,9 @@ class Files:
             self._clips.update(self.store.keep(missing))
         self.__dict__["_needs"] = ""
 
-    def splits(self) -> Mapping[str, tf.data.Dataset]:
-        return {name: self._dataset(examples) for name, examples in self._members.items()}
+    def splits(self) -> Mapping[str, TableSplit]:
+        kinds, listed = self._examples.kinds, self._examples.listed
+        return {name: TableSplit(self.layout, one, kinds, listed, self._clips) for name, one in self._members.items()}
 
     @cached_property
     def _fingerprint(self) -> str:
@@ -204,43 +203,6 @@ class Files:
         several = field in self.layout.lists or (self.layout.group_by is not None and field not in self.layout.single)
         return "several values" if several else "value of the column"
 
-    def _dataset(self, examples: list[Example]) -> tf.data.Dataset:
-        columns = {field: self._column(field, examples) for field in self.layout.fields}
-        columns[ROW] = tf.constant([f"{self.layout.table.name}:{example.line}" for example in examples])
-        for field in self.layout.fields:
-            faults = [example.faults.get(field, "") or self._clip_fault(example, field) for example in examples]
-            columns[fault_of(field)] = tf.constant(faults)
-        rows = tf.data.Dataset.from_tensor_slices(columns)
-        return rows.map(self._read, num_parallel_calls=tf.data.AUTOTUNE)
-
-    def _clip_fault(self, example: Example, field: str) -> str:
-        """Returns why the clip of a field cannot be read; empty if it can, or if the field holds none."""
-        clip = self._clips.get(self._clip_paths(example, field)) if field in self.layout.videos else None
-        return f"{field}: {clip.fault}" if clip and clip.fault else ""
-
-    def _column(self, field: str, examples: list[Example]) -> tf.Tensor | tf.RaggedTensor:
-        """Returns the values of a field, `(examples,)`, or `(examples, values)` for lists; an empty cell is "" or 0."""
-        if field in self.layout.videos:
-            clips = [self._clips.get(self._clip_paths(example, field)) for example in examples]
-            return tf.constant([clip.kept if clip else "" for clip in clips], tf.string)
-        kind = self._examples.kinds[field]
-        cells = [[kind() if blank(cell) else cell for cell in example.values[field]] for example in examples]
-        flat = list(chain.from_iterable(cells))
-        if field in self.layout.files:
-            flat = [cell and self.layout.path(cell) for cell in flat]
-        values = tf.constant(flat, TYPES[kind])
-        return tf.RaggedTensor.from_row_lengths(values, list(map(len, cells))) if field in self._examples.listed else values
-
-    def _read(self, row: dict[str, Any]) -> dict[str, Any]:
-        # Rows of a ragged tensor are dense, but have the type RaggedTensor.
-        example = {field: tf.convert_to_tensor(value) for field, value in row.items()}
-        for field in self.layout.paths:
-            read = read_kept if field in self.layout.videos else _read_files
-            example[field], fault = read(example[field])
-            fault = tf.where(fault == "", "", tf.strings.join([field, ": ", fault]))
-            example[fault_of(field)] = tf.where(example[fault_of(field)] == "", fault, example[fault_of(field)])
-        return example
-
 
 def _fields(
     names: list[str], columns: list[str] | None, lists: Mapping[str, list[str]], split_column: str | None
@@ -268,33 +230,3 @@ def _shares(split_column: str | None, **shares: float | None) -> dict[str, float
     if sum(found.values()) >= 1:
         raise DataError(f"options validation and test: expected less than 1 together, received {sum(found.values())}.")
     return found
-
-
-def _read_files(path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Reads one file or a list of files: the contents, and the reason if one cannot be read."""
-    if not path.shape.rank:
-        return _read_file(path)
-    kinds = (tf.TensorSpec((), tf.string), tf.TensorSpec((), tf.string))
-    contents, faults = tf.map_fn(_read_file, path, fn_output_signature=kinds)
-    return contents, tf.strings.strip(tf.strings.reduce_join(faults, separator=" "))
-
-
-def _read_file(path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    # In a graph, the error of an op cannot be caught. A tf.data pipeline inside the graph can skip the element instead.
-    contents = tf.data.Dataset.from_tensors(path).map(tf.io.read_file).ignore_errors()
-    data = contents.concatenate(tf.data.Dataset.from_tensors("")).take(1).get_single_element()
-    fine = (data != "") | (path == "")
-    reason = tf.cond(fine, lambda: tf.constant(""), lambda: tf.numpy_function(_reason, [path], tf.string))
-    return data, tf.ensure_shape(reason, ())
-
-
-def _reason(path: bytes) -> str:
-    """Returns why a file has no contents."""
-    name = path.decode()
-    try:
-        with Path(name).open("rb") as file:
-            return f"the file {name} cannot be read" if file.read(1) else f"the file {name} is empty"
-    except FileNotFoundError:
-        return f"there is no file {name}"
-    except (OSError, ValueError) as error:  # ValueError: a path that no file can have
-        return f"the file {name} cannot be read: {getattr(error, 'strerror', None) or error}"
