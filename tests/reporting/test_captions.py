@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmzoo.contracts.dataset import ROW
+from mmzoo.data.raw_split import RawSplit
 from mmzoo.reporting.captions import CHAINS, LINKS, chains, far_pairs, questions, read_captions, spread
 
 SHAPES = [f"a {size} {colour} {shape}" for size in ("large", "small") for colour in ("red", "blue") for shape in ("dot", "bar")]
@@ -15,7 +16,7 @@ SHAPES = [f"a {size} {colour} {shape}" for size in ("large", "small") for colour
 def test_captions_of_scored_examples_are_read_without_empty_ones():
     texts = tf.ragged.constant([["a dog", "one dog"], ["a cat"], ["", " "], ["a cow"]])
     rows = [f"row {number}" for number in range(4)]
-    data = SimpleNamespace(raw={"test": tf.data.Dataset.from_tensor_slices({"text": texts, ROW: rows})})
+    data = SimpleNamespace(raw={"test": RawSplit.of(tf.data.Dataset.from_tensor_slices({"text": texts, ROW: rows}))})
     wanted = [{"row": row} for row in rows if row != "row 1"]
     assert read_captions(data, "test", "text", wanted) == [["a dog", "one dog"], ["a cow"]]
 

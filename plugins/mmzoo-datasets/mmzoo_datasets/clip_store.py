@@ -36,11 +36,11 @@ Clips = dict[tuple[str, ...], Clip]
 """Paths of a clip -> clip."""
 
 
-def default_folder() -> Path:
-    """Returns the folder for frames in the data folder of TFDS."""
-    from tensorflow_datasets.core.constants import DATA_DIR  # slow to import, and only needed for videos
+def data_folder() -> Path:
+    """Returns the data folder of TFDS."""
+    from tensorflow_datasets.core.constants import DATA_DIR  # slow to import, and seldom needed
 
-    return Path(DATA_DIR).expanduser() / "mmzoo_clips"
+    return Path(DATA_DIR).expanduser()
 
 
 class ClipStore:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mmzoo import SPLITS, Card, DataError, FilePath, NonNegativeInt, PositiveInt, Rate, suggest
 from mmzoo_datasets.cells import Quoting
-from mmzoo_datasets.clip_store import Clips, ClipStore, default_folder
+from mmzoo_datasets.clip_store import Clips, ClipStore, data_folder
 from mmzoo_datasets.contents import Copies, Sizes, digest_of, find_copies, find_sizes
 from mmzoo_datasets.division import count_shared, split_by_column, split_by_share
 from mmzoo_datasets.examples import Example, Layout, nfc, on_disk, read_examples
@@ -96,7 +96,11 @@ class Files:
         fields = _fields(names, columns, lists, split_column)
         files = ([] if videos else ["image"]) if files is None else files
         self.layout = Layout(path, start, fields, files, videos, optional, lists, group_by, split_column, quoting)
-        kept = start if not videos else default_folder() if frames_dir is None else Path.cwd() / _path("frames_dir", frames_dir)
+        kept = (
+            data_folder() / "mmzoo_clips"
+            if videos and frames_dir is None
+            else Path.cwd() / _path("frames_dir", frames_dir or "")
+        )
         self.store = ClipStore(kept, frames, side)
         self.shares, self.seed = _shares(split_column, validation=validation, test=test), seed
         wanted = {"columns": columns or [], "lists": chain.from_iterable(lists.values())}

@@ -10,5 +10,6 @@ def mmzoo_datasets() -> dict[str, str]:
         "moving_emoji": "mmzoo_datasets.moving_emoji:MovingEmoji",
         "shapes": "mmzoo_datasets.shapes:Shapes",
         "files": "mmzoo_datasets.files:Files",
+        "webdataset": "mmzoo_datasets.webdataset:WebDataset",
         "tfds": "mmzoo_datasets.tfds:TFDS",
     }

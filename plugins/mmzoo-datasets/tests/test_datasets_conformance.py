@@ -1,5 +1,7 @@
 """What every data set must hold."""
 
+import io
+import tarfile
 import tempfile
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +33,18 @@ def own_clips(folder: Path) -> dict[str, object]:
     return {"table": str(folder / "clips.csv"), "videos": ["video"], "frames_dir": str(folder / "kept")}
 
 
+def own_shards(folder: Path) -> dict[str, object]:
+    for split in ("train", "test"):
+        with tarfile.open(folder / f"{split}.tar", "w") as tar:
+            for number in range(3):
+                for suffix in ("jpg", "txt")[number == 2 :]:
+                    info = tarfile.TarInfo(f"{number:04}.{suffix}")
+                    info.size = 5
+                    tar.addfile(info, io.BytesIO(b"bytes"))
+    shards = {split: str(folder / f"{split}.tar") for split in ("train", "test")}
+    return {"shards": shards, "index_dir": str(folder / "index")}
+
+
 @lru_cache
 def kept() -> tempfile.TemporaryDirectory[str]:
     """Keeps what is prepared from one test to the next; gone when Python ends."""
@@ -49,6 +63,7 @@ def dummy(folder: Path) -> dict[str, str]:
 test_conformance = conformance(
     DatasetCase("files", setup=own_table),
     DatasetCase("files", setup=own_clips),
+    DatasetCase("webdataset", setup=own_shards),
     DatasetCase("openmoji", options={"limit": 12, "size": 16}, setup=drawings),
     DatasetCase("moving_emoji", options={"clips": 10, "size": 16}, setup=drawings),
     DatasetCase("shapes", options={"pictures": 20, "size": 16, "most": 3}, setup=drawings),

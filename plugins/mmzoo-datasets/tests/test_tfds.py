@@ -145,7 +145,7 @@ def test_of_two_builds_that_need_the_same_data_one_waits_and_says_so(tmp_path, c
     one, other = (TFDS(name="mmzoo_features", data_dir=str(tmp_path)) for _ in range(2))
     folder = tmp_path / "mmzoo_features" / "1.0.0"
     folder.parent.mkdir()
-    printed, until = "", time.monotonic() + 20
+    printed, until = "", time.monotonic() + 120
     with holding(folder.with_name(".1.0.0.lock")):
         waiting = threading.Thread(target=other.prepare)
         waiting.start()
