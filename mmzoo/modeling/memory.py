@@ -1,0 +1,62 @@
+"""The memory of a task's weights: layers that have none yet, and the fault of weights that do not fit."""
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+from keras.src.backend.common import global_state  # no public name returns the variables that have no value yet
+
+from mmzoo.errors import Fault
+from mmzoo.recipe.source import Node
+
+WEIGHT = 4
+"""Bytes of a weight: with every precision of a recipe the variables are float32."""
+_PENDING = "uninitialized_variables"
+
+
+@contextmanager
+def own_variables() -> Iterator[None]:
+    """Forgets at the end which variables have no value; Keras would initialize those of a failed call in the next one."""
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute(_PENDING, [])
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Makes weights that have a shape and no value, which takes neither their memory nor the time to draw them."""
+    with own_variables(), keras.StatelessScope(initialize_variables=False):
+        yield
+
+
+def fault_of_size(node: Node) -> Fault | None:
+    """Returns the fault of a part if the weights without values, its own the last, are more than the machine's memory."""
+    weights = sum(math.prod(one.shape) for one in global_state.get_global_attribute(_PENDING) or ())
+    return fault_of_memory(node, weights) if weights * WEIGHT > _memory() else None
+
+
+def fault_of_memory(node: Node, weights: int) -> Fault:
+    """Returns the fault of a part with which the memory does not suffice for so many weights, those before it included."""
+    what = (
+        f"with it the model has {weights:,} weights, {weights * WEIGHT / 2**30:,.0f} GiB, which this machine's memory of "
+        f"{_memory() / 2**30:,.0f} GiB cannot hold."
+    )
+    return node.fault(what, "Make its sizes smaller, or build it on a machine with more memory.")
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Returns whether an error, or one that it was raised for, is that of memory: of Python, NumPy, TensorFlow or JAX."""
+    while error is not None:
+        by_name = type(error).__name__ == "ResourceExhaustedError" or "RESOURCE_EXHAUSTED" in str(error)
+        if by_name or isinstance(error, MemoryError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _memory() -> int:
+    """Returns the bytes of the machine's memory. A model is compared with its export in it, wherever it was trained."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
