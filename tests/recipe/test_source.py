@@ -55,6 +55,14 @@ def test_set_replaces_and_adds():
         ("a: 1\n---\nb: 2", "r.yaml:2:1  this is not valid YAML: but found another document."),
         ("a: 1\nb: \x00",
          "r.yaml:2:4  this is not valid YAML: unacceptable character #x0000: special characters are not allowed."),
+        ("a: 1\n\"b\\U00110000\": 2", r"r.yaml:2:5  this is not valid YAML: the escape '\U00110000' is no character."),
+        ("a: 1\nb: \"\n  c\\Uffffffff\"", r"r.yaml:3:6  this is not valid YAML: the escape '\Uffffffff' is no character."),
+        ('a: "\\x4"', "r.yaml:1:7  this is not valid YAML: expected escape sequence of 2 hexdecimal numbers, but found '\"'."),
+        ('a: {b: "c\\ud83d", "\\udfff": 1}',
+         r"r.yaml:1:8  a.b: this is not valid text: it has an escape '\uD800' to '\uDFFF', half a character." "\n"
+         r"r.yaml:1:19  a: this is not valid text: it has an escape '\uD800' to '\uDFFF', half a character."),
+        ("a: \ud800",
+         "r.yaml:1:4  this is not valid YAML: unacceptable character #xd800: special characters are not allowed."),
         ("a: " + "[" * MAX_DEPTH + "]" * MAX_DEPTH, f"r.yaml:1:{MAX_DEPTH + 3}  values are nested more than {MAX_DEPTH} deep."),
         ("é" * MAX_BYTES, f"r.yaml:1:1  the recipe has {2 * MAX_BYTES} bytes; at most {MAX_BYTES} are read."),
     ],
@@ -87,6 +95,7 @@ def test_an_alias_bomb_is_refused_before_it_grows():
         ("|\n  two\n  lines\n", "two\nlines\n"),
         ("[a, {b: c}]", ["a", {"b": "c"}]),
         ("!!str 8", "8"),
+        (r'"\ud83d\ude00 \U0001f600"', "😀 😀"),
     ],
 )
 def test_values(text, value):
