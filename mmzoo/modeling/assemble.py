@@ -12,7 +12,14 @@ import keras
 from mmzoo.contracts.head import Head, with_aliases
 from mmzoo.contracts.streams import FeatureSpec, check_stream, describe, mask_of
 from mmzoo.errors import RecipeError, StreamError, suggest
-from mmzoo.modeling.memory import fault_of_memory, fault_of_size, is_out_of_memory, own_variables, without_values
+from mmzoo.modeling.memory import (
+    fault_of_example,
+    fault_of_memory,
+    fault_of_size,
+    is_out_of_memory,
+    own_variables,
+    without_values,
+)
 from mmzoo.modeling.parts import inner_layer
 from mmzoo.modeling.task import Task, WeightedLoss
 from mmzoo.recipe.options import tensors_of
@@ -82,6 +89,8 @@ def assemble_without_values(
 def _assemble(
     plan: Plan, features: Mapping[str, FeatureSpec], backbone_configs: Mapping[str, Any]
 ) -> tuple[Task, list[LayerSummary]]:
+    if large := [fault for name in features if (fault := fault_of_example(plan.inputs[name].node, features[name]["shape"]))]:
+        raise RecipeError(large)
     inputs = symbols_of(plan, features)
     symbols = {name: inputs[name] for name in features}
     layers: list[LayerSummary] = []

@@ -1,8 +1,8 @@
-"""The memory of a task's weights: layers that have none yet, and the fault of weights that do not fit."""
+"""The memory that a task takes: layers whose weights have no values yet, and the faults of what does not fit."""
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import keras
@@ -11,8 +11,8 @@ from keras.src.backend.common import global_state  # no public name returns the 
 from mmzoo.errors import Fault
 from mmzoo.recipe.source import Node
 
-WEIGHT = 4
-"""Bytes of a weight: with every precision of a recipe the variables are float32."""
+VALUE = 4
+"""Bytes of a weight, which is float32 with every precision of a recipe, and of a value of an example."""
 _PENDING = "uninitialized_variables"
 
 
@@ -32,18 +32,26 @@ def without_values() -> Iterator[None]:
         yield
 
 
+def fault_of_example(node: Node, shape: Iterable[int | None]) -> Fault | None:
+    """Returns the fault of an input if one example of it, as its processor makes it, is more than the machine's memory."""
+    values = math.prod(size or 1 for size in shape)
+    return _fault(node, "one example of it has", f"{values:,} values", values) if values * VALUE > _memory() else None
+
+
 def fault_of_size(node: Node) -> Fault | None:
     """Returns the fault of a part if the weights without values, its own the last, are more than the machine's memory."""
     weights = sum(math.prod(one.shape) for one in global_state.get_global_attribute(_PENDING) or ())
-    return fault_of_memory(node, weights) if weights * WEIGHT > _memory() else None
+    return fault_of_memory(node, weights) if weights * VALUE > _memory() else None
 
 
 def fault_of_memory(node: Node, weights: int) -> Fault:
     """Returns the fault of a part with which the memory does not suffice for so many weights, those before it included."""
-    what = (
-        f"with it the model has {weights:,} weights, {weights * WEIGHT / 2**30:,.0f} GiB, which this machine's memory of "
-        f"{_memory() / 2**30:,.0f} GiB cannot hold."
-    )
+    return _fault(node, "with it the model has", f"{weights:,} weights", weights)
+
+
+def _fault(node: Node, has: str, what: str, values: int) -> Fault:
+    size, memory = values * VALUE / 2**30, _memory() / 2**30
+    what = f"{has} {what}, {size:,.0f} GiB, which this machine's memory of {memory:,.0f} GiB cannot hold."
     return node.fault(what, "Make its sizes smaller, or build it on a machine with more memory.")
 
 

@@ -20,6 +20,8 @@ MAX_DEPTH = 20
 """Deepest nesting of a recipe's values."""
 MAX_VALUES = 10_000
 """Most values of a recipe, keys included."""
+MAX_FLOAT = (2 - 2**-23) * 2.0**127
+"""Largest number of a recipe, and of float32, in which models compute."""
 MAX_INT = 2**63 - 1
 """Largest integer of a recipe, and of TensorFlow."""
 
@@ -212,11 +214,13 @@ class _Reader:
     def _text(self, composed: Any, key: str) -> str:
         """Returns the text of a scalar; two escapes that are the halves of one character, as JSON has them, are that one."""
         try:
-            return str(composed.value).encode("utf-16", "surrogatepass").decode("utf-16")
+            text = str(composed.value).encode("utf-16", "surrogatepass").decode("utf-16")
+            what = "this is not valid text: it has the escape of NUL, which no name, path or text has." if "\0" in text else ""
         except UnicodeDecodeError:
-            what = "this is not valid text: it has an escape '\\uD800' to '\\uDFFF', half a character."
+            text, what = "", "this is not valid text: it has an escape '\\uD800' to '\\uDFFF', half a character."
+        if what:
             self.faults.append(Fault(self._at(composed.start_mark), key, what))
-            return ""
+        return text
 
     def _value(self, composed: Any, key: str) -> Any:
         kind = str(composed.tag).rpartition(":")[2]
@@ -226,6 +230,8 @@ class _Reader:
             value = self._construct(composed)
             if isinstance(value, float) and not math.isfinite(value):
                 what = f"expected a finite number, received {composed.value}."
+            elif isinstance(value, float) and abs(value) > MAX_FLOAT:
+                what = f"expected a number of at most {MAX_FLOAT:.3g}, which float32 holds, received {composed.value}."
             elif isinstance(value, int) and abs(value) > MAX_INT:
                 what = f"expected a number of at most 64 bits, received one of {value.bit_length()}."
             else:

@@ -265,6 +265,15 @@ def test_weights_that_no_memory_holds_are_refused_before_one_is_drawn(dim, weigh
     assert advice == "  Make its sizes smaller, or build it on a machine with more memory."
 
 
+def test_an_example_that_no_memory_holds_is_a_fault_of_its_input():
+    plan = resolve(parse_recipe(RECIPE, "r.yaml"), CATALOG)
+    with pytest.raises(RecipeError) as raised:
+        assemble_without_values(plan, FEATURES | {"image": FeatureSpec(shape=[10**12, 5], dtype="float32", vocabulary=None)})
+    assert str(raised.value).startswith(
+        "r.yaml:4:10  inputs.image: one example of it has 5,000,000,000,000 values, 18,626 GiB, which this machine's memory of"
+    )
+
+
 @pytest.mark.parametrize(
     "error",
     [

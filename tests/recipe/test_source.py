@@ -61,6 +61,9 @@ def test_set_replaces_and_adds():
         ('a: {b: "c\\ud83d", "\\udfff": 1}',
          r"r.yaml:1:8  a.b: this is not valid text: it has an escape '\uD800' to '\uDFFF', half a character." "\n"
          r"r.yaml:1:19  a: this is not valid text: it has an escape '\uD800' to '\uDFFF', half a character."),
+        (r'a: "b\0"', "r.yaml:1:4  a: this is not valid text: it has the escape of NUL, which no name, path or text has."),
+        ("a: [-3.4e38, -3.5e38]",
+         "r.yaml:1:14  a[1]: expected a number of at most 3.4e+38, which float32 holds, received -3.5e38."),
         ("a: \ud800",
          "r.yaml:1:4  this is not valid YAML: unacceptable character #xd800: special characters are not allowed."),
         ("a: " + "[" * MAX_DEPTH + "]" * MAX_DEPTH, f"r.yaml:1:{MAX_DEPTH + 3}  values are nested more than {MAX_DEPTH} deep."),
