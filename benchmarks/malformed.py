@@ -3,8 +3,9 @@
 python benchmarks/malformed.py [--only KIND] [--show] [--build]
 
 `types` puts each wrong value at each key of a small recipe; the other kinds are written by hand: numbers, nesting, encodings,
-names, structure. A recipe is refused well if `mmzoo check` ends with exit code 2, without a traceback, in under two seconds of a CPU,
-and its first line begins with `file:line:column`. `--show` prints what is said of each; `--build` builds those that are valid.
+names, structure. A recipe is refused well if `mmzoo check` ends with exit code 2, without a traceback, in under two seconds of
+a CPU, and its first line begins with `file:line:column`. `--show` prints what is said of each; `--build` builds those that are
+valid.
 """
 
 import argparse
