@@ -187,6 +187,10 @@ def encodings() -> Iterator[tuple[str, bytes]]:
         yield f"{what} in a key", raw.replace(b"train", b"tr" + mark + b"ain", 1)
         yield f"{what} in a value", raw.replace(b"resnet", b"res" + mark + b"net", 1)
         yield f"{what} in the text", raw.replace(b"Says", b"Sa" + mark + b"ys", 1)
+    for escape in ("\\0", "\\a", "\\x4", "\\ud800", "\\ud83d\\ude00", "\\uffff", "\\U00110000", "\\Uffffffff", "\\q", "\\"):
+        for what in ("toy", "train", "resnet", "Says what it sees.", "data"):
+            line = f'"{what[:2]}{escape}"'
+            yield f"{escape} in {what}", re.sub(rf"{re.escape(what)}(?=[:,\n])", lambda _, line=line: line, RECIPE).encode()
     yield "CR only", raw.replace(b"\n", b"\r")
     yield "CR LF", raw.replace(b"\n", b"\r\n")
     yield "tabs", raw.replace(b"  ", b"\t")

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from mmzoo.contracts.progress import Screen
     from mmzoo.data.splits import Data
     from mmzoo.modeling.assemble import LayerSummary
-    from mmzoo.modeling.task import Task
 
 
 @late_faults()
@@ -106,8 +105,12 @@ def check(recipe: str | Path, *, overrides: Iterable[str] = (), catalog: Catalog
     """
     source = read_recipe(recipe, tuple(overrides))
     with borrowed(backend_of(source)):
+        from mmzoo.data.open import features_of, learned_processors
+        from mmzoo.modeling.assemble import assemble_without_values
+
         plan = plan_build(source, catalog or discover()).plan
-        task, layers = _assemble_before_data(plan)
+        prepare(plan.train)
+        task, layers = assemble_without_values(plan, features_of(learned_processors(plan)))
         return Checked(plan, layers, task.signatures())
 
 
@@ -209,7 +212,7 @@ def export(model: Model, screen: "Screen", data: "Data | None" = None) -> Path:
 def _train(planned: Planned, run: Run, screen: "Screen", resume: bool, catalog: Catalog, log: RunLog) -> "Data":
     """Reads the data, assembles the task and trains it; returns the data for the evaluation."""
     from mmzoo.data.open import features_of, make_processors, open_data
-    from mmzoo.modeling.assemble import assemble
+    from mmzoo.modeling.assemble import assemble, assemble_without_values
     from mmzoo.modeling.devices import describe_devices, on_devices
     from mmzoo.modeling.parts import start_part
     from mmzoo.training.train import train
@@ -218,8 +221,9 @@ def _train(planned: Planned, run: Run, screen: "Screen", resume: bool, catalog: 
     plan = replace(planned.plan, dataset=planned.plan.data.make())
     has_checkpoint = resume and run.checkpoint.exists()
     backbone_configs = run.load_backbone_configs() if has_checkpoint else None
-    if plan.dataset.card.needs:
-        _assemble_before_data(plan, backbone_configs)  # finds parts that do not fit before the data is downloaded or rendered
+    prepare(plan.train)
+    # Finds parts that do not fit before the data is downloaded or rendered, and before the weights fill the memory.
+    assemble_without_values(plan, features_of(make_processors(plan)), backbone_configs)
     parts = {} if has_checkpoint else needed_weights(planned, catalog)
     prepare(plan.train)
     # A resumed run keeps its processors: if the data has changed, the same ids would mean other words.
@@ -244,15 +248,6 @@ def _train(planned: Planned, run: Run, screen: "Screen", resume: bool, catalog: 
         train(task, data, run, screen, resume)
     run.finish_stage("training", planned.stages["training"])
     return data
-
-
-def _assemble_before_data(plan: Plan, backbone_configs: Mapping[str, Any] | None = None) -> "tuple[Task, list[LayerSummary]]":
-    """Assembles a plan on what is known of its data so far; prepares no data."""
-    from mmzoo.data.open import features_of, learned_processors
-    from mmzoo.modeling.assemble import assemble
-
-    prepare(plan.train)
-    return assemble(plan, features_of(learned_processors(plan)), backbone_configs)
 
 
 def _rehearse(planned: Planned, task: Any, data: "Data") -> None:

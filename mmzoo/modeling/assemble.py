@@ -12,6 +12,14 @@ import keras
 from mmzoo.contracts.head import Head, with_aliases
 from mmzoo.contracts.streams import FeatureSpec, check_stream, describe, mask_of
 from mmzoo.errors import RecipeError, StreamError, suggest
+from mmzoo.modeling.memory import (
+    fault_of_example,
+    fault_of_memory,
+    fault_of_size,
+    is_out_of_memory,
+    own_variables,
+    without_values,
+)
 from mmzoo.modeling.parts import inner_layer
 from mmzoo.modeling.task import Task, WeightedLoss
 from mmzoo.recipe.options import tensors_of
@@ -54,14 +62,39 @@ def assemble(
         The built task, and a summary of its layers.
 
     Raises:
-        RecipeError: Parts do not fit each other; the message names the place in the recipe.
+        RecipeError: Parts do not fit each other, or into the memory; the message names the place in the recipe.
     """
+    with own_variables():
+        try:
+            return _assemble(plan, features, backbone_configs or {})
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+    _, layers = assemble_without_values(plan, features, backbone_configs)
+    largest = max(layers, key=lambda layer: layer.weights)
+    raise RecipeError([fault_of_memory(plan.layers()[largest.part].node, sum(layer.weights for layer in layers))])
+
+
+def assemble_without_values(
+    plan: Plan, features: Mapping[str, FeatureSpec], backbone_configs: Mapping[str, Any] | None = None
+) -> tuple[Task, list[LayerSummary]]:
+    """Makes a task whose weights have no values: what is checked of it is checked before a value takes memory.
+
+    Args and results are those of `assemble`.
+    """
+    with without_values():
+        return _assemble(plan, features, backbone_configs or {})
+
+
+def _assemble(
+    plan: Plan, features: Mapping[str, FeatureSpec], backbone_configs: Mapping[str, Any]
+) -> tuple[Task, list[LayerSummary]]:
+    if large := [fault for name in features if (fault := fault_of_example(plan.inputs[name].node, features[name]["shape"]))]:
+        raise RecipeError(large)
     inputs = symbols_of(plan, features)
     symbols = {name: inputs[name] for name in features}
     layers: list[LayerSummary] = []
-    encoders = {
-        name: _encoder(plan, name, features, symbols, layers, (backbone_configs or {}).get(name)) for name in plan.encoders
-    }
+    encoders = {name: _encoder(plan, name, features, symbols, layers, backbone_configs.get(name)) for name in plan.encoders}
     streams = {name: encoder(symbols[name]) for name, encoder in encoders.items()}
     fusion = None
     if plan.fusion is not None:
@@ -220,13 +253,20 @@ def _faults_at(node: Node) -> Iterator[None]:
     try:
         with warnings.catch_warnings(record=True, action="always") as caught:
             yield
+        _check_size(node)
     except StreamError as error:
         raise RecipeError([node.fault(str(_origin(error)))]) from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
+        _check_size(node)  # sizes that a library cannot count fail in its words
         lines = [line.strip() for line in str(_origin(error)).splitlines() if line.strip()] or [type(error).__name__]
         raise RecipeError([node.fault(f"it cannot be built: {lines[0]}")]) from error
     for warning in caught:  # warnings of a failed build are dropped: they only repeat the fault, at length
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+def _check_size(node: Node) -> None:
+    if fault := fault_of_size(node):
+        raise RecipeError([fault])
 
 
 def _origin(error: BaseException) -> BaseException:

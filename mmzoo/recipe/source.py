@@ -20,6 +20,8 @@ MAX_DEPTH = 20
 """Deepest nesting of a recipe's values."""
 MAX_VALUES = 10_000
 """Most values of a recipe, keys included."""
+MAX_FLOAT = (2 - 2**-23) * 2.0**127
+"""Largest number of a recipe, and of float32, in which models compute."""
 MAX_INT = 2**63 - 1
 """Largest integer of a recipe, and of TensorFlow."""
 
@@ -95,7 +97,7 @@ def read_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
 
 def parse_recipe(text: str, path: str = "<recipe>", overrides: tuple[str, ...] = ()) -> Recipe:
     """Reads a recipe from its text. Like `read_recipe` otherwise."""
-    if (size := len(text.encode())) > MAX_BYTES:
+    if (size := len(text.encode(errors="surrogatepass"))) > MAX_BYTES:
         raise RecipeError([Fault(f"{path}:1:1", "", f"the recipe has {size} bytes; at most {MAX_BYTES} are read.")])
     root = _Reader(path).read(text)
     if root.value is None:
@@ -149,6 +151,7 @@ class _Reader:
         from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
         yaml = YAML(typ="safe", pure=True)
+        yaml.Scanner = _scanner()
         try:
             self._check_events(yaml.parse(text))
             composed = yaml.compose(text)
@@ -200,7 +203,7 @@ class _Reader:
     def _mapping(self, composed: Any, path: str) -> dict[str, Node]:
         entries: dict[str, Node] = {}
         for key_node, value_node in composed.value:
-            name = str(key_node.value) if key_node.id == "scalar" else "?"
+            name = self._text(key_node, path) if key_node.id == "scalar" else "?"
             key = f"{path}.{name}" if path else name
             if name in entries:
                 first = entries[name].where
@@ -208,14 +211,27 @@ class _Reader:
             entries[name] = replace(self._node(value_node, key), key_where=self._at(key_node.start_mark))
         return entries
 
+    def _text(self, composed: Any, key: str) -> str:
+        """Returns the text of a scalar; two escapes that are the halves of one character, as JSON has them, are that one."""
+        try:
+            text = str(composed.value).encode("utf-16", "surrogatepass").decode("utf-16")
+            what = "this is not valid text: it has the escape of NUL, which no name, path or text has." if "\0" in text else ""
+        except UnicodeDecodeError:
+            text, what = "", "this is not valid text: it has an escape '\\uD800' to '\\uDFFF', half a character."
+        if what:
+            self.faults.append(Fault(self._at(composed.start_mark), key, what))
+        return text
+
     def _value(self, composed: Any, key: str) -> Any:
         kind = str(composed.tag).rpartition(":")[2]
         if kind in ("str", "timestamp"):
-            return composed.value
+            return self._text(composed, key)
         try:
             value = self._construct(composed)
             if isinstance(value, float) and not math.isfinite(value):
                 what = f"expected a finite number, received {composed.value}."
+            elif isinstance(value, float) and abs(value) > MAX_FLOAT:
+                what = f"expected a number of at most {MAX_FLOAT:.3g}, which float32 holds, received {composed.value}."
             elif isinstance(value, int) and abs(value) > MAX_INT:
                 what = f"expected a number of at most 64 bits, received one of {value.bit_length()}."
             else:
@@ -227,6 +243,21 @@ class _Reader:
             what = f"'{text}' is not a valid value of the YAML tag '!!{kind}'."
             self.faults.append(Fault(self._at(composed.start_mark), key, what))
             return None
+
+
+def _scanner() -> Any:
+    """Returns the scanner of the YAML library, except that it says where an escape beyond the last character is."""
+    from ruamel.yaml.scanner import Scanner, ScannerError
+
+    class PlacingScanner(Scanner):
+        def scan_flow_scalar_non_spaces(self, double: Any, start_mark: Any) -> Any:
+            try:
+                return super().scan_flow_scalar_non_spaces(double, start_mark)
+            except (ValueError, OverflowError) as error:
+                what = f"the escape '\\U{self.reader.prefix(8)}' is no character"
+                raise ScannerError("while scanning a double-quoted scalar", start_mark, what, self.reader.get_mark()) from error
+
+    return PlacingScanner
 
 
 def _override(root: Node, override: str) -> Node:

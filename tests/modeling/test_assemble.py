@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 from mmzoo import (
@@ -22,7 +23,7 @@ from mmzoo import (
     only_stream,
 )
 from mmzoo.errors import RecipeError
-from mmzoo.modeling.assemble import assemble
+from mmzoo.modeling.assemble import assemble, assemble_without_values
 from mmzoo.recipe.resolve import resolve
 from mmzoo.recipe.source import parse_recipe
 from mmzoo.registry.discovery import catalog_of
@@ -242,6 +243,66 @@ def test_a_task_is_its_parts_one_after_the_other():
     outputs = task({"image": images, "label": np.array([0, 1], "int32")})
     np.testing.assert_allclose(outputs["tokens"][:, 0], tokens, rtol=1e-5)
     np.testing.assert_allclose(outputs["logits"], tokens @ dense + second, rtol=1e-5)
+
+
+TOO_LARGE = "r.yaml:7:10  encoders.image: with it the model has {} weights, {} GiB, which this machine's memory of"
+
+
+@pytest.mark.parametrize(
+    ("dim", "weights", "gib"),
+    [
+        (10**12, "6,000,000,000,000", "22,352"),
+        (10**18, "6,000,000,000,000,000,000", "22,351,741,791"),  # more than TensorFlow counts
+    ],
+)
+def test_weights_that_no_memory_holds_are_refused_before_one_is_drawn(dim, weights, gib):
+    plan = resolve(parse_recipe(RECIPE, "r.yaml", [f"encoders.image.dim={dim}"]), CATALOG)
+    with pytest.raises(RecipeError) as raised:
+        assemble_without_values(plan, FEATURES)
+    place, _, advice = str(raised.value).partition("\n")
+    assert place.startswith(TOO_LARGE.format(weights, gib))
+    assert place.endswith("GiB cannot hold.")
+    assert advice == "  Make its sizes smaller, or build it on a machine with more memory."
+
+
+def test_an_example_that_no_memory_holds_is_a_fault_of_its_input():
+    plan = resolve(parse_recipe(RECIPE, "r.yaml"), CATALOG)
+    with pytest.raises(RecipeError) as raised:
+        assemble_without_values(plan, FEATURES | {"image": FeatureSpec(shape=[10**12, 5], dtype="float32", vocabulary=None)})
+    assert str(raised.value).startswith(
+        "r.yaml:4:10  inputs.image: one example of it has 5,000,000,000,000 values, 18,626 GiB, which this machine's memory of"
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"),
+        RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes."),
+    ],
+    ids=["python", "tensorflow", "jax"],
+)
+def test_memory_that_does_not_suffice_is_a_fault_and_none_of_the_next_task(monkeypatch, error):
+    def exhaust(*_, **__):
+        raise error
+
+    made = without_values()
+    with monkeypatch.context() as full:
+        full.setattr(keras.initializers.GlorotUniform, "__call__", exhaust)
+        full.setattr("mmzoo.modeling.assemble.assemble_without_values", lambda *_: made)
+        assert said().startswith(TOO_LARGE.format(39, 0))
+    assert assembled()[1] == made[1]
+
+
+def without_values():
+    return assemble_without_values(resolve(parse_recipe(RECIPE, "r.yaml"), CATALOG), FEATURES)
+
+
+def test_a_task_without_values_has_the_same_layers_and_leaves_nothing_to_initialize():
+    task, layers = without_values()
+    assert layers == assembled()[1]
+    assert [weight._value for weight in task.weights] == [None] * len(task.weights)
 
 
 def test_each_part_is_told_what_the_processors_know():

@@ -24,6 +24,9 @@ from mmzoo import (
     pool,
 )
 
+MAX_LENGTH = 512
+"""Most words of a caption: the graph, which has a step for each, would take minutes to make."""
+
 
 class GRUCaptioner(Head):
     """Captioner: a GRU decoder with additive attention and beam search.
@@ -72,6 +75,11 @@ class GRUCaptioner(Head):
         if vocabulary is None:
             raise StreamError(f"the target '{target}' must be token ids; give it a text processor such as 'words'.")
         self.length, self.vocabulary = inputs[target]["shape"][0], vocabulary
+        if self.length > MAX_LENGTH:
+            raise StreamError(
+                f"the head 'gru_captioner' has a step in its graph for each of at most {MAX_LENGTH} words, "
+                f"received {self.length} of '{target}'. Set a shorter sequence_length."
+            )
         dense = keras.layers.Dense
         self.project, self.norm = dense(units, name="project"), keras.layers.LayerNormalization(name="norm")
         self.projections: dict[str, keras.layers.Dense] = {}  # for several streams, instead of `project`

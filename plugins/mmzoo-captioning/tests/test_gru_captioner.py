@@ -301,6 +301,15 @@ def test_target_without_ids():
     assert str(caught.value) == "the target 'photo' must be token ids; give it a text processor such as 'words'."
 
 
+def test_captions_that_are_too_long_for_a_graph():
+    with pytest.raises(StreamError) as caught:
+        GRUCaptioner(inputs={"text": {"shape": [513], "dtype": "int32", "vocabulary": 9}}, target="text")
+    assert str(caught.value) == (
+        "the head 'gru_captioner' has a step in its graph for each of at most 512 words, received 513 of 'text'. "
+        "Set a shorter sequence_length."
+    )
+
+
 # Several streams
 
 
