@@ -25,12 +25,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Lets TensorFlow not optimize graphs, and takes the imported libraries out of what is looked through for garbage.
+    """Lets TensorFlow optimize neither graphs nor pipelines, and takes the imported libraries out of the search for garbage.
 
     Tests trace many graphs and run each few times. An export is checked in a process that optimizes them, as a server does.
     """
     if "tensorflow" in sys.modules:
         sys.modules["tensorflow"].config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+        options = import_module("mmzoo.data.splits").NO_AUTOTUNE  # those of every pipeline
+        options.experimental_optimization.apply_default_optimizations = False
     gc.collect()
     gc.freeze()
 

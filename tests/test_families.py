@@ -42,8 +42,9 @@ def jax(toy_world, asked_here):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for family in FAMILIES[1:]:
-        finish(Run(toy_world / "jax" / family), Screen(quiet=True))
+    for family in FAMILIES:
+        run = Run(toy_world / "jax" / family)
+        finish(run, Screen(quiet=True), stages=("export",) if run.scores.exists() else ("evaluation", "export"))
     return json.loads((toy_world / "jax" / "said.json").read_text())
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from mmzoo.contracts.head import Head, with_aliases
-from mmzoo.contracts.streams import FeatureSpec, check_stream, describe, mask_of
+from mmzoo.contracts.streams import FeatureSpec, Stream, check_stream, describe, mask_of, without_absent
 from mmzoo.errors import RecipeError, StreamError, suggest
 from mmzoo.modeling.memory import (
     fault_of_example,
@@ -21,7 +21,7 @@ from mmzoo.modeling.memory import (
     without_values,
 )
 from mmzoo.modeling.parts import inner_layer
-from mmzoo.modeling.task import Task, WeightedLoss
+from mmzoo.modeling.task import Task, WeightedLoss, encode
 from mmzoo.recipe.options import tensors_of
 from mmzoo.recipe.plan import BoundComponent, BoundLoss, Plan
 from mmzoo.recipe.source import Node
@@ -94,8 +94,9 @@ def _assemble(
     inputs = symbols_of(plan, features)
     symbols = {name: inputs[name] for name in features}
     layers: list[LayerSummary] = []
-    encoders = {name: _encoder(plan, name, features, symbols, layers, backbone_configs.get(name)) for name in plan.encoders}
-    streams = {name: encoder(symbols[name]) for name, encoder in encoders.items()}
+    encoded = {name: _encoder(plan, name, features, inputs, layers, backbone_configs.get(name)) for name in plan.encoders}
+    encoders = {name: encoder for name, (encoder, _) in encoded.items()}
+    streams = {name: without_absent(stream, inputs[mask_of(name)]) for name, (_, stream) in encoded.items()}
     fusion = None
     if plan.fusion is not None:
         fusion, streams = _fusion(plan.fusion, streams, layers)
@@ -106,7 +107,7 @@ def _assemble(
     step = keras.KerasTensor((), dtype="int32", name="step")
     losses = [_loss(loss, {"step": step, **symbols, **with_aliases(outputs, head.aliases)}) for loss in plan.losses]
     task = Task(encoders, fusion, head, losses, plan.train.modality_dropout)
-    task(inputs)
+    task.built = True  # each of its parts was called as it calls them
     return task, layers
 
 
@@ -119,18 +120,18 @@ def symbols_of(plan: Plan, features: Mapping[str, FeatureSpec]) -> dict[str, Any
 
 def _encoder(
     plan: Plan, name: str, features: Mapping[str, FeatureSpec], symbols: Any, layers: list[LayerSummary], backbone_config: Any
-) -> Any:
-    """Makes and calls an encoder; appends its summary to `layers`."""
+) -> tuple[Any, Stream]:
+    """Makes and calls an encoder; returns it and its stream, and appends its summary to `layers`."""
     bound = plan.encoders[name]
     with _faults_at(bound.node):
         encoder = bound.make(features=dict(features[name]), backbone_config=backbone_config)
         if plan.trainable[name] is False:
             encoder.trainable = False
-        stream = encoder(symbols[name])
+        stream = encode(encoder, symbols[name], symbols[mask_of(name)])
         check_stream(stream, f"the encoder '{bound.component.name}'")
     summary = _summary(f"encoders.{name}", bound, encoder, symbols[name], stream)
     layers.append(replace(summary, note=_preprocessing_note(encoder, name, plan.inputs[name].processor)))
-    return encoder
+    return encoder, stream
 
 
 def _preprocessing_note(encoder: Any, name: str, processor: BoundComponent) -> str:

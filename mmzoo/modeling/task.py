@@ -96,13 +96,11 @@ class Task(BackendSteps):
         return {name: stream for group in groups for name, stream in self.fusion(group, training=training).items()}
 
     def _encode(self, name: str, features: Mapping[str, Any], training: bool) -> Stream:
-        encoder, mask = self.encoders[name], features.get(mask_of(name))
-        takes_mask = mask is not None and "padding_mask" in inspect.signature(encoder.call).parameters
-        options = {"padding_mask": mask} if takes_mask else {}
-        with _frozen(encoder) if name in self.frozen else contextlib.nullcontext():
-            stream = encoder(features[name], training=training, **options)
+        mask = features.get(mask_of(name))
+        with _frozen(self.encoders[name]) if name in self.frozen else contextlib.nullcontext():
+            stream = encode(self.encoders[name], features[name], mask, training)
         if name in self.frozen:
-            stream = {key: ops.stop_gradient(value) for key, value in stream.items()}
+            stream = Stream(tokens=ops.stop_gradient(stream["tokens"]), mask=stream["mask"])
         return stream if mask is None else without_absent(stream, mask)
 
     def _drop_modalities(self, streams: dict[str, Stream]) -> dict[str, Stream]:
@@ -150,6 +148,13 @@ class Task(BackendSteps):
             tracker.update_state(values)  # per example, so that a last, smaller batch counts for less
             total = total + loss.weight * ops.sum(values) / ops.maximum(ops.cast(ops.size(values), "float32"), 1)
         return total / replicas()
+
+
+def encode(encoder: keras.layers.Layer, values: Any, mask: Any = None, training: bool = False) -> Stream:
+    """Calls an encoder with the features of its input and, if it takes a mask, with which of them are present."""
+    takes_mask = mask is not None and "padding_mask" in inspect.signature(encoder.call).parameters
+    options = {"padding_mask": mask} if takes_mask else {}
+    return encoder(values, training=training, **options)
 
 
 @contextlib.contextmanager

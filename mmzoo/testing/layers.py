@@ -277,8 +277,9 @@ def check_saved_model(subject: Subject) -> None:
     module.weights = [variable.value for variable in trial.layer.variables]
     specs = tree.map_structure(lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), trial.batch)
     module.answer = tf.function(lambda *batch: trial.answers(list(batch)), input_signature=specs, autograph=False)
+    no_saver = tf.saved_model.SaveOptions(experimental_skip_saver=True)  # only sessions of TensorFlow 1 need one
     with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(module, folder)
+        tf.saved_model.save(module, folder, options=no_saver)
         again = tf.saved_model.load(folder)
         found = again.answer(*tree.map_structure(tf.constant, trial.batch))
     same(trial.usual["answers"], found, "{name} is another after reloading from a SavedModel. Use `keras.ops` alone.")

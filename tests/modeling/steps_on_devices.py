@@ -1,6 +1,7 @@
 """A small dual encoder, and what holds of its training on any backend.
 
-`steps_on_devices.py LOSS ...` runs it in a process of its own, that has two devices; each loss is a `module:attribute`.
+`steps_on_devices.py LOSS ...` runs it in a process of its own, that has two devices, with the sum of these losses; each is a
+`module:attribute`.
 """
 
 import contextlib
@@ -79,14 +80,18 @@ def info_nce(candidate_embedding: Any, query_embedding: Any, logit_scale: Any, i
     return (rows + columns) / 2 - ops.sum(share * (logits + ops.transpose(logits)), axis=1) / 2
 
 
-def make_task(loss: Any, dropout: float = 0.0, normalised: bool = False) -> Task:
-    """Makes a task with one loss, its weights following from the seed."""
+def make_task(*losses: Any, dropout: float = 0.0, normalised: bool = False) -> Task:
+    """Makes a task with some losses, its weights following from the seed."""
     keras.utils.set_random_seed(3)
-    names = {name: name for name in loss.__code__.co_varnames[: loss.__code__.co_argcount]}
-    weighted = WeightedLoss("loss", loss, names, global_batch=getattr(loss, "global_batch", False))
-    task = Task({"image": Look(dropout), "text": Read(normalised)}, None, Pair(), [weighted])
+    task = Task({"image": Look(dropout), "text": Read(normalised)}, None, Pair(), map(weighted, losses))
     task({name: value[:2] for name, value in DATA.items()})
     return task
+
+
+def weighted(loss: Any) -> WeightedLoss:
+    """Names a loss, and each of its tensors, after itself."""
+    names = {name: name for name in loss.__code__.co_varnames[: loss.__code__.co_argcount]}
+    return WeightedLoss(loss.__name__, loss, names, global_batch=getattr(loss, "global_batch", False))
 
 
 def prepare(task: Task, **options: Any) -> None:
@@ -104,10 +109,10 @@ def values(variables: Any) -> list[np.ndarray]:
     return [np.asarray(keras.ops.convert_to_numpy(one)) for one in variables]
 
 
-def trained(loss: Any, scope: Any, **options: Any) -> dict[str, np.ndarray]:
+def trained(losses: Iterable[Any], scope: Any, **options: Any) -> dict[str, np.ndarray]:
     """Trains four steps; gives the weights, and the losses that were reported."""
     with scope:
-        task = make_task(loss)
+        task = make_task(*losses)
         prepare(task, **options)
         found = dict(task.fit(data(), epochs=1, shuffle=False, verbose=0).history)
         if keras.backend.backend() == "tensorflow":  # a batch of eight, and one that two devices share as four and three
@@ -142,15 +147,15 @@ def two_devices() -> Any:
         keras.distribution.set_distribution(None)
 
 
-def compare(loss: Any, trainings: Iterable[str] = TRAININGS) -> None:
+def compare(losses: Iterable[Any], trainings: Iterable[str] = TRAININGS) -> None:
     """Holds that two devices learn what one learns from the whole batch at once."""
     for name in trainings:
         options = TRAININGS[name]
-        two = trained(loss, two_devices(), **options)
-        one = trained(loss, contextlib.nullcontext(), **options | {"grad_cache_chunks": 1})
+        two = trained(losses, two_devices(), **options)
+        one = trained(losses, contextlib.nullcontext(), **options | {"grad_cache_chunks": 1})
         assert one.keys() == two.keys()
         for path, value in one.items():
-            np.testing.assert_allclose(two[path], value, rtol=1e-5, atol=1e-5, err_msg=f"{loss.__name__}, {name}: {path}")
+            np.testing.assert_allclose(two[path], value, rtol=1e-5, atol=1e-5, err_msg=f"{name}: {path}")
 
 
 def check_parts() -> None:
@@ -245,13 +250,13 @@ if __name__ == "__main__":
 
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    for target in sys.argv[1:]:
-        module, _, attribute = target.partition(":")
-        others = [] if module == "steps_on_devices" else [list(TRAININGS)[-1]]  # accumulation knows no loss
-        compare(getattr(import_module(module), attribute), others or TRAININGS)
+    named = [target.partition(":") for target in sys.argv[1:]]
+    losses = [getattr(import_module(module), attribute) for module, _, attribute in named]
+    own = "steps_on_devices:info_nce" in sys.argv
+    compare(losses, TRAININGS if own else [list(TRAININGS)[-1]])  # accumulation knows no loss
     if keras.backend.backend() == "jax":
         check_parts()
         check_freeze()
-    elif "steps_on_devices:info_nce" in sys.argv:
+    elif own:
         check_overflow()
         import_module("test_task").check_replicas(two_devices)

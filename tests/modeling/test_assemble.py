@@ -1,6 +1,7 @@
 """Every join of a task is checked on symbolic tensors, and a part that does not fit is named at its place in the recipe."""
 
 import warnings
+from functools import wraps
 from types import SimpleNamespace
 from typing import Any
 
@@ -226,6 +227,20 @@ def test_joins_say_what_each_part_takes_gives_and_weighs():
         ("fusion", "join", f"{{image: {stream}}}", f"{{image: {stream}}}", 0),
         ("head", "guess", f"{{image: {stream}}}", "{logits: (batch, 3) float32, tokens: (batch, 1, 4) float32}", 4 * 3 + 3),
     ]
+
+
+def test_no_part_is_called_again_for_the_task_which_is_built_all_the_same(monkeypatch):
+    called, call = [], keras.layers.Dense.call
+
+    @wraps(call)
+    def counted(self, *given, **options):
+        called.append(self.units)
+        return call(self, *given, **options)
+
+    monkeypatch.setattr(keras.layers.Dense, "call", counted)
+    task, _ = assembled()
+    assert called == [4, 4, 3, 3]  # once to build the encoder and once for its stream; so the head
+    assert all(layer.built for layer in task._flatten_layers())
 
 
 def test_a_processor_that_reads_otherwise_than_weights_were_trained_is_noted(monkeypatch):

@@ -1,6 +1,6 @@
 """Trains recipes on JAX in a process of its own: `train_on_jax.py OUT RECIPE ...`; the test reads OUT/said.json.
 
-The first recipe goes the whole way, evaluated and exported by a child process under TensorFlow; the others are left trained.
+The first run is evaluated by a child process under TensorFlow, as a build does it; what else is to be done is left to the test.
 """
 
 import importlib
@@ -17,14 +17,17 @@ from mmzoo.registry.discovery import discover
 
 def train(out: Path, recipes: list[Path]) -> None:
     building = importlib.import_module("mmzoo.build")
+    finish = building._finish_under_tensorflow
+    building._finish_under_tensorflow = lambda run, _: finish(run, ["evaluation"])
     for recipe in recipes:
         building.build(recipe, out=out / recipe.stem, overrides=["train.backend=jax"], screen=Screen(quiet=True))
-        building._finish_under_tensorflow = lambda run, stages: None
+        building._finish_under_tensorflow = lambda *_: None
 
 
 def gradients() -> dict[str, dict[str, float]]:
     """Gives, for each score of the toy GAN, the largest gradient that reaches its generator and its discriminator."""
     import jax
+    import keras
     import numpy as np
     from keras import ops
 
@@ -32,17 +35,17 @@ def gradients() -> dict[str, dict[str, float]]:
     head = discover().get("head", "toy_gan").load()(inputs=known, target="image")
     tokens = np.random.default_rng(0).normal(size=(4, 2, 5)).astype("float32")
     batch = {"caption": {"tokens": tokens, "mask": np.ones((4, 2), bool)}}, {"image": np.zeros((4, 9, 9, 3), "uint8")}
-    head(*batch)
+    head(*keras.tree.map_structure(lambda value: keras.KerasTensor(value.shape, value.dtype.name), batch))
 
-    def total(weights: Any, score: str) -> Any:
+    def totals(weights: Any) -> Any:
         state = [variable.value for variable in head.non_trainable_variables]
-        return ops.sum(head.stateless_call(weights, state, *batch)[0][score])
+        return {score: ops.sum(values) for score, values in head.stateless_call(weights, state, *batch)[0].items()}
 
     found: dict[str, dict[str, float]] = {}
-    for score in ("real", "mismatched", "generated", "fooling"):
-        values = jax.grad(total)([variable.value for variable in head.trainable_variables], score)
+    slopes = jax.jit(jax.jacrev(totals))([variable.value for variable in head.trainable_variables])  # compiled once for all
+    for score, values in slopes.items():
         for variable, value in zip(head.trainable_variables, values, strict=True):
-            part, largest = variable.path.split("/")[1], float(abs(value).max())
+            part, largest = variable.path.split("/")[1], float(np.abs(value).max())
             found.setdefault(score, {})[part] = max(largest, found.get(score, {}).get(part, 0.0))
     return found
 

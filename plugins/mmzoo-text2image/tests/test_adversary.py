@@ -20,12 +20,12 @@ def seeded() -> None:
 
 
 def adversary(**options: Any) -> Adversary:
-    return Adversary([Discriminator(16, width=2, text_dim=TEXT_DIM, norm="none", projection=4)], **options)
+    return Adversary([Discriminator(8, width=2, text_dim=TEXT_DIM, norm="none", projection=4)], **options)
 
 
 def mismatched(judge: Adversary, text: np.ndarray, other: np.ndarray | None = None, training: bool = True) -> np.ndarray:
     """Scores one picture, the same for each text, with the texts that it is mismatched with: `(batch, mismatches)`."""
-    pictures = [ops.ones((len(text), 16, 16, 3))]
+    pictures = [ops.ones((len(text), 8, 8, 3))]
     given = None if other is None else ops.convert_to_tensor(other)
     scores = judge(pictures, pictures, ops.convert_to_tensor(text), mismatched=given, training=training)
     return np.array(scores["mismatched"])[:, 0]
@@ -34,7 +34,7 @@ def mismatched(judge: Adversary, text: np.ndarray, other: np.ndarray | None = No
 def scores_of(judge: Adversary, texts: np.ndarray) -> np.ndarray:
     """Scores the same picture with each text alone."""
     (discriminator,) = judge.discriminators
-    features = discriminator.features(ops.ones((len(texts), 16, 16, 3)))
+    features = discriminator.features(ops.ones((len(texts), 8, 8, 3)))
     return np.array(discriminator.score(features, ops.convert_to_tensor(texts)))
 
 
@@ -83,7 +83,7 @@ def test_the_memory_is_kept_in_a_compiled_training_step():
             self.judge = adversary(mismatches=1, hard_mismatches=1, memory=2)
 
         def call(self, text: Any, training: bool = False) -> Any:
-            pictures = [ops.ones((2, 16, 16, 3))]
+            pictures = [ops.ones((2, 8, 8, 3))]
             scores = self.judge(pictures, pictures, text, training=training)
             return ops.sum(scores["mismatched"], axis=2) + scores["real_alone"]
 

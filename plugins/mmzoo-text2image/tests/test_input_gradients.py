@@ -85,7 +85,7 @@ class PictureGradient(keras.layers.Layer):
 
     def __init__(self, **options):
         super().__init__(autocast=False)
-        self.discriminator = Discriminator(16, 8, 3, **options)
+        self.discriminator = Discriminator(8, 8, 3, **options)
         self.built = True
 
     def score(self, pictures, texts):
@@ -105,7 +105,7 @@ NORMS = [{"norm": "none"}, {"norm": "batch"}, {"norm": "none", "spectral": True}
 def test_a_penalty_in_a_compiled_step_stores_the_state_of_the_layers(options):
     layer = PictureGradient(**options)
     states = [np.array(one) for one in layer.non_trainable_variables]
-    pictures = RNG.normal(size=(4, 16, 16, 3)).astype("float32")
+    pictures = RNG.normal(size=(4, 8, 8, 3)).astype("float32")
     _, gradients = value_and_gradients(layer, pictures, RNG.normal(size=(4, 3)).astype("float32"))
     assert all(np.isfinite(gradient).all() for gradient in gradients)
     assert any(np.abs(gradient).max() > 1e-4 for gradient in gradients)
@@ -128,7 +128,7 @@ def float64(monkeypatch):
 @pytest.mark.parametrize("options", NORMS)
 def test_a_discriminators_penalty_agrees_with_differences(options, float64):
     layer = PictureGradient(**options)
-    pictures, texts = RNG.normal(size=(2, 16, 16, 3)), RNG.normal(size=(2, 3))
+    pictures, texts = RNG.normal(size=(2, 8, 8, 3)), RNG.normal(size=(2, 3))
     state = [np.array(one) for one in layer.non_trainable_variables]
 
     def again(function, *inputs):

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.slow
 
 RECIPES = Path(__file__).parents[3] / "recipes" / "shapes"
 SMALLER = {
-    r"data: .*": "data: {type: shapes, size: 32, pictures: 20, data_dir: data}",
+    r"size: 32": "size: 16",
+    r"data: .*": "data: {type: shapes, size: 16, pictures: 20, data_dir: data}",
     r"needs: .*stage1:": "needs: {stage1:",
     r"needs: +\{reader.*\n": "",
     r", (clip|judge): \w+\.yaml": "",
@@ -100,7 +101,7 @@ def test_any_text_and_any_seed_give_a_picture(runs):
     drawn = served(runs, "generate", list(TEXTS.values()), seeds)["image_bytes"]
     for png in drawn:
         picture = Image.open(BytesIO(png))
-        assert (picture.format, picture.mode, picture.size) == ("PNG", "RGB", (32, 32))
+        assert (picture.format, picture.mode, picture.size) == ("PNG", "RGB", (16, 16))
     assert drawn[0] == drawn[1] != drawn[3]
     assert served(runs, "generate", [TEXTS["plain"]], [3])["image_bytes"][0] == drawn[0]
     cut = served(runs, "generate", ["red " * 20], [0])["image_bytes"][0]
