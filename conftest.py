@@ -31,7 +31,7 @@ def pytest_collection_finish() -> None:
     """
     if "tensorflow" in sys.modules:
         sys.modules["tensorflow"].config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-        options = import_module("mmzoo.data.splits").NO_AUTOTUNE  # those of every pipeline
+        options = import_module("mmzoo.data.raw_split").NO_AUTOTUNE  # those of every pipeline
         options.experimental_optimization.apply_default_optimizations = False
     gc.collect()
     gc.freeze()
