@@ -133,9 +133,11 @@ LATE = "@late@"
 
 
 def late_fault(what: str) -> DataError:
-    """Returns the error for an example that could be read when the data was scanned, and cannot be read any more."""
-    advice = "Repair it and give the same command again; what is done is not done again."
-    return DataError(f"{what}\nIt could be read when the data was opened. {advice}")
+    """Returns the error for an example that the scan found readable, or did not try, and that cannot be read."""
+    advice = "Repair it, or leave such examples out with `on_error: skip` under `data`, and give the same command again"
+    return DataError(
+        f"{what}\nIt could be read, or was not tried, when the data was opened. {advice}; what is done is not done again."
+    )
 
 
 @contextmanager
@@ -143,7 +145,7 @@ def late_faults() -> Iterator[None]:
     """Puts the error of such a graph in words.
 
     Raises:
-        DataError: An example that could be read when the data was scanned cannot be read any more.
+        DataError: As `late_fault`.
     """
     try:
         yield

@@ -106,7 +106,7 @@ def _fit(task: Task, data: Data, run: Run, screen: Screen, state: TrainingState,
             verbose=0,
         )
     if lost := data.lost.get("train", {}) | data.lost.get("validation", {}):
-        what = "examples could be read when the data was opened, but not any more. Others of their batch took their place"
+        what = "examples could not be read while training. Others of their batch took their place"
         screen.say(f"warning   {len(lost)} {what}:\n" + first_faults([f"{row}: {reason}" for row, reason in lost.items()]))
 
 

@@ -545,7 +545,8 @@ def spoiled(on_error: str) -> Data:
 
 LATE_FAULT = """\
 example 2: number: this is no number
-It could be read when the data was opened. Repair it and give the same command again; what is done is not done again."""
+It could be read, or was not tried, when the data was opened. Repair it, or leave such examples out with `on_error: skip` under `data`, \
+and give the same command again; what is done is not done again."""
 
 
 @pytest.mark.parametrize(
@@ -674,9 +675,7 @@ def test_a_shuffled_index_is_as_mixed_as_a_random_permutation(seed, lost):
     wanted[:lost] = False
     drawn = np.fromiter(permuted(wanted, tf.constant([seed, 0], tf.int64)).as_numpy_iterator(), int)
     assert np.array_equal(np.sort(drawn), np.flatnonzero(wanted))
-    assert not np.array_equal(
-        drawn, np.fromiter(permuted(wanted, tf.constant([seed, 1], tf.int64)).as_numpy_iterator(), int)
-    )
+    assert not np.array_equal(drawn, np.fromiter(permuted(wanted, tf.constant([seed, 1], tf.int64)).as_numpy_iterator(), int))
     batches = drawn[: len(drawn) // 100 * 100].reshape(-1, 100) // 1000
     counts = np.array([np.bincount(batch, minlength=10) for batch in batches])
     expected = np.bincount(np.flatnonzero(wanted) // 1000, minlength=10) / len(drawn) * 100
