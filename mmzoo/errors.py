@@ -134,10 +134,9 @@ LATE = "@late@"
 
 def late_fault(what: str) -> DataError:
     """Returns the error for an example that the scan found readable, or did not try, and that cannot be read."""
+    what = f"{what}\nIt could be read, or was not tried, when the data was opened."
     advice = "Repair it, or leave such examples out with `on_error: skip` under `data`, and give the same command again"
-    return DataError(
-        f"{what}\nIt could be read, or was not tried, when the data was opened. {advice}; what is done is not done again."
-    )
+    return DataError(f"{what}\n{advice}; what is done is not done again.")
 
 
 @contextmanager
