@@ -546,7 +546,8 @@ def spoiled(on_error: str) -> Data:
 LATE_FAULT = """\
 example 2: number: this is no number
 It could be read, or was not tried, when the data was opened.
-Repair it, or leave such examples out with `on_error: skip` under `data`, and give the same command again; what is done is not done again."""
+Repair it, or leave such examples out with `on_error: skip` under `data`, and give the same command again; \
+what is done is not done again."""
 
 
 @pytest.mark.parametrize(
