@@ -109,9 +109,12 @@ class RawSplit:
         return {name: columns[field] for name, field in fields.items()} | {ROW: next(read), FAULT: next(read)}
 
 
-def as_stream(split: Any) -> tf.data.Dataset:
-    """Returns the examples of a split of a data set, unbatched, with all fields."""
-    return RawSplit.of(split).examples() if isinstance(split, Indexed) else split
+def as_stream(split: Any, fields: Iterable[str]) -> tf.data.Dataset:
+    """Returns the examples of a split of a data set, unbatched, with some fields of an index, and else with all.
+
+    The `FAULT` of an index is that of these fields; those of a stream are left as they are.
+    """
+    return RawSplit(split, {field: field for field in fields}).examples() if isinstance(split, Indexed) else split
 
 
 def chosen(examples: tf.data.Dataset, wanted: np.ndarray | None) -> tf.data.Dataset:

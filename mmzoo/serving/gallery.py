@@ -11,7 +11,7 @@ from mmzoo.contracts.dataset import FAULT, ROW, SPLITS
 from mmzoo.contracts.head import Gallery
 from mmzoo.contracts.progress import Screen
 from mmzoo.contracts.raw import as_text, fault_in, first_values
-from mmzoo.data.raw_split import Batch, as_stream
+from mmzoo.data.raw_split import Batch, RawSplit, as_stream
 from mmzoo.data.scan import unreadable
 from mmzoo.data.splits import Data
 from mmzoo.errors import RecipeError, suggest
@@ -66,13 +66,12 @@ def find(plan: Plan, served: Served, gallery: Gallery, data: Data, ids: Containe
 
 def _examples(plan: Plan, served: Served, gallery: Gallery, data: Data, screen: Screen) -> tf.data.Dataset:
     """Returns the raw values of each example by input, its `id`, and its `FAULT`, empty for a readable one."""
-    split = _source(plan, gallery, data, screen)
     names = (*served.answers[gallery.signature].inputs, *gallery.shows)
     fields = {name: plan.inputs[name].field for name in names} | ({"id": gallery.key} if gallery.key else {})
+    splits = _source(plan, gallery, data, screen)
     for field in fields.values():
-        if field not in split.element_spec:
-            what = f"its gallery has no field '{field}'."
-            raise RecipeError([plan.head.node.fault(what, suggest(field, split.element_spec))])
+        if field not in (known := RawSplit.of(splits[0]).fields):
+            raise RecipeError([plan.head.node.fault(f"its gallery has no field '{field}'.", suggest(field, known))])
 
     def select(index: tf.Tensor, example: Batch) -> Batch:
         values = {name: example[field] for name, field in fields.items()}
@@ -80,23 +79,24 @@ def _examples(plan: Plan, served: Served, gallery: Gallery, data: Data, screen: 
         key = key if key.dtype == tf.string else tf.strings.as_string(key)
         return values | {"id": key, FAULT: fault_in(example, fields.values())}
 
-    return split.enumerate().map(select, num_parallel_calls=tf.data.AUTOTUNE)
+    examples = reduce(tf.data.Dataset.concatenate, [as_stream(split, fields.values()) for split in splits])
+    return examples.enumerate().map(select, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def _source(plan: Plan, gallery: Gallery, data: Data, screen: Screen) -> tf.data.Dataset:
-    """Opens the split of the recipe's data, or all splits of the other data set, one after the other."""
+def _source(plan: Plan, gallery: Gallery, data: Data, screen: Screen) -> list[Any]:
+    """Opens the split of the recipe's data, or all splits of the other data set."""
     if plan.gallery is None:
         splits = data.plan.dataset.splits()
         if gallery.source not in splits:
             what = f"its gallery is the split '{gallery.source}', which the data does not have; it has {', '.join(splits)}."
             raise RecipeError([plan.head.node.fault(what)])
-        return as_stream(splits[gallery.source])
+        return [splits[gallery.source]]
     dataset = plan.gallery.make()
     if dataset.card.needs:
         screen.say(f"gallery   {dataset.card.needs}")
     dataset.prepare()
     splits = dataset.splits()
-    return reduce(tf.data.Dataset.concatenate, [as_stream(splits[name]) for name in SPLITS if name in splits])
+    return [splits[name] for name in SPLITS if name in splits]
 
 
 def _embed(served: Served, gallery: Gallery, batches: tf.data.Dataset) -> Iterator[tuple[Any, dict[str, str]] | str]:
