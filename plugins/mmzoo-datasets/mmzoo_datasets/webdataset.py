@@ -63,7 +63,7 @@ class WebDataset:
             about=f"The pairs in {len(addresses):,} tar files.",
             source=addresses[0].rpartition("/")[0],
             needs=self._needs,
-            fingerprint=blake2b(repr(self._states).encode(), digest_size=16).hexdigest(),
+            fingerprint=self._fingerprint,
         )
 
     def prepare(self) -> None:
@@ -72,6 +72,11 @@ class WebDataset:
 
     def splits(self) -> Mapping[str, "ShardSplit"]:
         return self._splits
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        """The digest of all shards' states; the card is asked for often."""
+        return blake2b(repr(self._states).encode(), digest_size=16).hexdigest()
 
     @cached_property
     def _states(self) -> dict[str, list[Shard]]:
@@ -129,8 +134,9 @@ class ShardSplit:
             members, shard = self.members[place], self.shards[place]
             row = number - (int(self.ends[place - 1]) if place else 0)
             found[ROW].append(f"{shard.address.rpartition('/')[2]}:{members.key(row)}")
+            files = members.files(row)
             for field in fields:
-                value, fault = self._read(shard, members.files(row), field)
+                value, fault = self._read(shard, files, field)
                 found[field].append(value)
                 found[fault_of(field)].append(fault and f"{field}: {fault}")
         return found
