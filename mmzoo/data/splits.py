@@ -132,7 +132,7 @@ class Data:
         """Returns the bytes in memory of a processed example of a split, with as many values as the first example has."""
         specs = self.processed(split).element_spec
         several = {name: name.removesuffix(mask_of("")) for name, spec in specs.items() if None in spec.shape}
-        first: Batch = next(iter(self.raw[split].examples().take(1)), {}) if several else {}
+        first: Batch = next(iter(self.raw[split].first(1).examples(*dict.fromkeys(several.values()))), {}) if several else {}
         values = {name: len(first.get(owner, ())) for name, owner in several.items()}
         sizes = (
             math.prod(values[name] if dim is None else dim for dim in spec.shape) * max(spec.dtype.size or 0, 1)
